@@ -1,0 +1,104 @@
+/**
+ * Who can be written to: an address is a scheme and a value, meaningful within a scope. A phone number is one scheme of many and never
+ * the key of a person: numbers are recycled, and WhatsApp users may have none (BSUID).
+ */
+import { parsePhoneNumberFromString } from 'libphonenumber-js/max';
+import type { CountryCode } from 'libphonenumber-js/max';
+
+/** Known schemes of addresses. */
+export const ADDRESS_SCHEMES = [
+  'e164',
+  'short_code',
+  'alpha_sender',
+  'phone_raw',
+  'email',
+  'wa_bsuid',
+  'wa_username',
+  'wa_lid',
+  'psid',
+  'igsid',
+  'telegram_user',
+  'line_user',
+  'viber',
+  'wechat_openid',
+  'zalo',
+  'slack_user',
+  'aad_user',
+  'discord_user',
+  'rcs_agent',
+  'rcs_user',
+  'messaging_service',
+  'messenger_page',
+  'shop_customer',
+  'name_only',
+  'handle',
+] as const;
+
+/** A scheme of addresses. */
+export type AddressScheme = (typeof ADDRESS_SCHEMES)[number];
+
+/** An address as it is kept: the normalised value beside what the platform wrote. */
+export type Address = {
+  readonly scheme: AddressScheme;
+  /** Normalised: `+49…` for e164, lower case for email. */
+  readonly value: string;
+  /** Page, business portfolio or workspace in which a scoped id means something. */
+  readonly scope?: string;
+  /** What the platform wrote, where it differs from `value`. */
+  readonly raw?: string;
+};
+
+/** What a party is in a conversation. */
+export type PartyKind = 'customer' | 'shop' | 'agent' | 'bot' | 'unknown';
+
+/** A party as one event names it, with all its identities that the event carries. */
+export type PartyRef = {
+  readonly kind: PartyKind;
+  readonly address: Address;
+  /** Other identities of the same party in the same event. */
+  readonly also?: readonly Address[];
+  readonly name?: string;
+};
+
+/** Longest address kept; a longer one is cut and stays whole in the raw slice. */
+export const ADDRESS_CHARS_MAX = 256;
+
+/**
+ * Reads a phone-like sender or recipient: an E.164 number, a short code, an alphanumeric sender, or, where it is none of them, the text
+ * itself as `phone_raw`. Channel prefixes (`whatsapp:`, `rcs:`, `messenger:` …) must be stripped before.
+ * @param region the shop's region for numbers without a country code; without it such a number stays `phone_raw`
+ */
+export function parsePhoneAddress(text: string, region?: string): Address {
+  const raw = text.slice(0, ADDRESS_CHARS_MAX);
+  const trimmed = raw.trim();
+  const known = phoneCache.get(trimmed);
+  if (known !== undefined && region === undefined) return known;
+  const address = classifyPhone(trimmed, raw, region);
+  if (region === undefined) rememberPhone(trimmed, address);
+  return address;
+}
+
+const PHONE_CACHE_MAX = 20_000;
+const phoneCache = new Map<string, Address>();
+
+function rememberPhone(text: string, address: Address): void {
+  if (phoneCache.size >= PHONE_CACHE_MAX) phoneCache.clear();
+  phoneCache.set(text, address);
+}
+
+function classifyPhone(trimmed: string, raw: string, region: string | undefined): Address {
+  if (/^\d{3,6}$/.test(trimmed)) return { scheme: 'short_code', value: trimmed };
+  if (/[A-Za-z]/.test(trimmed) && trimmed.length <= 11) return { scheme: 'alpha_sender', value: trimmed };
+  const parsed = parsePhoneNumberFromString(trimmed, region as CountryCode | undefined);
+  if (parsed !== undefined && parsed.isPossible()) {
+    return parsed.number === raw
+      ? { scheme: 'e164', value: parsed.number }
+      : { scheme: 'e164', value: parsed.number, raw };
+  }
+  return trimmed === raw ? { scheme: 'phone_raw', value: trimmed } : { scheme: 'phone_raw', value: trimmed, raw };
+}
+
+/** The text under which an address is one and the same: scheme, scope and value. */
+export function addressKey(address: Address): string {
+  return `${address.scheme}|${address.scope ?? ''}|${address.value}`;
+}

@@ -1,0 +1,93 @@
+/**
+ * A record: an event as it is kept, sealed and logged, never changed. Its bytes are the UTF-8 JSON written once by `formatRecord`; they are
+ * never re-serialised, and every hash is over these bytes (DESIGN §5.1).
+ */
+import { CartularyError } from './errors.ts';
+import type { Event } from './event.ts';
+import type { ArchiveId, ConversationId, MessageId, PartyId, RecordId, SourceId } from './ids.ts';
+import type { Instant } from './time.ts';
+
+/** Pairs in the order and spelling in which they arrived. */
+export type Headers = readonly (readonly [name: string, value: string])[];
+
+/** How the bytes reached us. */
+export type Transport = 'webhook' | 'poll' | 'fetch' | 'proxy' | 'smtp' | 'smpp' | 'import' | 'ingest' | 'system';
+
+/** What was found when the signature was checked. */
+export type SignatureVerdict = {
+  readonly scheme: string;
+  readonly result: 'valid' | 'absent' | 'not-applicable';
+  /** Which of the source's secrets fitted, counted from 0; the secret itself is never kept here. */
+  readonly key?: number;
+  /** Public key or certificate, where the scheme can be checked by anybody. */
+  readonly publicKey?: string;
+};
+
+/** What guard took out, by kind and count; never the values. */
+export type GuardFindings = Readonly<Record<string, number>>;
+
+/**
+ * What arrived, as far as it belongs to this record. `cut` means that the envelope spoke of several customers and this is only their slice;
+ * then, and where guard took something out, neither a hash of the whole nor a header derived from the body is kept.
+ */
+export type RawSlice = {
+  readonly transport: Transport;
+  readonly method?: string;
+  readonly url?: string;
+  readonly headers?: Headers;
+  readonly body: string;
+  readonly encoding: 'utf8' | 'base64';
+  readonly cut?: boolean;
+  readonly guarded?: GuardFindings;
+  readonly verdict?: SignatureVerdict;
+  /** Where in which file, for imports: SHA-256 of the file, its name's extension, byte offset or row. */
+  readonly provenance?: {
+    readonly fileSha256: string;
+    readonly importer: string;
+    readonly version: number;
+    readonly position: number;
+  };
+};
+
+/** A record as JSON. */
+export type ArchiveRecord = {
+  readonly v: 1;
+  readonly archive: ArchiveId;
+  readonly record: RecordId;
+  /** The message (or other subject) it belongs to: the unit of keys, retention and destruction. */
+  readonly message: MessageId;
+  readonly conversation?: ConversationId;
+  readonly parties?: readonly PartyId[];
+  readonly source?: SourceId;
+  readonly connector?: { readonly name: string; readonly version: number };
+  /** Who caused it: a source, an API key, the system. */
+  readonly actor: string;
+  readonly capturedAt: Instant;
+  readonly event: Event;
+  readonly raw?: RawSlice;
+};
+
+/** A record with its place in the log. */
+export type LoggedRecord = { readonly seq: number; readonly record: ArchiveRecord };
+
+/** Writes the bytes of a record, once. Lone surrogates are escaped by JSON and survive. */
+export function formatRecord(record: ArchiveRecord): Uint8Array {
+  return Buffer.from(JSON.stringify(record), 'utf8');
+}
+
+/**
+ * Reads the bytes of a record that this archive wrote.
+ * @throws CartularyError `corrupt`
+ */
+export function parseRecord(bytes: Uint8Array): ArchiveRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+  } catch (cause) {
+    throw new CartularyError('corrupt', 'a record is not JSON', { cause });
+  }
+  if (typeof value !== 'object' || value === null || !('v' in value) || value.v !== 1 || !('event' in value)) {
+    throw new CartularyError('corrupt', 'a record has an unknown version');
+  }
+  return value as ArchiveRecord;
+}
