@@ -1,0 +1,63 @@
+/**
+ * Where things lie in a data directory. What the signer remembers lies beside it, not in it: whoever puts back an old copy of the data does
+ * not put back the memory (DESIGN §5.6).
+ */
+import { resolve } from 'node:path';
+
+import type { ArchiveId } from '../model/ids.ts';
+
+export type DataLayout = {
+  readonly directory: string;
+  /** Names of the archives; nothing secret. */
+  readonly house: string;
+  readonly keys: string;
+  readonly rootKey: string;
+  readonly run: string;
+  readonly socket: string;
+  readonly lock: string;
+  readonly signer: string;
+};
+
+export type ArchiveLayout = {
+  readonly directory: string;
+  readonly database: string;
+  readonly index: string;
+  readonly log: string;
+  readonly blobs: string;
+  readonly ring: string;
+  readonly keyring: string;
+  readonly signerMemory: string;
+  /** Public key and origin of the log, for whoever checks it. */
+  readonly vkey: string;
+};
+
+/** Paths of a data directory. */
+export function dataLayout(directory: string): DataLayout {
+  const base = resolve(directory);
+  return {
+    directory: base,
+    house: `${base}/cartulary.json`,
+    keys: `${base}/keys`,
+    rootKey: `${base}/keys/root.key`,
+    run: `${base}/run`,
+    socket: `${base}/run/cartulary.sock`,
+    lock: `${base}/run/lock`,
+    signer: `${base}.signer`,
+  };
+}
+
+/** Paths of one archive. */
+export function archiveLayout(data: DataLayout, id: ArchiveId): ArchiveLayout {
+  const directory = `${data.directory}/archives/${id}`;
+  return {
+    directory,
+    database: `${directory}/archive.db`,
+    index: `${directory}/index`,
+    log: `${directory}/log`,
+    blobs: `${directory}/blobs`,
+    ring: `${directory}/ring`,
+    keyring: `${data.keys}/${id}.keyring.json`,
+    signerMemory: `${data.signer}/${id}.head.json`,
+    vkey: `${directory}/log/vkey`,
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * Sealed media on disk. A blob's name is the SHA-256 of its ciphertext, so that a swapped or altered file is seen by whoever reads it.
+ * A blob never changes; it is written under a temporary name, made durable, and then given its own.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { CartularyError } from '../model/errors.ts';
+
+/** A store of sealed media. */
+export type BlobStore = {
+  /** Keeps a ciphertext; durable when it answers. Returns its name and size. */
+  put(ciphertext: AsyncIterable<Uint8Array>): Promise<{ name: string; bytes: number }>;
+  /** Reads a blob and checks its address as it goes; throws `corrupt` after the last byte where it does not fit. */
+  get(name: string): AsyncIterable<Uint8Array>;
+  has(name: string): Promise<boolean>;
+  /** Removes a blob whose key was destroyed. */
+  remove(name: string): Promise<void>;
+  list(): AsyncIterable<string>;
+};
+
+const NAME = /^[0-9a-f]{64}$/;
+
+/** Opens a directory as a blob store. */
+export function openBlobDirectory(directory: string): BlobStore {
+  const pathOf = (name: string): string => {
+    if (!NAME.test(name)) throw new CartularyError('bad-input', 'this is not the name of a blob');
+    return join(directory, name.slice(0, 2), name);
+  };
+  return {
+    put: (ciphertext) => putBlob(directory, pathOf, ciphertext),
+    get: (name) => readChecked(pathOf(name), name),
+    async has(name) {
+      return (await stat(pathOf(name)).catch(() => undefined)) !== undefined;
+    },
+    async remove(name) {
+      await rm(pathOf(name), { force: true });
+      await syncDirectory(dirname(pathOf(name)));
+    },
+    async *list() {
+      for (const shard of (await readdir(directory).catch(() => [])).sort()) {
+        if (!/^[0-9a-f]{2}$/.test(shard)) continue;
+        for (const name of (await readdir(join(directory, shard))).sort()) if (NAME.test(name)) yield name;
+      }
+    },
+  };
+}
+
+async function putBlob(
+  directory: string,
+  pathOf: (name: string) => string,
+  ciphertext: AsyncIterable<Uint8Array>,
+): Promise<{ name: string; bytes: number }> {
+  await mkdir(join(directory, 'incoming'), { recursive: true, mode: 0o700 });
+  const temporary = join(directory, 'incoming', randomBytes(16).toString('hex'));
+  const hash = createHash('sha256');
+  let bytes = 0;
+  try {
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      for await (const chunk of ciphertext) {
+        hash.update(chunk);
+        bytes += chunk.length;
+        await handle.writeFile(chunk);
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    const name = hash.digest('hex');
+    const path = pathOf(name);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+    return { name, bytes };
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw cause;
+  }
+}
+
+async function* readChecked(path: string, name: string): AsyncIterable<Uint8Array> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(path)) {
+      hash.update(chunk as Buffer);
+      yield chunk as Buffer;
+    }
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') throw new CartularyError('not-found', 'a blob is missing', { cause });
+    throw cause;
+  }
+  if (hash.digest('hex') !== name) throw new CartularyError('corrupt', 'a blob does not have the bytes its name says');
+}
+
+/** Makes a renamed file's directory entry durable. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

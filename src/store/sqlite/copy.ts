@@ -1,0 +1,87 @@
+/**
+ * Consistent copies for a backup: content in one file, keys in another, because copies of keys must be short-lived while copies of content
+ * may be kept as long as anybody likes.
+ */
+import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
+import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
+import { KEY_TRIGGER_NAMES, KEY_TRIGGERS } from './key-triggers.ts';
+
+/** Tables that hold keys. */
+const KEY_TABLES = ['pin', 'message_key'] as const;
+
+/**
+ * Copies the database while others write. The keys are copied after the content, so that the copy lacks no key of a record it has, but for those
+ * destroyed meanwhile.
+ * @returns the size of the log in the copy
+ */
+export function copyDatabase(database: EncryptedDatabase, pageKey: Uint8Array, contentPath: string, keysPath: string): number {
+  // VACUUM INTO keeps the page encryption and its key; the driver's own backup call cannot read encrypted files.
+  database.prepare('VACUUM INTO ?').run(contentPath);
+  const keys = database.prepare('SELECT no, secret, closed FROM message_key ORDER BY no');
+  const pins = database.prepare('SELECT no, hold FROM pin ORDER BY no, hold');
+  writeKeys(keysPath, pageKey, keys.iterate() as Iterable<KeyColumns>, pins.iterate() as Iterable<PinColumns>);
+  return dropKeys(contentPath, pageKey);
+}
+
+type KeyColumns = { no: number; secret: Buffer; closed: number };
+type PinColumns = { no: number; hold: string };
+
+function writeKeys(path: string, key: Uint8Array, rows: Iterable<KeyColumns>, pins: Iterable<PinColumns>): void {
+  const copy = openEncryptedDatabase(path, { key });
+  try {
+    copy.exec(`CREATE TABLE message_key (no INTEGER PRIMARY KEY, secret BLOB NOT NULL, closed INTEGER NOT NULL);
+      CREATE TABLE pin (no INTEGER NOT NULL, hold TEXT NOT NULL, PRIMARY KEY (no, hold)) WITHOUT ROWID;`);
+    const addKey = copy.prepare('INSERT INTO message_key VALUES (?, ?, ?)');
+    const addPin = copy.prepare('INSERT INTO pin VALUES (?, ?)');
+    copy.transaction(() => {
+      for (const row of rows) addKey.run(row.no, row.secret, row.closed);
+      for (const row of pins) addPin.run(row.no, row.hold);
+    })();
+    copy.pragma('wal_checkpoint(TRUNCATE)');
+    copy.pragma('journal_mode = DELETE');
+  } finally {
+    copy.close();
+  }
+}
+
+function dropKeys(path: string, key: Uint8Array): number {
+  const copy = openEncryptedDatabase(path, { key });
+  try {
+    copy.pragma('foreign_keys = OFF');
+    for (const trigger of KEY_TRIGGER_NAMES) copy.exec(`DROP TRIGGER ${trigger}`);
+    for (const table of KEY_TABLES) copy.exec(`DELETE FROM ${table}`);
+    const row = copy.prepare('SELECT max(seq) AS seq FROM record').get() as { seq: number | null };
+    copy.pragma('wal_checkpoint(TRUNCATE)');
+    copy.pragma('journal_mode = DELETE');
+    return row.seq === null ? 0 : row.seq + 1;
+  } finally {
+    copy.close();
+  }
+}
+
+/**
+ * Puts a content copy and a key copy together again as a working database.
+ * @param destroyed numbers of messages whose destruction stands in the log or on the destruction list: their keys are not brought back
+ */
+export function joinCopies(contentPath: string, keysPath: string, key: Uint8Array, destroyed: ReadonlySet<number>): void {
+  const content = openEncryptedDatabase(contentPath, { key, mustExist: true });
+  const keys = openEncryptedDatabase(keysPath, { key, readonly: true, mustExist: true });
+  try {
+    const known = content.prepare('SELECT 1 FROM message WHERE no = ?');
+    const addKey = content.prepare('INSERT OR REPLACE INTO message_key (no, secret, closed) VALUES (?, ?, ?)');
+    const addPin = content.prepare('INSERT OR IGNORE INTO pin (no, hold) VALUES (?, ?)');
+    content.transaction(() => {
+      for (const row of keys.prepare('SELECT no, secret, closed FROM message_key').iterate() as Iterable<KeyColumns>) {
+        if (!destroyed.has(row.no) && known.get(row.no) !== undefined) addKey.run(row.no, row.secret, row.closed);
+      }
+      for (const row of keys.prepare('SELECT no, hold FROM pin').iterate() as Iterable<PinColumns>) {
+        if (!destroyed.has(row.no)) addPin.run(row.no, row.hold);
+      }
+      content.exec(KEY_TRIGGERS);
+    })();
+    content.pragma('wal_checkpoint(TRUNCATE)');
+  } finally {
+    keys.close();
+    content.close();
+  }
+}

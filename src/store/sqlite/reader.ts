@@ -1,0 +1,131 @@
+/**
+ * Reading of the SQLite engine: a read-only connection of its own in whichever thread reads. Each call is one short read transaction, so that the
+ * write-ahead log can be moved into the file behind it.
+ */
+import { CartularyError } from '../../model/errors.ts';
+import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
+import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
+import type { MessageRow, RecordRow, StoreReader } from '../store.ts';
+import { splitHash } from './append.ts';
+import { findMessageNo } from './writer.ts';
+
+/** Rows one call may ask for. */
+export const ROWS_MAX = 20_000;
+
+type RecordColumns = { seq: number; no: number; id: Buffer; secret: Buffer | null; leaf: Buffer; sealed: Buffer | null };
+type ChainColumns = { seq: number; prev_seq: number | null; leaf: Buffer; sealed: Buffer | null };
+type HeadColumns = { id: Buffer; last_seq: number; secret: Buffer | null; closed: number | null; version: number | null; state: Buffer | null };
+
+/**
+ * Opens a reader over an existing archive file.
+ * @param key 32-byte page key
+ */
+export function openSqliteReader(path: string, key: Uint8Array): StoreReader {
+  const database = openEncryptedDatabase(path, { key, readonly: true, mustExist: true });
+  const statements = prepare(database);
+  return {
+    async size() {
+      const row = statements.size.get() as { seq: number | null };
+      return row.seq === null ? 0 : row.seq + 1;
+    },
+    async readLog(fromSeq, limit) {
+      return (statements.readLog.all(fromSeq, Math.min(limit, ROWS_MAX)) as RecordColumns[]).map(toRecordRow);
+    },
+    async readLeaves(fromSeq, limit) {
+      return statements.readLeaves.pluck().all(fromSeq, Math.min(limit, ROWS_MAX)) as Buffer[];
+    },
+    async readMessages(messageNos, options = {}) {
+      return database.transaction(() => {
+        const rows: MessageRow[] = [];
+        for (const no of messageNos) {
+          const row = readMessage(statements, no, options.stateOnly === true);
+          if (row !== undefined) rows.push(row);
+        }
+        return rows;
+      })();
+    },
+    async findMessageNo(messageId) {
+      return findMessageNo(database, messageId);
+    },
+    async findSeqByUnique(unique) {
+      const { k, rest } = splitHash(unique);
+      const row = statements.findSeen.get(k) as { rest: Buffer; seq: number | null } | undefined;
+      return row === undefined || !row.rest.equals(rest) ? undefined : (row.seq ?? undefined);
+    },
+    async listMessageNos(fromNo, limit) {
+      return statements.listNos.pluck().all(fromNo, Math.min(limit, ROWS_MAX)) as number[];
+    },
+    async readSetting(name) {
+      return statements.readSetting.pluck().get(name) as Buffer | undefined;
+    },
+    async listSettings(prefix) {
+      return statements.listSettings.all(prefix, `${prefix}\u{10ffff}`) as { name: string; value: Buffer }[];
+    },
+    async countJobs() {
+      const rows = statements.countJobs.all() as { kind: string; waiting: number; due: number | null }[];
+      return rows.map(({ kind, waiting, due }) => ({ kind, waiting, oldestDueAtMs: due ?? undefined }));
+    },
+    async close() {
+      database.close();
+    },
+  };
+}
+
+function prepare(database: EncryptedDatabase) {
+  const p = (sql: string) => database.prepare(sql);
+  return {
+    size: p('SELECT max(seq) AS seq FROM record'),
+    readLog: p(
+      `SELECT r.seq, r.no, m.id, k.secret, r.leaf, r.sealed FROM record r JOIN message m ON m.no = r.no
+       LEFT JOIN message_key k ON k.no = r.no WHERE r.seq >= ? ORDER BY r.seq LIMIT ?`,
+    ),
+    readLeaves: p('SELECT leaf FROM record WHERE seq >= ? ORDER BY seq LIMIT ?'),
+    head: p(
+      `SELECT m.id, m.last_seq, k.secret, k.closed, s.version, s.sealed AS state FROM message m LEFT JOIN message_key k ON k.no = m.no
+       LEFT JOIN state s ON s.no = m.no WHERE m.no = ?`,
+    ),
+    record: p('SELECT seq, prev_seq, leaf, sealed FROM record WHERE seq = ?'),
+    findSeen: p('SELECT rest, seq FROM seen WHERE k = ?'),
+    listNos: p('SELECT no FROM message_key WHERE no >= ? ORDER BY no LIMIT ?'),
+    readSetting: p('SELECT value FROM setting WHERE name = ?'),
+    listSettings: p('SELECT name, value FROM setting WHERE name >= ? AND name < ? ORDER BY name'),
+    countJobs: p('SELECT kind, count(*) AS waiting, min(due_at) AS due FROM job GROUP BY kind ORDER BY kind'),
+  };
+}
+
+/** Records of one message that are read at most; more than that is damage or attack. */
+const CHAIN_MAX = 100_000;
+
+function readMessage(statements: ReturnType<typeof prepare>, no: number, stateOnly: boolean): MessageRow | undefined {
+  const head = statements.head.get(no) as HeadColumns | undefined;
+  if (head === undefined) return undefined;
+  const state = head.state === null || head.version === null ? undefined : { messageNo: no, version: head.version, sealed: head.state };
+  const records: { seq: number; leaf: Uint8Array; sealed: Uint8Array | undefined }[] = [];
+  const current = stateOnly && state !== undefined && state.version === head.last_seq;
+  let seq: number | null = current ? null : head.last_seq;
+  while (seq !== null) {
+    const row = statements.record.get(seq) as ChainColumns | undefined;
+    if (row === undefined || records.length >= CHAIN_MAX) throw new CartularyError('corrupt', 'the chain of a message is broken');
+    records.push({ seq: row.seq, leaf: row.leaf, sealed: row.sealed ?? undefined });
+    seq = row.prev_seq;
+  }
+  return {
+    messageNo: no,
+    messageId: head.id,
+    secret: head.secret ?? undefined,
+    closed: head.closed !== 0,
+    records: records.reverse(),
+    state,
+  };
+}
+
+function toRecordRow(row: RecordColumns): RecordRow {
+  return {
+    seq: row.seq,
+    messageNo: row.no,
+    messageId: row.id,
+    secret: row.secret ?? undefined,
+    leaf: row.leaf,
+    sealed: row.sealed ?? undefined,
+  };
+}

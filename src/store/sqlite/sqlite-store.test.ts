@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, describe, expect, it } from 'vitest';
+
+import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
+import { describeStore, makeEntry } from '../testing/conformance.ts';
+import { joinCopies } from './copy.ts';
+import { openSqliteReader } from './reader.ts';
+import { openSqliteStore } from './sqlite-store.ts';
+
+const key = randomBytes(32);
+const places: string[] = [];
+const newPlace = async (): Promise<string> => {
+  const place = await mkdtemp(join(tmpdir(), 'cartulary-store-'));
+  places.push(place);
+  return place;
+};
+const open = (place: string) =>
+  openSqliteStore({
+    path: join(place, 'archive.db'),
+    key,
+    onFatal: (cause) => {
+      throw cause;
+    },
+  });
+
+afterAll(async () => {
+  for (const place of places) await rm(place, { recursive: true, force: true });
+});
+
+describeStore({ name: 'SQLite', open, newPlace });
+
+describe('the SQLite file', () => {
+  it('shows nothing of what it holds', async () => {
+    const place = await newPlace();
+    const store = await open(place);
+    await store.writer.append([makeEntry('a', { sealed: Buffer.from('a sentence that would be seen') })]);
+    for (const name of await readdir(place)) {
+      const bytes = await readFile(join(place, name));
+      expect(bytes.includes('a sentence that')).toBe(false);
+      expect(bytes.includes('CREATE TABLE')).toBe(false);
+      expect(bytes.subarray(0, 15).toString('latin1')).not.toBe('SQLite format 3');
+    }
+    await store.close();
+  });
+
+  it('is refused where it is plaintext', async () => {
+    const place = await newPlace();
+    await writeFile(join(place, 'archive.db'), Buffer.concat([Buffer.from('SQLite format 3\0'), Buffer.alloc(4096)]));
+    expect(() => openEncryptedDatabase(join(place, 'archive.db'), { key })).toThrow(/not encrypted/);
+  });
+
+  it('is refused under another key', async () => {
+    const place = await newPlace();
+    const store = await open(place);
+    await store.close();
+    expect(() => openSqliteReader(join(place, 'archive.db'), randomBytes(32))).toThrow(/cannot be opened with its key/);
+  });
+
+  it('never lets a record be changed or deleted, whoever asks', async () => {
+    const place = await newPlace();
+    const store = await open(place);
+    await store.writer.append([makeEntry('a')]);
+    await store.close();
+    const database = openEncryptedDatabase(join(place, 'archive.db'), { key });
+    expect(() => database.exec("UPDATE record SET sealed = x'00'")).toThrow(/record-never-changes/);
+    expect(() => database.exec('UPDATE record SET sealed = NULL')).toThrow(/record-never-changes/);
+    expect(() => database.exec('DELETE FROM record')).toThrow(/record-is-kept/);
+    expect(() => database.exec('DELETE FROM message_key')).toThrow(/key-open/);
+    expect(() => database.exec("UPDATE message_key SET secret = x'00'")).toThrow(/key-never-changes/);
+    database.close();
+  });
+
+  it('is copied for a backup with content and keys apart, and put together again without destroyed keys', async () => {
+    const place = await newPlace();
+    const store = await open(place);
+    await store.writer.append([makeEntry('a'), makeEntry('b')]);
+    const [content, keys] = [join(place, 'content'), join(place, 'keys')];
+    expect(await store.writer.copyTo(content, keys)).toBe(2);
+    await store.close();
+    const apart = openSqliteReader(content, key);
+    expect((await apart.readLog(0, 10)).map((row) => row.secret)).toEqual([undefined, undefined]);
+    await apart.close();
+    joinCopies(content, keys, key, new Set([1]));
+    const joined = openSqliteReader(content, key);
+    expect((await joined.readLog(0, 10)).map((row) => row.secret !== undefined)).toEqual([false, true]);
+    await joined.close();
+  });
+});

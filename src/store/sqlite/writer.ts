@@ -1,0 +1,128 @@
+/**
+ * Everything the one writer of the SQLite engine does besides appending, synchronously and inside its own thread.
+ */
+import { CartularyError } from '../../model/errors.ts';
+import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
+import type { JobRow, SettingChange, StateRow } from '../store.ts';
+import { splitHash } from './append.ts';
+
+type JobColumns = { id: number; kind: string; no: number; seq: number; attempts: number; loss_at: number | null; payload: Buffer };
+
+/** Writes state rows; an older version never replaces a newer one, and a message without a key gets none. */
+export function putStates(database: EncryptedDatabase, rows: readonly StateRow[]): void {
+  const put = database.prepare(
+    `INSERT INTO state (no, version, sealed) SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM message_key WHERE no = ?)
+     ON CONFLICT (no) DO UPDATE SET version = excluded.version, sealed = excluded.sealed WHERE excluded.version >= state.version`,
+  );
+  database.transaction(() => {
+    for (const row of rows) put.run(row.messageNo, row.version, row.sealed, row.messageNo);
+  })();
+}
+
+/** Writes or removes settings. */
+export function putSettings(database: EncryptedDatabase, changes: readonly SettingChange[]): void {
+  const put = database.prepare('INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value');
+  const drop = database.prepare('DELETE FROM setting WHERE name = ?');
+  database.transaction(() => {
+    for (const { name, value } of changes) {
+      if (value === undefined) drop.run(name);
+      else put.run(name, value);
+    }
+  })();
+}
+
+/** Claims due jobs: earliest loss first, then earliest due. */
+export function claimJobs(
+  database: EncryptedDatabase,
+  kinds: readonly string[],
+  limit: number,
+  nowMs: number,
+  leaseMs: number,
+): JobRow[] {
+  const marks = kinds.map(() => '?').join(', ');
+  const find = database.prepare(
+    `SELECT id, kind, no, seq, attempts, loss_at, payload FROM job WHERE kind IN (${marks}) AND due_at <= ? AND lease_until <= ?
+     ORDER BY loss_at IS NULL, loss_at, due_at LIMIT ?`,
+  );
+  const lease = database.prepare('UPDATE job SET lease_until = ?, attempts = attempts + 1 WHERE id = ?');
+  return database.transaction(() => {
+    const rows = find.all(...kinds, nowMs, nowMs, limit) as JobColumns[];
+    for (const row of rows) lease.run(nowMs + leaseMs, row.id);
+    return rows.map((row) => ({
+      id: row.id,
+      kind: row.kind,
+      messageNo: row.no,
+      seq: row.seq,
+      attempts: row.attempts + 1,
+      lossAtMs: row.loss_at ?? undefined,
+      payload: row.payload,
+    }));
+  })();
+}
+
+export function finishJob(database: EncryptedDatabase, id: number): void {
+  database.prepare('DELETE FROM job WHERE id = ?').run(id);
+}
+
+export function retryJob(database: EncryptedDatabase, id: number, dueAtMs: number): void {
+  database.prepare('UPDATE job SET due_at = ?, lease_until = 0 WHERE id = ?').run(dueAtMs, id);
+}
+
+export function pinKey(database: EncryptedDatabase, messageId: Uint8Array, hold: string): void {
+  const no = getMessageNo(database, messageId);
+  translateRefusal(() => database.prepare('INSERT INTO pin (no, hold) VALUES (?, ?) ON CONFLICT DO NOTHING').run(no, hold));
+}
+
+export function unpinKey(database: EncryptedDatabase, messageId: Uint8Array, hold: string): void {
+  database.prepare('DELETE FROM pin WHERE no = ? AND hold = ?').run(getMessageNo(database, messageId), hold);
+}
+
+export function closeKey(database: EncryptedDatabase, messageId: Uint8Array): void {
+  const no = getMessageNo(database, messageId);
+  const { changes } = translateRefusal(() => database.prepare('UPDATE message_key SET closed = 1 WHERE no = ?').run(no));
+  if (changes === 0) throw new CartularyError('key-destroyed', 'the key of this message is gone');
+}
+
+export function destroyKey(database: EncryptedDatabase, messageId: Uint8Array): void {
+  const no = getMessageNo(database, messageId);
+  translateRefusal(() =>
+    database.transaction(() => {
+      const { changes } = database.prepare('DELETE FROM message_key WHERE no = ?').run(no);
+      if (changes === 0) throw new CartularyError('key-destroyed', 'the key of this message is gone');
+      database.prepare('DELETE FROM state WHERE no = ?').run(no);
+      database.prepare('DELETE FROM job WHERE no = ?').run(no);
+    })(),
+  );
+  // The secret must not outlive its row in the write-ahead log.
+  database.pragma('wal_checkpoint(TRUNCATE)');
+}
+
+/** The number of a message. */
+export function findMessageNo(database: EncryptedDatabase, messageId: Uint8Array): number | undefined {
+  const { k, rest } = splitHash(messageId);
+  const find = database.prepare('SELECT rest, no FROM seen WHERE k = ?');
+  for (let probe = 0n; probe < 8n; probe += 1n) {
+    const row = find.get(BigInt.asIntN(64, k + probe)) as { rest: Buffer; no: number } | undefined;
+    if (row === undefined) return undefined;
+    if (row.rest.equals(rest)) return row.no;
+  }
+  return undefined;
+}
+
+function getMessageNo(database: EncryptedDatabase, messageId: Uint8Array): number {
+  const no = findMessageNo(database, messageId);
+  if (no === undefined) throw new CartularyError('not-found', 'there is no such message');
+  return no;
+}
+
+function translateRefusal<Result>(act: () => Result): Result {
+  try {
+    return act();
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : '';
+    if (text.includes('key-pinned')) throw new CartularyError('key-pinned', 'a hold pins the key of this message', { cause });
+    if (text.includes('key-open')) throw new CartularyError('conflict', 'the key must be closed before it is destroyed', { cause });
+    if (text.includes('FOREIGN KEY')) throw new CartularyError('key-destroyed', 'the key of this message is gone', { cause });
+    throw cause;
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The public files of a log: tiles, entry bundles, checkpoint, under the paths of C2SP tlog-tiles. Derived from the records and rebuilt from them at will;
+ * still each is made durable before the checkpoint that needs it, since outsiders read them.
+ */
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { parseTilePath, TILE_WIDTH } from '../ledger/tiles.ts';
+import type { ReadTile } from '../ledger/tiles.ts';
+import { entriesPath, tilePath } from '../ledger/tiles.ts';
+import { CartularyError } from '../model/errors.ts';
+import { syncDirectory } from './blobs.ts';
+
+export type TileFiles = {
+  readonly readTile: ReadTile;
+  /** Bytes of the entry bundle `n` with `width` entries. */
+  readEntries(n: number, width: number): Promise<Uint8Array>;
+  readCheckpoint(): Promise<string | undefined>;
+  /** Writes files; durable when it answers. */
+  write(files: readonly { readonly path: string; readonly bytes: Uint8Array }[]): Promise<void>;
+  writeCheckpoint(text: string): Promise<void>;
+  /** A file by its public path, for the HTTP face; undefined where it is none of the log's. */
+  findPublic(path: string): Promise<Uint8Array | undefined>;
+};
+
+/** Opens a directory as the files of one log. */
+export function openTileFiles(directory: string): TileFiles {
+  const write = async (files: readonly { readonly path: string; readonly bytes: Uint8Array }[]): Promise<void> => {
+    const directories = new Set<string>();
+    for (const file of files) {
+      const path = join(directory, file.path);
+      await writeDurably(path, file.bytes);
+      directories.add(dirname(path));
+    }
+    for (const touched of directories) await syncDirectory(touched);
+    for (const file of files) await dropPartials(directory, file.path);
+  };
+  const read = (path: string): Promise<Uint8Array> => readFile(join(directory, path));
+  return {
+    readTile: (level, n, width) => readPreferFull(read, (wide) => tilePath(level, n, wide), width),
+    readEntries: (n, width) => readPreferFull(read, (wide) => entriesPath(n, wide), width),
+    async readCheckpoint() {
+      return (await findFile(join(directory, 'checkpoint')))?.toString('utf8');
+    },
+    write,
+    async writeCheckpoint(text) {
+      await writeDurably(join(directory, 'checkpoint'), Buffer.from(text, 'utf8'));
+      await syncDirectory(directory);
+    },
+    async findPublic(path) {
+      if (path !== 'checkpoint') {
+        try {
+          parseTilePath(path);
+        } catch {
+          return undefined;
+        }
+      }
+      return findFile(join(directory, path));
+    },
+  };
+}
+
+/** A tile of a given width: its own file, or the full one, of which it is the beginning. */
+async function readPreferFull(read: (path: string) => Promise<Uint8Array>, path: (width: number) => string, width: number): Promise<Uint8Array> {
+  try {
+    return await read(path(width));
+  } catch (cause) {
+    if (width === TILE_WIDTH || !isMissing(cause)) throw missing(cause);
+  }
+  try {
+    return await read(path(TILE_WIDTH));
+  } catch (cause) {
+    throw missing(cause);
+  }
+}
+
+function missing(cause: unknown): unknown {
+  return isMissing(cause) ? new CartularyError('corrupt', 'a file of the log is missing', { cause }) : cause;
+}
+
+function isMissing(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+}
+
+async function findFile(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    if (isMissing(cause) || (cause instanceof Error && 'code' in cause && (cause.code === 'EISDIR' || cause.code === 'ENOTDIR'))) return undefined;
+    throw cause;
+  }
+}
+
+async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.new`;
+  const handle = await open(temporary, 'w', 0o644);
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, path);
+}
+
+/** Once a full tile stands, its partial ones may go (tlog-tiles, "Partial Tiles"). */
+async function dropPartials(directory: string, path: string): Promise<void> {
+  if (!path.includes('.p/')) await rm(join(directory, `${path}.p`), { recursive: true, force: true });
+}
