@@ -7,28 +7,28 @@ export type WorkerRole = 'writer' | 'maintenance';
 
 export type WorkerSetup = { readonly role: WorkerRole; readonly path: string; readonly key: Uint8Array };
 
-/** Calls by name: their arguments and their answers. */
-export type Calls = {
-  append: { args: [batch: ArrayBuffer]; result: PackedResults };
-  putStates: { args: [rows: readonly StateRow[]]; result: undefined };
-  putSettings: { args: [changes: readonly SettingChange[]]; result: undefined };
-  claimJobs: { args: [kinds: readonly string[], limit: number, nowMs: number, leaseMs: number]; result: JobRow[] };
-  finishJob: { args: [id: number]; result: undefined };
-  retryJob: { args: [id: number, dueAtMs: number]; result: undefined };
-  pinKey: { args: [messageId: Uint8Array, hold: string]; result: undefined };
-  unpinKey: { args: [messageId: Uint8Array, hold: string]; result: undefined };
-  closeKey: { args: [messageId: Uint8Array]; result: undefined };
-  destroyKey: { args: [messageId: Uint8Array]; result: undefined };
-  truncate: { args: []; result: undefined };
-  checkpoint: { args: []; result: number };
-  copyTo: { args: [contentPath: string, keysPath: string]; result: number };
-  close: { args: []; result: undefined };
+/** Calls by name: their argument and their answer. */
+export type StoreCalls = {
+  ready: { args: undefined; result: undefined };
+  append: { args: ArrayBuffer; result: PackedResults };
+  putStates: { args: readonly StateRow[]; result: undefined };
+  putSettings: { args: readonly SettingChange[]; result: undefined };
+  claimJobs: { args: { kinds: readonly string[]; limit: number; nowMs: number; leaseMs: number }; result: JobRow[] };
+  finishJob: { args: number; result: undefined };
+  retryJob: { args: { id: number; dueAtMs: number }; result: undefined };
+  pinKey: { args: { messageId: Uint8Array; hold: string }; result: undefined };
+  unpinKey: { args: { messageId: Uint8Array; hold: string }; result: undefined };
+  closeKey: { args: Uint8Array; result: undefined };
+  destroyKey: { args: Uint8Array; result: undefined };
+  truncate: { args: undefined; result: undefined };
+  checkpoint: { args: undefined; result: number };
+  copyTo: { args: { contentPath: string; keysPath: string }; result: number };
+  close: { args: undefined; result: undefined };
 };
 
-export type CallName = keyof Calls;
+type CallName = keyof StoreCalls;
 
-export type Request = { [Name in CallName]: { readonly id: number; readonly name: Name; readonly args: Calls[Name]['args'] } }[CallName];
-
-export type Reply =
-  | { readonly id: number; readonly ok: true; readonly result: Calls[CallName]['result'] }
-  | { readonly id: number; readonly ok: false; readonly code: string; readonly message: string };
+/** A call as it arrives in the thread. */
+export type StoreRequest = {
+  [Name in CallName]: { readonly id: number; readonly name: Name; readonly args: StoreCalls[Name]['args'] };
+}[CallName];

@@ -3,13 +3,13 @@
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Worker } from 'node:worker_threads';
 
-import { CartularyError, ERRORS } from '../../model/errors.ts';
-import type { ErrorCode } from '../../model/errors.ts';
+import { CartularyError } from '../../model/errors.ts';
 import { decodeResults, encodeBatch } from '../batch-codec.ts';
 import type { AppendEntry, AppendResult, StoreReader, StoreWriter } from '../store.ts';
-import type { Calls, CallName, Reply, Request, WorkerRole, WorkerSetup } from './protocol.ts';
+import { startThread, threadUrl } from '../thread.ts';
+import type { Thread } from '../thread.ts';
+import type { StoreCalls, WorkerRole, WorkerSetup } from './protocol.ts';
 import { openSqliteReader } from './reader.ts';
 
 /** Where an archive's database is and how its pages are sealed. */
@@ -32,15 +32,15 @@ const IN_FLIGHT_MAX = 2;
 /** Opens or makes the database, its threads and a reader. */
 export async function openSqliteStore(location: SqliteLocation): Promise<SqliteStore> {
   mkdirSync(dirname(location.path), { recursive: true, mode: 0o700 });
-  const writer = await startThread('writer', location);
-  const maintenance = await startThread('maintenance', location);
+  const writer = await startRole('writer', location);
+  const maintenance = await startRole('maintenance', location);
   const reader = openSqliteReader(location.path, location.key);
   const queue = createAppendQueue(writer);
   const close = async (): Promise<void> => {
     await queue.drain();
     await reader.close();
     await maintenance.end();
-    await writer.call('truncate', []);
+    await writer.call('truncate', undefined);
     await writer.end();
   };
   return {
@@ -48,79 +48,32 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
     close,
     writer: {
       append: queue.append,
-      putStates: (rows) => writer.call('putStates', [rows]),
-      putSettings: (changes) => writer.call('putSettings', [changes]),
-      claimJobs: (kinds, limit, nowMs, leaseMs) => writer.call('claimJobs', [kinds, limit, nowMs, leaseMs]),
-      finishJob: (id) => writer.call('finishJob', [id]),
-      retryJob: (id, dueAtMs) => writer.call('retryJob', [id, dueAtMs]),
-      pinKey: (messageId, hold) => writer.call('pinKey', [messageId, hold]),
-      unpinKey: (messageId, hold) => writer.call('unpinKey', [messageId, hold]),
-      closeKey: (messageId) => writer.call('closeKey', [messageId]),
-      destroyKey: (messageId) => writer.call('destroyKey', [messageId]),
+      putStates: (rows) => writer.call('putStates', rows),
+      putSettings: (changes) => writer.call('putSettings', changes),
+      claimJobs: (kinds, limit, nowMs, leaseMs) => writer.call('claimJobs', { kinds, limit, nowMs, leaseMs }),
+      finishJob: (id) => writer.call('finishJob', id),
+      retryJob: (id, dueAtMs) => writer.call('retryJob', { id, dueAtMs }),
+      pinKey: (messageId, hold) => writer.call('pinKey', { messageId, hold }),
+      unpinKey: (messageId, hold) => writer.call('unpinKey', { messageId, hold }),
+      closeKey: (messageId) => writer.call('closeKey', messageId),
+      destroyKey: (messageId) => writer.call('destroyKey', messageId),
       async checkpoint() {
-        await maintenance.call('checkpoint', []);
+        await maintenance.call('checkpoint', undefined);
       },
-      copyTo: (contentPath, keysPath) => maintenance.call('copyTo', [contentPath, keysPath]),
+      copyTo: (contentPath, keysPath) => maintenance.call('copyTo', { contentPath, keysPath }),
       close,
     },
   };
 }
 
-type Thread = {
-  call<Name extends CallName>(name: Name, args: Calls[Name]['args'], transfer?: ArrayBuffer[]): Promise<Calls[Name]['result']>;
-  end(): Promise<void>;
-};
-
-type Waiter = { resolve(value: Calls[CallName]['result']): void; reject(cause: unknown): void };
-
-async function startThread(role: WorkerRole, location: SqliteLocation): Promise<Thread> {
+function startRole(role: WorkerRole, location: SqliteLocation): Promise<Thread<StoreCalls>> {
   const setup: WorkerSetup = { role, path: location.path, key: location.key };
-  const worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url), {
-    workerData: setup,
-    name: `store-${role}`,
-  });
-  const waiting = new Map<number, Waiter>();
-  let nextId = 1;
-  let ended = false;
-  const fail = (cause: unknown): void => {
-    for (const waiter of waiting.values()) waiter.reject(cause);
-    waiting.clear();
-    if (!ended) location.onFatal(cause);
-    ended = true;
-  };
-  worker.on('message', (reply: Reply) => {
-    const waiter = waiting.get(reply.id);
-    waiting.delete(reply.id);
-    if (reply.ok) waiter?.resolve(reply.result);
-    else waiter?.reject(new CartularyError(reply.code in ERRORS ? (reply.code as ErrorCode) : 'internal', reply.message));
-  });
-  worker.on('error', fail);
-  worker.on('exit', (code) => {
-    if (!ended) fail(new CartularyError('internal', `the ${role} thread ended (${code})`));
-  });
-  const thread: Thread = {
-    call(name, args, transfer = []) {
-      if (ended) return Promise.reject(new CartularyError('stopping', 'the store is closed'));
-      const id = nextId++;
-      return new Promise((resolve, reject) => {
-        waiting.set(id, { resolve: resolve as Waiter['resolve'], reject });
-        worker.postMessage({ id, name, args } as Request, transfer);
-      });
-    },
-    async end() {
-      if (ended) return;
-      await thread.call('close', []);
-      ended = true;
-    },
-  };
-  // The first answer shows that the database opened under its key.
-  await thread.call('claimJobs', [['none'], 0, 0, 0]);
-  return thread;
+  return startThread<StoreCalls>(threadUrl('./worker.ts', import.meta.url), setup, { name: `store-${role}`, onFatal: location.onFatal });
 }
 
 type Pending = { readonly entries: readonly AppendEntry[]; readonly bytes: number; resolve(results: AppendResult[]): void; reject(cause: unknown): void };
 
-function createAppendQueue(writer: Thread) {
+function createAppendQueue(writer: Thread<StoreCalls>) {
   let pending: Pending[] = [];
   let pendingBytes = 0;
   let inFlight = 0;
@@ -137,7 +90,7 @@ function createAppendQueue(writer: Thread) {
   const sendGroup = async (group: readonly Pending[]): Promise<void> => {
     try {
       const batch = encodeBatch(group.flatMap((item) => item.entries));
-      const results = decodeResults(await writer.call('append', [batch], [batch]));
+      const results = decodeResults(await writer.call('append', batch, { transfer: [batch] }));
       let at = 0;
       for (const item of group) {
         item.resolve(results.slice(at, at + item.entries.length));

@@ -5,21 +5,23 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
-import { assertNever, CartularyError } from '../../model/errors.ts';
+import { assertNever } from '../../model/errors.ts';
 import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import { decodeBatch, encodeResults } from '../batch-codec.ts';
 import { createAppender } from './append.ts';
 import type { Appender } from './append.ts';
 import { copyDatabase } from './copy.ts';
-import type { Calls, CallName, Reply, Request, WorkerSetup } from './protocol.ts';
+import { formatRefusal } from '../thread.ts';
+import type { ThreadReply } from '../thread.ts';
+import type { StoreRequest, WorkerSetup } from './protocol.ts';
 import { migrate } from './schema.ts';
 import { claimJobs, closeKey, destroyKey, finishJob, pinKey, putSettings, putStates, retryJob, unpinKey } from './writer.ts';
 
 /** Entries of one transaction at most. */
 const GROUP_ENTRIES_MAX = 4000;
 
-type AppendRequest = Extract<Request, { name: 'append' }>;
+type AppendRequest = Extract<StoreRequest, { name: 'append' }>;
 
 function serve(port: MessagePort, setup: WorkerSetup): void {
   const database = openEncryptedDatabase(setup.path, { key: setup.key, pageBytes: 8192, cacheKib: 32_768 });
@@ -27,16 +29,16 @@ function serve(port: MessagePort, setup: WorkerSetup): void {
   // Moving the log into the file inside a commit costs 30–150 ms; the maintenance thread does it beside.
   database.pragma('wal_autocheckpoint = 0');
   const appender = setup.role === 'writer' ? createAppender(database) : undefined;
-  port.on('message', (first: Request) => {
+  port.on('message', (first: StoreRequest) => {
     const requests = [first];
     for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
-      requests.push(next.message as Request);
+      requests.push(next.message as StoreRequest);
     }
     handleAll(port, database, appender, requests);
   });
 }
 
-function handleAll(port: MessagePort, database: EncryptedDatabase, appender: Appender | undefined, requests: readonly Request[]): void {
+function handleAll(port: MessagePort, database: EncryptedDatabase, appender: Appender | undefined, requests: readonly StoreRequest[]): void {
   let group: AppendRequest[] = [];
   let groupEntries = 0;
   const flush = (): void => {
@@ -47,7 +49,7 @@ function handleAll(port: MessagePort, database: EncryptedDatabase, appender: App
   for (const request of requests) {
     if (request.name === 'append') {
       group.push(request);
-      groupEntries += Buffer.from(request.args[0]).readUInt32LE(0);
+      groupEntries += Buffer.from(request.args).readUInt32LE(0);
       if (groupEntries >= GROUP_ENTRIES_MAX) flush();
     } else {
       flush();
@@ -58,7 +60,7 @@ function handleAll(port: MessagePort, database: EncryptedDatabase, appender: App
 }
 
 function appendGroup(port: MessagePort, appender: Appender, group: readonly AppendRequest[]): void {
-  const batches = group.map((request) => decodeBatch(request.args[0]));
+  const batches = group.map((request) => decodeBatch(request.args));
   try {
     const results = appender.append(batches.flat());
     let at = 0;
@@ -69,37 +71,39 @@ function appendGroup(port: MessagePort, appender: Appender, group: readonly Appe
       reply(port, { id: request.id, ok: true, result: packed });
     });
   } catch (cause) {
-    for (const request of group) reply(port, refusal(request.id, cause));
+    for (const request of group) reply(port, formatRefusal(request.id, cause));
     stopAfterIoError(cause);
   }
 }
 
-function handle(port: MessagePort, database: EncryptedDatabase, request: Exclude<Request, AppendRequest>): Calls[CallName]['result'] {
+function handle(port: MessagePort, database: EncryptedDatabase, request: Exclude<StoreRequest, AppendRequest>): unknown {
   switch (request.name) {
+    case 'ready':
+      return undefined;
     case 'putStates':
-      return void putStates(database, request.args[0]);
+      return putStates(database, request.args);
     case 'putSettings':
-      return void putSettings(database, request.args[0]);
+      return putSettings(database, request.args);
     case 'claimJobs':
-      return claimJobs(database, ...request.args);
+      return claimJobs(database, request.args);
     case 'finishJob':
-      return void finishJob(database, request.args[0]);
+      return finishJob(database, request.args);
     case 'retryJob':
-      return void retryJob(database, ...request.args);
+      return retryJob(database, request.args.id, request.args.dueAtMs);
     case 'pinKey':
-      return void pinKey(database, ...request.args);
+      return pinKey(database, request.args.messageId, request.args.hold);
     case 'unpinKey':
-      return void unpinKey(database, ...request.args);
+      return unpinKey(database, request.args.messageId, request.args.hold);
     case 'closeKey':
-      return void closeKey(database, request.args[0]);
+      return closeKey(database, request.args);
     case 'destroyKey':
-      return void destroyKey(database, request.args[0]);
+      return destroyKey(database, request.args);
     case 'truncate':
       return void database.pragma('wal_checkpoint(TRUNCATE)');
     case 'checkpoint':
       return checkpoint(database);
     case 'copyTo':
-      return copyDatabase(database, (workerData as WorkerSetup).key, ...request.args);
+      return copyDatabase(database, (workerData as WorkerSetup).key, request.args.contentPath, request.args.keysPath);
     case 'close':
       database.close();
       setImmediate(() => port.close());
@@ -115,24 +119,17 @@ function checkpoint(database: EncryptedDatabase): number {
   return row === undefined ? 0 : Math.max(0, row.log - row.checkpointed);
 }
 
-function answer(port: MessagePort, id: number, act: () => Calls[CallName]['result']): void {
+function answer(port: MessagePort, id: number, act: () => unknown): void {
   try {
     reply(port, { id, ok: true, result: act() });
   } catch (cause) {
-    reply(port, refusal(id, cause));
+    reply(port, formatRefusal(id, cause));
     stopAfterIoError(cause);
   }
 }
 
-function reply(port: MessagePort, message: Reply): void {
+function reply(port: MessagePort, message: ThreadReply): void {
   port.postMessage(message);
-}
-
-function refusal(id: number, cause: unknown): Reply {
-  if (cause instanceof CartularyError) return { id, ok: false, code: cause.code, message: cause.message };
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
-  if (code === 'SQLITE_FULL') return { id, ok: false, code: 'overloaded', message: 'the disk is full' };
-  return { id, ok: false, code: 'internal', message: `the store failed (${code})` };
 }
 
 function stopAfterIoError(cause: unknown): void {

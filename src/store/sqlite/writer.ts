@@ -34,10 +34,7 @@ export function putSettings(database: EncryptedDatabase, changes: readonly Setti
 /** Claims due jobs: earliest loss first, then earliest due. */
 export function claimJobs(
   database: EncryptedDatabase,
-  kinds: readonly string[],
-  limit: number,
-  nowMs: number,
-  leaseMs: number,
+  { kinds, limit, nowMs, leaseMs }: { readonly kinds: readonly string[]; readonly limit: number; readonly nowMs: number; readonly leaseMs: number },
 ): JobRow[] {
   const marks = kinds.map(() => '?').join(', ');
   const find = database.prepare(

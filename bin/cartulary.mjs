@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+/**
+ * The launcher: plain JavaScript for whatever Node (20.19 or newer) a machine has. It finds the Node the product is
+ * pinned to and hands over to it: to src/cli/main.ts in a checkout (Node strips the types), to dist/cli/main.js in an
+ * installed package. In a checkout it first sees to it that the dependencies are there.
+ *
+ * It owns nothing but this hand-over: arguments, standard streams, signals and the exit code pass through unchanged.
+ * Where the running Node is the pinned one, the command is imported into this very process, so that there is no second
+ * one to watch over. Hence `cli/main` must run when it is imported and must not ask whether it is the main module.
+ */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { ensureInstalled } from './lib/ensure-installed.mjs';
+import { findNode } from './lib/pinned-node.mjs';
+import { endLike, runChild } from './lib/run-child.mjs';
+
+/** Says in one line what is wrong and what to do, and ends with exit code 1. */
+function stop(text) {
+  process.stderr.write(`cartulary: ${text}\n`);
+  process.exit(1);
+}
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const source = path.join(root, 'src', 'cli', 'main.ts');
+const built = path.join(root, 'dist', 'cli', 'main.js');
+const inCheckout = existsSync(source);
+if (!inCheckout && !existsSync(built)) stop(`${built} is missing: install the package again.`);
+if (inCheckout) await ensureInstalled(root, { needsDev: false }).catch((error) => stop(error.message));
+
+const main = inCheckout ? source : built;
+const node = findNode(root);
+if (node === undefined) {
+  stop(
+    `Node 24 or newer is needed, this is ${process.versions.node}: install the package again without --omit=optional (it brings its own Node), or install Node 24.`,
+  );
+}
+
+if (node.running) {
+  process.argv[1] = main;
+  await import(pathToFileURL(main).href);
+} else {
+  endLike(await runChild(node.path, [main, ...process.argv.slice(2)]).catch((error) => stop(error.message)));
+}

@@ -1,0 +1,338 @@
+/**
+ * The one door to an archive. Every face and every job goes through it: ask → allowed? → do → audit record.
+ *
+ * Owns: what may be done and that it is on record. Never: speaks HTTP, reads a platform's format, knows a file format.
+ * Invariants: content leaves only after the audit record that says so is durable; nothing is acknowledged before it is; what the door does
+ * not offer cannot be done.
+ */
+import type { ApiKey, Scope } from '../access/api-keys.ts';
+import { CartularyError } from '../model/errors.ts';
+import type { AuditAct, EventBody, StoredMedia } from '../model/event.ts';
+import { formatId, idBytes } from '../model/ids.ts';
+import type { ApiKeyId, ArchiveId, ConversationId, MessageId, SourceId } from '../model/ids.ts';
+import { receiptInstant } from '../model/time.ts';
+import type { BlobStore } from '../store/blobs.ts';
+import type { JobRow, SettingChange, StoreReader, StoreWriter } from '../store/store.ts';
+import type { TileFiles } from '../store/tile-files.ts';
+import type { HpkeKeyPair } from '../vault/hpke.ts';
+import type { RandomPool } from '../vault/random.ts';
+import type { Sealer } from '../vault/seal.ts';
+import { assertAllowed, callerActor } from './caller.ts';
+import type { Caller } from './caller.ts';
+import type { ArchiveLayout } from './layout.ts';
+import type { MediaOwner, MediaVault } from './media.ts';
+import { openJobPayload } from './opening.ts';
+import type { RecordActor, RecordDraft, Recorder, RecordOutcome } from './recorder.ts';
+import { SYSTEM_ACTOR } from './recorder.ts';
+import type { Registry, Source } from './registry.ts';
+import type { ArchiveThreads } from './threads.ts';
+import type { MediaPlace } from './threads/read-thread.ts';
+import type { VerifyReport } from './threads/verify-thread.ts';
+import type { ConversationView, FacetsView, MessageDetail, MessagePage } from './views.ts';
+
+/** Everything an open archive is made of. */
+export type ArchiveParts = {
+  readonly id: ArchiveId;
+  readonly name: string;
+  readonly origin: string;
+  readonly vkey: string;
+  readonly layout: ArchiveLayout;
+  readonly writer: StoreWriter;
+  readonly reader: StoreReader;
+  readonly blobs: BlobStore;
+  readonly tiles: TileFiles;
+  readonly sealer: Sealer;
+  readonly random: RandomPool;
+  readonly recorder: Recorder;
+  readonly media: MediaVault;
+  readonly registry: Registry;
+  readonly threads: ArchiveThreads;
+  readonly spool: HpkeKeyPair;
+  readonly now: () => number;
+};
+
+/** A job with its payload opened. */
+export type OpenJob = JobRow & { readonly owner: MediaOwner; readonly detail: Record<string, unknown>; readonly messageId: MessageId };
+
+/** Progress of long work. */
+export type Progress = { readonly done: number; readonly total: number };
+
+/** An open archive. */
+export type Archive = ReturnType<typeof createArchive>;
+
+/** Hits of one page at most. */
+export const PAGE_LIMIT_MAX = 200;
+
+/** Puts the door before the parts. */
+export function createArchive(parts: ArchiveParts) {
+  const audit = createAuditor(parts);
+  /** Ask → allowed? → do → audit record. The result is handed over only when the record stands. */
+  const act = async <Result>(
+    caller: Caller,
+    scope: Scope,
+    action: string,
+    detail: AuditAct['detail'],
+    work: () => Promise<Result>,
+    describe: (result: Result) => AuditAct['detail'] = () => ({}),
+  ): Promise<Result> => {
+    try {
+      assertAllowed(caller, scope);
+    } catch (cause) {
+      await audit(callerActor(caller), { action, outcome: 'denied', detail: { ...detail, scope } });
+      throw cause;
+    }
+    let result: Result;
+    try {
+      result = await work();
+    } catch (cause) {
+      await audit(callerActor(caller), { action, outcome: 'failed', detail: { ...detail, error: cause instanceof CartularyError ? cause.code : 'internal' } });
+      throw cause;
+    }
+    await audit(callerActor(caller), { action, outcome: 'allowed', detail: { ...detail, ...describe(result) } });
+    return result;
+  };
+
+  return {
+    id: parts.id,
+    name: parts.name,
+    origin: parts.origin,
+    vkey: parts.vkey,
+    layout: parts.layout,
+    registry: parts.registry,
+    tiles: parts.tiles,
+    blobs: parts.blobs,
+    threads: parts.threads,
+    act,
+    ...lookups(parts, act),
+    ...changes(parts, act, audit),
+    ...jobs(parts),
+
+    /** Keeps records. The caller of this is capture, which has verified whose they are. */
+    record: (drafts: readonly RecordDraft[]): Promise<RecordOutcome[]> => parts.recorder.record(drafts),
+
+    /** Stores a medium of a message. */
+    storeMedia: (owner: MediaOwner, source: AsyncIterable<Uint8Array>, limit: number): Promise<{ stored: StoredMedia; head: Uint8Array }> =>
+      parts.media.store(owner, source, limit),
+
+    /** The message's secret, for media that come with an import. */
+    async findOwner(messageId: MessageId): Promise<MediaOwner | undefined> {
+      const messageNo = await parts.reader.findMessageNo(idBytes(messageId));
+      const [row] = messageNo === undefined ? [] : await parts.reader.readMessages([messageNo]);
+      return row?.secret === undefined ? undefined : { messageId: row.messageId, secret: row.secret };
+    },
+
+    /** Number of records, which is the size of the log. */
+    size: (): Promise<number> => parts.reader.size(),
+
+    /** The archive's public key for sealing what must wait outside (ring, spool), and how to open it again. */
+    spool: parts.spool,
+
+    async close(): Promise<void> {
+      await parts.threads.close();
+      await parts.writer.close();
+      parts.sealer.destroy();
+    },
+  };
+}
+
+type Act = <Result>(
+  caller: Caller,
+  scope: Scope,
+  action: string,
+  detail: AuditAct['detail'],
+  work: () => Promise<Result>,
+  describe?: (result: Result) => AuditAct['detail'],
+) => Promise<Result>;
+type Auditor = (actor: RecordActor, act: AuditAct) => Promise<void>;
+
+function createAuditor(parts: ArchiveParts): Auditor {
+  return async (actor, act) => {
+    const [outcome] = await parts.recorder.record([systemDraft(parts, actor, { kind: 'audit', act })]);
+    if (outcome?.status !== 'stored') throw new CartularyError('internal', 'the audit record could not be kept, so nothing was handed out');
+  };
+}
+
+/** A record of the archive's own: audit, settings, destructions. */
+function systemDraft(parts: ArchiveParts, actor: RecordActor, body: EventBody, settings: readonly SettingChange[] = [], extra?: Record<string, unknown>): RecordDraft {
+  const nowMs = parts.now();
+  const id = Buffer.from(parts.random.take(16)).toString('hex');
+  return {
+    actor,
+    capturedAtMs: nowMs,
+    settings,
+    event: {
+      target: { platform: 'cartulary', account: parts.id, id: `${body.kind}:${id}` },
+      occurredAt: receiptInstant(nowMs),
+      ...(extra === undefined ? {} : { extra }),
+      ...body,
+    },
+  };
+}
+
+function lookups(parts: ArchiveParts, act: Act) {
+  const { read } = parts.threads;
+  return {
+    /** Searches. `limit` 1 to 200. Errors: `bad-query` with a column, `forbidden`. */
+    search: (caller: Caller, request: { q: string; limit: number; cursor?: string | undefined }): Promise<MessagePage> =>
+      act(
+        caller,
+        'messages:read',
+        'search',
+        { query: request.q.slice(0, 4096) },
+        () => read.call('search', { q: request.q, limit: Math.min(Math.max(request.limit, 1), PAGE_LIMIT_MAX), cursor: request.cursor }),
+        (page) => ({ total: page.total, returned: page.items.length }),
+      ),
+
+    facets: (caller: Caller, q: string): Promise<FacetsView> =>
+      act(caller, 'messages:read', 'facets', { query: q.slice(0, 4096) }, () => read.call('facets', { q })),
+
+    /** Opens a message, now or as it was known at a time (ms since 1970). Errors: `not-found`, `key-destroyed`. */
+    openMessage: (caller: Caller, id: MessageId, atMs?: number): Promise<MessageDetail> =>
+      act(caller, 'messages:read', 'open', { message: id }, async () => getFound(await read.call('message', { id, atMs }), 'message')),
+
+    openConversation: (caller: Caller, id: ConversationId, request: { limit: number; cursor?: string | undefined }): Promise<ConversationView> =>
+      act(caller, 'messages:read', 'open-conversation', { conversation: id }, async () =>
+        getFound(await read.call('conversation', { id, limit: Math.min(request.limit, PAGE_LIMIT_MAX), cursor: request.cursor }), 'conversation'),
+      ),
+
+    /** Opens a medium: what it is, and its bytes, each chunk checked before it is given out. */
+    openMedia: (caller: Caller, id: MessageId, part: number): Promise<{ place: MediaPlace; bytes: AsyncIterable<Uint8Array> }> =>
+      act(caller, 'messages:read', 'open-media', { message: id, part }, async () => {
+        const place = getFound(await read.call('media', { id, part }), 'medium');
+        return { place, bytes: parts.media.open({ messageId: place.messageId, secret: place.secret }, place.blob) };
+      }),
+
+    /** Inclusion proofs of all records of a message, as `.tlog-proof` files over one checkpoint. */
+    prove: (caller: Caller, id: MessageId): Promise<{ checkpoint: string; proofs: { leafIndex: number; file: string }[] }> =>
+      act(caller, 'log:read', 'prove', { message: id }, async () => {
+        const leaves = await read.call('leaves', id);
+        if (leaves.length === 0) throw new CartularyError('not-found', 'there is no such message');
+        const { checkpoint, proofs } = await parts.threads.log.call('prove', leaves);
+        return { checkpoint, proofs: proofs.map(({ index, file }) => ({ leafIndex: index, file })) };
+      }),
+
+    /** Checks the whole archive against itself, its log, and what the signer remembers. */
+    verify: (
+      caller: Caller,
+      request: { vkey?: string; earlier?: readonly string[] },
+      context: { signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
+    ): Promise<VerifyReport> =>
+      act(
+        caller,
+        'log:read',
+        'verify',
+        {},
+        async () => {
+          await parts.threads.log.call('publish', undefined);
+          return parts.threads.runVerify({ vkey: request.vkey ?? parts.vkey, earlier: request.earlier ?? [] }, context);
+        },
+        (report) => ({ ok: report.ok, size: report.size, faults: report.faults.length }),
+      ),
+
+    /** The signed head of the log, brought up to date. */
+    publish: (): Promise<string> => parts.threads.log.call('publish', undefined),
+
+    /** Waits until what is durable now can be found. */
+    reachIndex: async (): Promise<number> => parts.threads.follow.call('reach', await parts.reader.size()),
+  };
+}
+
+function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
+  const { registry } = parts;
+  const commitSetting = async (caller: Caller, name: string, value: Record<string, unknown>, change: SettingChange): Promise<void> => {
+    const draft = systemDraft(parts, callerActor(caller), { kind: 'settings.changed', name, value }, [change]);
+    const [outcome] = await parts.recorder.record([draft]);
+    if (outcome?.status !== 'stored') throw new CartularyError('internal', 'the setting could not be kept');
+  };
+  return {
+    /** Adds a source or changes one. Secrets are sealed; the log says that, not what. */
+    async putSource(caller: Caller, source: Source): Promise<void> {
+      assertAllowed(caller, 'settings:write');
+      const { secrets, settings, ...shown } = source;
+      const value = { ...shown, secrets: secrets.length, settings: Object.keys(settings) };
+      await commitSetting(caller, `source/${source.id}`, value, registry.changeSource(source));
+      registry.adopt({ source });
+    },
+
+    /** Adds or revokes an API key. */
+    async putKey(caller: Caller, key: ApiKey): Promise<void> {
+      assertAllowed(caller, 'settings:write');
+      const { hash: _hash, ...value } = key;
+      await commitSetting(caller, `key/${key.id}`, value, registry.changeKey(key));
+      registry.adopt({ key });
+    },
+
+    newSourceId: (): SourceId => formatId('source', parts.random.take(16)),
+    randomBytes: (bytes: number): Uint8Array => parts.random.take(bytes),
+    findKey: (id: ApiKeyId): ApiKey | undefined => registry.findKey(id),
+
+    /** Builds the search index again from the records. */
+    rebuildIndex: (caller: Caller, onProgress?: (progress: Progress) => void): Promise<{ records: number }> =>
+      act(caller, 'operate', 'rebuild', {}, () =>
+        parts.threads.follow.call('rebuild', undefined, onProgress === undefined ? {} : { onProgress: (value) => onProgress(value as Progress) }),
+      ),
+
+    /**
+     * Destroys a message because content was found in it that must not be kept (card security codes). Closes its key, writes to the log and to the
+     * destruction list, deletes the key row; content cannot be read from then on. A hold refuses it.
+     */
+    async destroyMessage(id: MessageId, reason: string): Promise<void> {
+      const messageId = idBytes(id);
+      const messageNo = await parts.reader.findMessageNo(messageId);
+      if (messageNo === undefined) throw new CartularyError('not-found', 'there is no such message');
+      const detail = await parts.threads.read.call('message', { id, atMs: undefined });
+      await parts.writer.closeKey(messageId);
+      const sentAtMs = detail === undefined ? 0 : Date.parse(detail.sentAt ?? detail.capturedAt);
+      const draft = systemDraft(parts, SYSTEM_ACTOR, { kind: 'key.destroyed', subject: id, reason }, [], { messageNo, sentAtMs });
+      const [outcome] = await parts.recorder.record([draft]);
+      if (outcome?.status !== 'stored') throw new CartularyError('internal', 'the destruction could not be put on record');
+      await parts.threads.noteDestruction({ messageNo, message: id, seq: outcome.seq });
+      await parts.writer.destroyKey(messageId);
+      await removeBlobs(parts, detail);
+    },
+
+    /** Puts an act of another module on record (imports, exports, backups). */
+    audit: (caller: Caller, entry: AuditAct): Promise<void> => audit(callerActor(caller), entry),
+  };
+}
+
+async function removeBlobs(parts: ArchiveParts, detail: MessageDetail | undefined): Promise<void> {
+  for (const entry of detail?.history ?? []) {
+    const event = entry.event as { kind: string; media?: { blob?: string } };
+    if (event.kind === 'media.stored' && event.media?.blob !== undefined) await parts.blobs.remove(event.media.blob);
+  }
+}
+
+function jobs(parts: ArchiveParts) {
+  return {
+    /** Claims due jobs with their payloads opened; those of destroyed messages are dropped. */
+    async claimJobs(kinds: readonly string[], limit: number, leaseMs: number): Promise<OpenJob[]> {
+      const open: OpenJob[] = [];
+      for (const row of await parts.writer.claimJobs(kinds, limit, parts.now(), leaseMs)) {
+        const [message] = await parts.reader.readMessages([row.messageNo]);
+        if (message?.secret === undefined) {
+          await parts.writer.finishJob(row.id);
+          continue;
+        }
+        const owner = { messageId: message.messageId, secret: message.secret };
+        open.push({ ...row, owner, messageId: formatId('message', message.messageId), detail: openJobPayload(parts.sealer, owner, row.payload) });
+      }
+      return open;
+    },
+    finishJob: (id: number): Promise<void> => parts.writer.finishJob(id),
+    retryJob: (id: number, dueAtMs: number): Promise<void> => parts.writer.retryJob(id, dueAtMs),
+    countJobs: () => parts.reader.countJobs(),
+    /** Positions of pollers; no record, since they can be found again. */
+    async readPosition(name: string): Promise<string | undefined> {
+      const value = await parts.reader.readSetting(`position/${name}`);
+      return value === undefined ? undefined : Buffer.from(value).toString('utf8');
+    },
+    writePosition: (name: string, value: string): Promise<void> =>
+      parts.writer.putSettings([{ name: `position/${name}`, value: Buffer.from(value, 'utf8') }]),
+  };
+}
+
+function getFound<Value>(value: Value | undefined, what: string): Value {
+  if (value === undefined) throw new CartularyError('not-found', `there is no such ${what}`);
+  return value;
+}

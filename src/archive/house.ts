@@ -1,0 +1,205 @@
+/**
+ * The house: a data directory with its root key and its archives. Makes it, opens it, says who could read it.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, stat } from 'node:fs/promises';
+
+import { z } from 'zod';
+
+import { ALL_SCOPES, createApiKey } from '../access/api-keys.ts';
+import { createNoteSigner, formatVkey } from '../ledger/note.ts';
+import { CartularyError } from '../model/errors.ts';
+import { formatId, idBytes } from '../model/ids.ts';
+import type { ArchiveId } from '../model/ids.ts';
+import { openBlobDirectory } from '../store/blobs.ts';
+import { lockDirectory } from '../store/lock.ts';
+import { openSqliteStore } from '../store/sqlite/sqlite-store.ts';
+import { openTileFiles } from '../store/tile-files.ts';
+import { writeFileDurably } from '../vault/durable-file.ts';
+import { createKeyring, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
+import type { Keyring } from '../vault/keyring.ts';
+import { createRandomPool } from '../vault/random.ts';
+import { formatRecoveryKit } from '../vault/recovery-kit.ts';
+import { createLocalRoot, openLocalRoot } from '../vault/root-provider.ts';
+import type { LocalRoot, RootDescription } from '../vault/root-provider.ts';
+import { createSealer } from '../vault/seal.ts';
+import { createArchive } from './archive.ts';
+import type { Archive } from './archive.ts';
+import { createIdentifier } from './identify.ts';
+import { archiveLayout, dataLayout } from './layout.ts';
+import type { DataLayout } from './layout.ts';
+import { createMediaVault } from './media.ts';
+import { createRecorder } from './recorder.ts';
+import { openRegistry } from './registry.ts';
+import { startArchiveThreads } from './threads.ts';
+import type { ThreadSetup } from './threads/workspace.ts';
+
+/** What a house needs to be opened. */
+export type HouseOptions = {
+  readonly directory: string;
+  /** Path of the root key's file; by default inside the data directory. */
+  readonly rootKeyPath?: string;
+  readonly passphrase?: string;
+  readonly now?: () => number;
+  /** A thread died or the disk failed: the process must end. */
+  readonly onFatal?: (cause: unknown) => void;
+  /** Something derived has stalled (signing, moving the log): capture goes on, a person must look. */
+  readonly onStalled?: (cause: unknown) => void;
+};
+
+/** An open house. */
+export type House = {
+  readonly layout: DataLayout;
+  readonly archive: Archive;
+  readonly root: RootDescription;
+  close(): Promise<void>;
+};
+
+const houseSchema = z.strictObject({
+  version: z.literal(1),
+  archives: z.array(z.strictObject({ id: z.string(), name: z.string(), origin: z.string(), createdAt: z.string() })).min(1),
+});
+type HouseFile = z.infer<typeof houseSchema>;
+
+/** What `init` gives; the key and the kit are shown this once. */
+export type Initialised = { readonly archiveId: ArchiveId; readonly apiKey: string; readonly logKey: string; readonly recoveryKit: string };
+
+/** Is there an archive in this directory? */
+export async function isInitialised(directory: string): Promise<boolean> {
+  return (await stat(dataLayout(directory).house).catch(() => undefined)) !== undefined;
+}
+
+/**
+ * Makes a data directory with one archive, its keys and its first API key.
+ * @throws CartularyError `conflict` where there is one already
+ */
+export async function initHouse(options: HouseOptions & { readonly name: string }): Promise<Initialised> {
+  const layout = dataLayout(options.directory);
+  if (await isInitialised(options.directory)) throw new CartularyError('conflict', 'this data directory holds an archive already');
+  await mkdir(layout.directory, { recursive: true, mode: 0o700 });
+  const lock = lockDirectory(layout.lock);
+  try {
+    const now = options.now ?? Date.now;
+    const random = createRandomPool();
+    const archiveId = formatId('archive', randomBytes(16));
+    const root = await createLocalRoot({ path: options.rootKeyPath ?? layout.rootKey, passphrase: options.passphrase, now });
+    const keyring = createKeyring({ archiveId: idBytes(archiveId), random, now });
+    await writeFileDurably(archiveLayout(layout, archiveId).keyring, Buffer.from(await wrapKeyring(keyring, root)), 0o600);
+    const origin = `cartulary.invalid/${archiveId}`;
+    const logKey = formatVkey(createNoteSigner({ name: origin, seed: keyring.logKey }));
+    const rootKey = root.exportRootKey();
+    const recoveryKit = formatRecoveryKit({ rootKey, archives: [{ name: options.name, id: archiveId, logKey }], madeAt: now() });
+    rootKey.fill(0);
+    const file: HouseFile = { version: 1, archives: [{ id: archiveId, name: options.name, origin, createdAt: new Date(now()).toISOString() }] };
+    await writeFileDurably(layout.house, Buffer.from(`${JSON.stringify(file, null, 2)}\n`), 0o600);
+    keyring.destroy();
+    root.destroy();
+    lock.release();
+    const house = await openHouse(options);
+    const { key, text } = createApiKey('first key', ALL_SCOPES, now(), (bytes) => random.take(bytes));
+    await house.archive.putKey({ kind: 'local', user: 'init' }, key);
+    await house.close();
+    return { archiveId, apiKey: text, logKey, recoveryKit };
+  } finally {
+    lock.release();
+  }
+}
+
+/**
+ * Opens a data directory for this process alone.
+ * @throws CartularyError `data-held` where another process has it, `not-found` where there is no archive, `key-missing`
+ */
+export async function openHouse(options: HouseOptions): Promise<House> {
+  const layout = dataLayout(options.directory);
+  if (!(await isInitialised(options.directory))) {
+    throw new CartularyError('not-found', `there is no archive in ${layout.directory}; run "cartulary init --data ${layout.directory} --name SHOP"`);
+  }
+  const lock = lockDirectory(layout.lock);
+  try {
+    const root = await openLocalRoot({ path: options.rootKeyPath ?? layout.rootKey, passphrase: options.passphrase });
+    const archive = await openArchive(layout, root, options);
+    return {
+      layout,
+      archive,
+      root: root.describe(),
+      async close() {
+        await archive.close();
+        root.destroy();
+        lock.release();
+      },
+    };
+  } catch (cause) {
+    lock.release();
+    throw cause;
+  }
+}
+
+/** Reads which archives a data directory holds. */
+export async function readHouseFile(layout: DataLayout): Promise<HouseFile['archives'][number]> {
+  const parsed = houseSchema.safeParse(JSON.parse(await readFile(layout.house, 'utf8')));
+  const [first] = parsed.success ? parsed.data.archives : [];
+  if (first === undefined) throw new CartularyError('corrupt', `${layout.house} cannot be read`);
+  return first;
+}
+
+async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOptions): Promise<Archive> {
+  const now = options.now ?? Date.now;
+  const onFatal = options.onFatal ?? rethrowLater;
+  const entry = await readHouseFile(layout);
+  const archiveId = entry.id as ArchiveId;
+  const place = archiveLayout(layout, archiveId);
+  const keyring = await unwrapKeyring(await readFile(place.keyring, 'utf8'), root);
+  await mkdir(place.index, { recursive: true, mode: 0o700 });
+  const random = createRandomPool();
+  const sealer = createSealer({ archiveId: idBytes(archiveId), sealKeys: keyring.sealKeys, currentVersion: keyring.currentSealVersion });
+  const store = await openSqliteStore({ path: place.database, key: keyring.databaseKey, onFatal });
+  const blobs = openBlobDirectory(place.blobs);
+  const threads = await startArchiveThreads(threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place }), keyring.logKey, store.writer, {
+    onFatal,
+    onStalled: options.onStalled ?? rethrowLater,
+  });
+  return createArchive({
+    id: archiveId,
+    name: entry.name,
+    origin: entry.origin,
+    vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
+    layout: place,
+    writer: store.writer,
+    reader: store.reader,
+    blobs,
+    tiles: openTileFiles(place.log),
+    sealer,
+    random,
+    recorder: createRecorder({
+      archiveId,
+      identifier: createIdentifier(keyring.idKey),
+      sealer,
+      random,
+      writer: store.writer,
+      onCommitted: (size) => threads.onCommitted(size),
+    }),
+    media: createMediaVault({ sealer, random, blobs }),
+    registry: await openRegistry(store.reader, sealer, random),
+    threads,
+    spool: keyring.spoolKey,
+    now,
+  });
+}
+
+/** What threads are given of a keyring: everything but the log's signing key. */
+function threadSetup(keyring: Keyring, named: Pick<ThreadSetup, 'archiveId' | 'name' | 'origin' | 'layout'>): ThreadSetup {
+  return {
+    ...named,
+    sealKeys: keyring.sealKeys,
+    currentSealVersion: keyring.currentSealVersion,
+    idKey: keyring.idKey,
+    databaseKey: keyring.databaseKey,
+    indexKey: keyring.indexKey,
+  };
+}
+
+function rethrowLater(cause: unknown): void {
+  setImmediate(() => {
+    throw cause;
+  });
+}

@@ -1,0 +1,100 @@
+/**
+ * Sources and API keys: settings of the archive, sealed, and each change a record of the log.
+ */
+import { z } from 'zod';
+
+import type { ApiKey, Scope } from '../access/api-keys.ts';
+import { ALL_SCOPES } from '../access/api-keys.ts';
+import type { ApiKeyId, SourceId } from '../model/ids.ts';
+import type { SettingChange, StoreReader } from '../store/store.ts';
+import type { RandomPool } from '../vault/random.ts';
+import type { Sealer } from '../vault/seal.ts';
+import { openSetting, sealSetting } from '../vault/secrets.ts';
+
+/** One connected account on one platform. */
+export type Source = {
+  readonly id: SourceId;
+  readonly connector: string;
+  readonly name: string;
+  /** Signing secrets, newest first; several while one is being replaced. */
+  readonly secrets: readonly string[];
+  /** Connector settings, secret or not. */
+  readonly settings: Readonly<Record<string, string>>;
+  readonly account?: string;
+  readonly region?: string;
+  /** Set in tee mode: the shop's own handler, to which everything is passed on. */
+  readonly teeUrl?: string;
+  readonly maskOneTimeCodes: boolean;
+  readonly createdAtMs: number;
+  readonly removedAtMs?: number;
+};
+
+const sourceSchema: z.ZodType<Source> = z.strictObject({
+  id: z.custom<SourceId>((value) => typeof value === 'string'),
+  connector: z.string(),
+  name: z.string(),
+  secrets: z.array(z.string()),
+  settings: z.record(z.string(), z.string()),
+  account: z.string().exactOptional(),
+  region: z.string().exactOptional(),
+  teeUrl: z.string().exactOptional(),
+  maskOneTimeCodes: z.boolean(),
+  createdAtMs: z.number(),
+  removedAtMs: z.number().exactOptional(),
+});
+
+const keySchema: z.ZodType<ApiKey> = z.strictObject({
+  id: z.custom<ApiKeyId>((value) => typeof value === 'string'),
+  name: z.string(),
+  scopes: z.array(z.enum(ALL_SCOPES as [Scope, ...Scope[]])),
+  hash: z.string(),
+  createdAtMs: z.number(),
+  revokedAtMs: z.number().exactOptional(),
+});
+
+/** What is known of sources and keys, held in memory. */
+export type Registry = {
+  findSource(id: SourceId): Source | undefined;
+  listSources(): readonly Source[];
+  findKey(id: ApiKeyId): ApiKey | undefined;
+  listKeys(): readonly ApiKey[];
+  /** The setting that stores a source or a key; the caller commits it with a record, then calls `adopt`. */
+  changeSource(source: Source): SettingChange;
+  changeKey(key: ApiKey): SettingChange;
+  adopt(changed: { readonly source?: Source; readonly key?: ApiKey }): void;
+};
+
+const SOURCE_PREFIX = 'source/';
+const KEY_PREFIX = 'key/';
+
+/** Reads all sources and keys. */
+export async function openRegistry(reader: StoreReader, sealer: Sealer, random: RandomPool): Promise<Registry> {
+  const sources = new Map<SourceId, Source>();
+  const keys = new Map<ApiKeyId, ApiKey>();
+  const read = <Value>(schema: z.ZodType<Value>, name: string, value: Uint8Array): Value =>
+    schema.parse(JSON.parse(Buffer.from(openSetting(sealer, name, value)).toString('utf8')));
+  for (const { name, value } of await reader.listSettings(SOURCE_PREFIX)) {
+    const source = read(sourceSchema, name, value);
+    sources.set(source.id, source);
+  }
+  for (const { name, value } of await reader.listSettings(KEY_PREFIX)) {
+    const key = read(keySchema, name, value);
+    keys.set(key.id, key);
+  }
+  const change = (name: string, value: Source | ApiKey): SettingChange => ({
+    name,
+    value: sealSetting(sealer, name, Buffer.from(JSON.stringify(value), 'utf8'), random),
+  });
+  return {
+    findSource: (id) => sources.get(id),
+    listSources: () => [...sources.values()],
+    findKey: (id) => keys.get(id),
+    listKeys: () => [...keys.values()],
+    changeSource: (source) => change(SOURCE_PREFIX + source.id, source),
+    changeKey: (key) => change(KEY_PREFIX + key.id, key),
+    adopt({ source, key }) {
+      if (source !== undefined) sources.set(source.id, source);
+      if (key !== undefined) keys.set(key.id, key);
+    },
+  };
+}

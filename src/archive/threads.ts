@@ -1,0 +1,120 @@
+/**
+ * The threads of an open archive and what keeps them going: the follower is told of every commit, the log is published about once a second, the
+ * write-ahead log is moved into its file from outside the append.
+ */
+import { appendFile, mkdir } from 'node:fs/promises';
+
+import type { StoreWriter } from '../store/store.ts';
+import { startThread, threadUrl } from '../store/thread.ts';
+import type { Thread } from '../store/thread.ts';
+import type { FollowCalls, FollowEvent, FollowNote } from './threads/follow-thread.ts';
+import type { LogCalls } from './threads/log-thread.ts';
+import type { ReadCalls } from './threads/read-thread.ts';
+import type { VerifyCalls, VerifyReport } from './threads/verify-thread.ts';
+import type { ThreadSetup } from './threads/workspace.ts';
+
+export type ArchiveThreads = {
+  readonly read: Thread<ReadCalls>;
+  readonly follow: Thread<FollowCalls>;
+  readonly log: Thread<LogCalls>;
+  /** To be told after each commit. */
+  onCommitted(size: number): void;
+  /** Checks the archive in a thread of its own, which ends with the check. */
+  runVerify(
+    args: VerifyCalls['verify']['args'],
+    context: { signal?: AbortSignal; onProgress?: (progress: { done: number; total: number }) => void },
+  ): Promise<VerifyReport>;
+  /** Adds a line to the destruction list beside the data, which a restore replays. */
+  noteDestruction(entry: { messageNo: number; message: string; seq: number }): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** Milliseconds between two publications of the log while records come in. */
+const PUBLISH_EVERY_MS = 1000;
+/** Milliseconds between two moves of the write-ahead log. */
+const CHECKPOINT_EVERY_MS = 2000;
+
+/**
+ * Starts the threads.
+ * @param options `onFatal`: a thread died, the process must end; `onStalled`: signing failed, capture goes on, a person must look
+ */
+export async function startArchiveThreads(
+  setup: ThreadSetup,
+  logKey: Uint8Array,
+  writer: StoreWriter,
+  options: { readonly onFatal: (cause: unknown) => void; readonly onStalled: (cause: unknown) => void },
+): Promise<ArchiveThreads> {
+  const { onFatal } = options;
+  // The follower may report before the constant is assigned, hence the box.
+  const box: { follow?: Thread<FollowCalls> } = {};
+  const onEvent = (event: unknown): void => {
+    const { states, ticket } = event as FollowEvent;
+    writer.putStates(states).then(() => box.follow?.tell({ written: ticket } satisfies FollowNote), onFatal);
+  };
+  const start = <Calls extends ReadCalls | FollowCalls | LogCalls | VerifyCalls>(name: string, data: ThreadSetup, withEvents = false) =>
+    startThread<Calls>(threadUrl(`./threads/${name}-thread.ts`, import.meta.url), data, { name, onFatal, ...(withEvents ? { onEvent } : {}) });
+  const follow = await start<FollowCalls>('follow', setup, true);
+  box.follow = follow;
+  const [read, log] = await Promise.all([start<ReadCalls>('read', setup), start<LogCalls>('log', { ...setup, logKey })]);
+
+  const timers = startTimers(writer, log, options.onStalled);
+  return {
+    read,
+    follow,
+    log,
+    onCommitted(size) {
+      follow.tell({ size } satisfies FollowNote);
+      timers.onCommitted();
+    },
+    async runVerify(args, { signal, onProgress }) {
+      const verify = await start<VerifyCalls>('verify', setup);
+      try {
+        return await verify.call('verify', args, {
+          ...(signal === undefined ? {} : { signal }),
+          ...(onProgress === undefined ? {} : { onProgress: (value) => onProgress(value as { done: number; total: number }) }),
+        });
+      } finally {
+        await verify.end();
+      }
+    },
+    async noteDestruction(entry) {
+      const path = destructionListPath(setup);
+      await mkdir(path.replace(/\/[^/]*$/, ''), { recursive: true, mode: 0o700 });
+      await appendFile(path, `${JSON.stringify(entry)}\n`, { mode: 0o600, flush: true });
+    },
+    async close() {
+      timers.stop();
+      await log.call('publish', undefined).catch(options.onStalled);
+      await Promise.all([read.end(), log.end(), follow.end()]);
+    },
+  };
+}
+
+/** Where the destruction list lies: beside the data, like the signer's memory. */
+export function destructionListPath(setup: Pick<ThreadSetup, 'layout'>): string {
+  return setup.layout.signerMemory.replace(/\.head\.json$/, '.destroyed.jsonl');
+}
+
+function startTimers(writer: StoreWriter, log: Thread<LogCalls>, onStalled: (cause: unknown) => void) {
+  let publishing: NodeJS.Timeout | undefined;
+  let moving: NodeJS.Timeout | undefined;
+  let stopped = false;
+  return {
+    onCommitted() {
+      if (stopped) return;
+      publishing ??= setTimeout(() => {
+        publishing = undefined;
+        log.call('publish', undefined).catch(onStalled);
+      }, PUBLISH_EVERY_MS);
+      moving ??= setTimeout(() => {
+        moving = undefined;
+        writer.checkpoint().catch(onStalled);
+      }, CHECKPOINT_EVERY_MS);
+    },
+    stop() {
+      stopped = true;
+      clearTimeout(publishing);
+      clearTimeout(moving);
+    },
+  };
+}

@@ -1,0 +1,223 @@
+/**
+ * The thread that follows the log: from each new record it brings the state row and the search index up to date.
+ *
+ * Everything here is derived; it may be thrown away and rebuilt. Records are applied in order, idempotently, and the index keeps how far it
+ * has followed, so that a crash between the two leads to a repetition, never to a hole.
+ */
+import { rm } from 'node:fs/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+
+import { decodeLeaf, LEAF_KINDS } from '../../ledger/leaf.ts';
+import { CartularyError } from '../../model/errors.ts';
+import { foldMessage } from '../../model/fold.ts';
+import { openIndexWriter } from '../../search/index-writer.ts';
+import type { IndexChange } from '../../search/index-writer.ts';
+import type { RecordRow, StateRow } from '../../store/store.ts';
+import { serveThread } from '../../store/thread.ts';
+import type { ThreadReply } from '../../store/thread.ts';
+import { createRandomPool } from '../../vault/random.ts';
+import { toIndexDocument } from '../index-document.ts';
+import { openMessageRecords, openRecord, sealState } from '../opening.ts';
+import { breathe, openReader, openSealer } from './workspace.ts';
+import type { ThreadSetup } from './workspace.ts';
+
+/** Calls of this thread. */
+export type FollowCalls = {
+  ready: { args: undefined; result: undefined };
+  /** How far the index has followed. */
+  position: { args: undefined; result: number };
+  /** Resolves when the index has followed to this size of the log. */
+  reach: { args: number; result: number };
+  /** Throws the index away and builds it again. */
+  rebuild: { args: undefined; result: { records: number } };
+  close: { args: undefined; result: undefined };
+};
+
+/** What this thread asks of its owner: to write state rows, and to say when they are written. */
+export type FollowEvent = { readonly states: readonly StateRow[]; readonly ticket: number };
+/** What the owner tells: the log has grown, or state rows are written. */
+export type FollowNote = { readonly size: number } | { readonly written: number };
+
+/** Records applied in one go: large transactions are what makes the index cheap. */
+const BATCH_RECORDS = 4000;
+
+const setup = workerData as ThreadSetup;
+const reader = openReader(setup);
+const sealer = openSealer(setup);
+const random = createRandomPool();
+let index = openIndexWriter({ directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now });
+
+/** Kinds that say something of a message people look for. */
+const SKIPPED_KINDS: ReadonlySet<number> = new Set([
+  LEAF_KINDS.audit, LEAF_KINDS['settings.changed'], LEAF_KINDS['log.succeeded'], LEAF_KINDS.quarantine, LEAF_KINDS['hold.placed'], LEAF_KINDS['hold.released'],
+]);
+
+let target = await reader.size();
+let closed = false;
+let running: Promise<void> | undefined;
+let waiters: { size: number; resolve: () => void; reject: (cause: unknown) => void }[] = [];
+const tickets = new Map<number, () => void>();
+let nextTicket = 1;
+
+function follow(): void {
+  running ??= run().finally(() => {
+    running = undefined;
+    if (!closed && index.watermark() < target) follow();
+  });
+}
+
+async function run(): Promise<void> {
+  try {
+    while (!closed && index.watermark() < target) {
+      const from = index.watermark();
+      const rows = await reader.readLog(from, BATCH_RECORDS);
+      if (rows.length === 0) return;
+      await applyRows(rows, from);
+      settleWaiters();
+      await breathe();
+    }
+  } catch (cause) {
+    for (const waiter of waiters) waiter.reject(cause);
+    waiters = [];
+    throw cause;
+  }
+}
+
+function settleWaiters(): void {
+  const reached = index.watermark();
+  waiters = waiters.filter((waiter) => {
+    if (waiter.size > reached) return true;
+    waiter.resolve();
+    return false;
+  });
+}
+
+async function applyRows(rows: readonly RecordRow[], from: number): Promise<void> {
+  const changes: IndexChange[] = [];
+  const states: StateRow[] = [];
+  const groups = new Map<number, RecordRow[]>();
+  for (const row of rows) {
+    const kind = decodeLeaf(row.leaf).kind;
+    if (SKIPPED_KINDS.has(kind) || row.secret === undefined) continue;
+    if (kind === LEAF_KINDS['key.destroyed']) {
+      changes.push(...destroyedChanges(row));
+      continue;
+    }
+    const group = groups.get(row.messageNo);
+    if (group === undefined) groups.set(row.messageNo, [row]);
+    else group.push(row);
+  }
+  const later: number[] = [];
+  for (const [messageNo, group] of groups) {
+    const [only] = group;
+    if (group.length > 1 || only === undefined || !isFirstOfMessage(only)) later.push(messageNo);
+    else {
+      const message = foldMessage([{ seq: only.seq, record: openRecord(sealer, only).record }]);
+      const document = message === undefined ? undefined : toIndexDocument(messageNo, message);
+      if (document !== undefined) changes.push({ put: document });
+    }
+  }
+  await applyGrown(later, from, changes, states);
+  if (states.length > 0) await writeStates(states);
+  index.apply(changes, (rows.at(-1)?.seq ?? from) + 1);
+}
+
+/** Messages that have more than one record: their state is folded anew and kept. */
+async function applyGrown(messageNos: readonly number[], from: number, changes: IndexChange[], states: StateRow[]): Promise<void> {
+  for (const row of await reader.readMessages(messageNos)) {
+    if (row.secret === undefined) continue;
+    const records = openMessageRecords(sealer, row);
+    const message = foldMessage(records);
+    const last = records.at(-1);
+    if (message === undefined || last === undefined) continue;
+    const before = foldMessage(records.filter(({ seq }) => seq < from));
+    const document = toIndexDocument(row.messageNo, message);
+    if (document !== undefined) {
+      const indexed = before === undefined ? undefined : toIndexDocument(row.messageNo, before);
+      changes.push({ put: document, ...(indexed === undefined ? {} : { previousSentAtMs: indexed.sentAtMs }) });
+    }
+    const place = { messageId: row.messageId, secret: row.secret };
+    states.push({ messageNo: row.messageNo, version: last.seq, sealed: sealState(sealer, place, random.take(16), message) });
+  }
+}
+
+function isFirstOfMessage(row: RecordRow): boolean {
+  return decodeLeaf(row.leaf).previous.every((byte) => byte === 0);
+}
+
+/** A destroyed message leaves the index; where it stood was noted when its key went. */
+function destroyedChanges(row: RecordRow): IndexChange[] {
+  const { event } = openRecord(sealer, row).record;
+  const messageNo = event.extra?.['messageNo'];
+  const sentAt = event.extra?.['sentAtMs'];
+  return typeof messageNo === 'number' && typeof sentAt === 'number' ? [{ remove: { messageNo, sentAtMs: sentAt } }] : [];
+}
+
+function writeStates(states: readonly StateRow[]): Promise<void> {
+  const ticket = nextTicket++;
+  const event: FollowEvent = { states, ticket };
+  parentPort?.postMessage({ event } satisfies ThreadReply);
+  return new Promise((resolve) => {
+    tickets.set(ticket, resolve);
+  });
+}
+
+function onNote(note: unknown): void {
+  const told = note as FollowNote;
+  if ('written' in told) {
+    tickets.get(told.written)?.();
+    tickets.delete(told.written);
+  } else if (told.size > target) {
+    target = told.size;
+    follow();
+  }
+}
+
+async function reach(size: number): Promise<number> {
+  target = Math.max(target, size);
+  if (index.watermark() < size) {
+    follow();
+    await new Promise<void>((resolve, reject) => {
+      waiters.push({ size, resolve, reject });
+    });
+  }
+  return index.watermark();
+}
+
+follow();
+serveThread<FollowCalls>(
+  {
+    async ready() {
+      return undefined;
+    },
+    async position() {
+      return index.watermark();
+    },
+    reach,
+    async rebuild(_none, { progress, signal }) {
+      target = await reader.size();
+      await running;
+      index.close();
+      await rm(setup.layout.index, { recursive: true, force: true });
+      index = openIndexWriter({ directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now });
+      while (index.watermark() < target) {
+        if (signal.aborted) throw new CartularyError('stopping', 'the rebuild was stopped; it goes on at the next start');
+        const from = index.watermark();
+        await applyRows(await reader.readLog(from, BATCH_RECORDS), from);
+        progress({ done: index.watermark(), total: target });
+        await breathe();
+      }
+      index.optimise();
+      return { records: target };
+    },
+    async close() {
+      closed = true;
+      for (const resolve of tickets.values()) resolve();
+      await running?.catch(() => undefined);
+      index.close();
+      await reader.close();
+      return undefined;
+    },
+  },
+  onNote,
+);

@@ -1,0 +1,147 @@
+/**
+ * The thread that publishes the log: leaves from the database into tiles, then a signed checkpoint.
+ *
+ * Owns: tiles, entry bundles, checkpoint, the signer's memory. Never: stands in capture's way; when signing stalls, capture goes on.
+ * Invariant: no checkpoint covers a leaf that is not durable in the database, and none is published before its tiles are.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import { workerData } from 'node:worker_threads';
+
+import { createNoteSigner, formatVkey } from '../../ledger/note.ts';
+import { parseCheckpoint } from '../../ledger/checkpoint.ts';
+import { formatProofFile } from '../../ledger/proof-file.ts';
+import { signHead } from '../../ledger/signer.ts';
+import type { Head, SignerMemory } from '../../ledger/signer.ts';
+import { createTileCache, encodeEntryBundle, entriesPath, inclusionProof, integrateLeaves, parseEntryBundle, TILE_WIDTH } from '../../ledger/tiles.ts';
+import type { TreeEdge } from '../../ledger/tiles.ts';
+import { leafHash } from '../../ledger/tree.ts';
+import { CartularyError } from '../../model/errors.ts';
+import { openTileFiles } from '../../store/tile-files.ts';
+import { serveThread } from '../../store/thread.ts';
+import { writeFileDurably } from '../../vault/durable-file.ts';
+import { breathe, openReader } from './workspace.ts';
+import type { ThreadSetup } from './workspace.ts';
+
+/** Calls of this thread. */
+export type LogCalls = {
+  ready: { args: undefined; result: undefined };
+  /** Publishes up to all that is durable now; answers the checkpoint. */
+  publish: { args: undefined; result: string };
+  /** Inclusion of leaves in the newest checkpoint, which is brought up to date first where it must be. */
+  prove: { args: readonly number[]; result: { checkpoint: string; proofs: { index: number; hashes: Uint8Array[]; file: string }[] } };
+  close: { args: undefined; result: undefined };
+};
+
+/** Leaves integrated at once. */
+const BATCH_LEAVES = 8192;
+
+const setup = workerData as ThreadSetup;
+if (setup.logKey === undefined) throw new CartularyError('internal', 'the log thread needs the log key');
+const signer = createNoteSigner({ name: setup.origin, seed: setup.logKey });
+const reader = openReader(setup);
+await mkdir(setup.layout.log, { recursive: true, mode: 0o700 });
+await mkdir(setup.layout.signerMemory.replace(/\/[^/]*$/, ''), { recursive: true, mode: 0o700 });
+const files = openTileFiles(setup.layout.log);
+const cache = createTileCache(512);
+const memory = openSignerMemory(setup.layout.signerMemory);
+await writeFileDurably(setup.layout.vkey, Buffer.from(`${formatVkey(signer)}\n`), 0o644);
+
+let edge: TreeEdge | undefined;
+let checkpoint = await files.readCheckpoint();
+let published = checkpoint === undefined ? 0 : parseCheckpoint(checkpoint).size;
+let turn: Promise<unknown> = Promise.resolve();
+
+/** One publication at a time. */
+function inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
+  const mine = turn.then(act);
+  turn = mine.catch(() => undefined);
+  return mine;
+}
+
+async function publish(): Promise<string> {
+  const size = await reader.size();
+  if (checkpoint !== undefined && size === published) return checkpoint;
+  if (size < published) {
+    throw new CartularyError('corrupt', 'the data are older than the log that was published from them; an old copy was put in place', {
+      detail: { size, published },
+    });
+  }
+  let integrated = edge?.size ?? published;
+  let root: Uint8Array | undefined;
+  while (integrated < size || root === undefined) {
+    const leaves = await reader.readLeaves(integrated, Math.min(BATCH_LEAVES, size - integrated));
+    if (leaves.length === 0 && integrated < size) throw new CartularyError('corrupt', 'a record is missing from the log');
+    const result = await integrateLeaves({
+      oldSize: integrated,
+      leafHashes: leaves.map((leaf) => leafHash(leaf)),
+      readTile: files.readTile,
+      ...(edge === undefined ? {} : { edge }),
+    });
+    const bundles = await bundleEntries(integrated, leaves);
+    await files.write([...result.tiles, ...bundles]);
+    ({ edge, root } = result);
+    integrated = result.size;
+    await breathe();
+  }
+  checkpoint = await signHead({ origin: setup.origin, size, root, readTile: files.readTile, memory, key: signer });
+  await files.writeCheckpoint(checkpoint);
+  published = size;
+  return checkpoint;
+}
+
+/** Entry bundles that a batch of leaves begins, fills or ends. */
+async function bundleEntries(oldSize: number, leaves: readonly Uint8Array[]): Promise<{ path: string; bytes: Uint8Array }[]> {
+  const bundles: { path: string; bytes: Uint8Array }[] = [];
+  const width = oldSize % TILE_WIDTH;
+  const first = Math.floor(oldSize / TILE_WIDTH);
+  const before = width === 0 ? [] : parseEntryBundle(await files.readEntries(first, width)).slice(0, width);
+  const entries = [...before, ...leaves];
+  for (let at = 0; at < entries.length; at += TILE_WIDTH) {
+    const part = entries.slice(at, at + TILE_WIDTH);
+    bundles.push({ path: entriesPath(first + at / TILE_WIDTH, part.length), bytes: encodeEntryBundle(part) });
+  }
+  return bundles;
+}
+
+/** What the signer remembers of the last head it signed, beside the data. */
+function openSignerMemory(path: string): SignerMemory {
+  return {
+    async read() {
+      let text: string;
+      try {
+        text = await readFile(path, 'utf8');
+      } catch {
+        return undefined;
+      }
+      const head = JSON.parse(text) as { origin: string; size: number; root: string };
+      return { origin: head.origin, size: head.size, root: Buffer.from(head.root, 'base64') };
+    },
+    async write(head: Head) {
+      const text = JSON.stringify({ origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('base64') });
+      await writeFileDurably(path, Buffer.from(text), 0o600);
+    },
+  };
+}
+
+serveThread<LogCalls>({
+  async ready() {
+    return undefined;
+  },
+  publish: () => inTurn(publish),
+  prove: (indices) =>
+    inTurn(async () => {
+      const current = indices.every((index) => index < published) && checkpoint !== undefined ? checkpoint : await publish();
+      const proofs = [];
+      for (const index of indices) {
+        if (index >= published) throw new CartularyError('not-found', 'there is no such leaf');
+        const hashes = await inclusionProof({ index, size: published, readTile: files.readTile, cache });
+        proofs.push({ index, hashes, file: formatProofFile({ index, proof: hashes, checkpoint: current }) });
+      }
+      return { checkpoint: current, proofs };
+    }),
+  async close() {
+    await turn;
+    await reader.close();
+    return undefined;
+  },
+});

@@ -1,0 +1,196 @@
+/**
+ * The thread that checks an archive against itself and against what is remembered of it. It trusts nothing it reads: the log is checked from its
+ * files, the records against the log, each record is opened and compared with the commitment in its leaf, each blob with its name.
+ */
+import { readFile } from 'node:fs/promises';
+import { workerData } from 'node:worker_threads';
+
+import { decodeLeaf, findLeafKind } from '../../ledger/leaf.ts';
+import type { Head } from '../../ledger/signer.ts';
+import { parseEntryBundle, TILE_WIDTH } from '../../ledger/tiles.ts';
+import { verifyLog } from '../../ledger/verify-log.ts';
+import { CartularyError } from '../../model/errors.ts';
+import { openBlobDirectory } from '../../store/blobs.ts';
+import type { BlobStore } from '../../store/blobs.ts';
+import type { RecordRow } from '../../store/store.ts';
+import { openTileFiles } from '../../store/tile-files.ts';
+import { serveThread } from '../../store/thread.ts';
+import type { CallContext } from '../../store/thread.ts';
+import { equalConstantTime, sha256 } from '../../vault/hash.ts';
+import { openRecord } from '../opening.ts';
+import { breathe, openReader, openSealer } from './workspace.ts';
+import type { ThreadSetup } from './workspace.ts';
+
+/** One finding; `leafIndex` where it concerns one record. */
+export type Fault = { readonly code: string; readonly leafIndex?: number; readonly text: string };
+
+/** The verdict on an archive. */
+export type VerifyReport = {
+  readonly ok: boolean;
+  /** Size and root of the checkpoint that was checked. */
+  readonly size: number;
+  readonly root: string;
+  /** Records that were opened and compared with their leaves. */
+  readonly checked: number;
+  /** Records whose key was destroyed: their leaves are proven, their content is gone. */
+  readonly destroyed: number;
+  readonly blobs: number;
+  readonly faults: readonly Fault[];
+};
+
+/** Calls of this thread. */
+export type VerifyCalls = {
+  ready: { args: undefined; result: undefined };
+  /** `earlier`: signed checkpoints known from elsewhere; `vkey`: the log's public key, if not the archive's own file is to be trusted. */
+  verify: { args: { vkey: string; earlier: readonly string[] }; result: VerifyReport };
+  close: { args: undefined; result: undefined };
+};
+
+const FAULTS_MAX = 1000;
+const CHUNK = 2000;
+
+const setup = workerData as ThreadSetup;
+const reader = openReader(setup);
+const sealer = openSealer(setup);
+const blobs = openBlobDirectory(setup.layout.blobs);
+const files = openTileFiles(setup.layout.log);
+
+type Run = { faults: Fault[]; checked: number; destroyed: number; blobs: number };
+
+async function verify(args: VerifyCalls['verify']['args'], context: CallContext): Promise<VerifyReport> {
+  const run: Run = { faults: [], checked: 0, destroyed: 0, blobs: 0 };
+  const stored = await reader.size();
+  const log = await verifyPublished(args, run, context.signal);
+  if (log.size > stored) fault(run, 'records-missing', `the log has ${log.size} leaves, the store ${stored} records: the tail was cut off`);
+  const remembered = await readMemory();
+  if (remembered !== undefined && remembered.size > stored) {
+    fault(run, 'rolled-back', `the signer remembers ${remembered.size} leaves, the store has ${stored}: an old copy was put in place`);
+  }
+  await verifyRecords(run, log, context);
+  return { ok: run.faults.length === 0, size: log.size, root: log.root, checked: run.checked, destroyed: run.destroyed, blobs: run.blobs, faults: run.faults };
+}
+
+/** The public files: entries, tiles, checkpoint, and every head that is known from before. */
+async function verifyPublished(
+  args: VerifyCalls['verify']['args'],
+  run: Run,
+  signal: AbortSignal,
+): Promise<{ readonly size: number; readonly root: string }> {
+  const checkpointText = await files.readCheckpoint();
+  if (checkpointText === undefined) {
+    if ((await reader.size()) > 0) fault(run, 'checkpoint-missing', 'there is no checkpoint; run "cartulary rebuild --log"');
+    return { size: 0, root: '' };
+  }
+  const remembered = await readMemory();
+  const report = await verifyLog({
+    checkpointText,
+    vkeys: args.vkey,
+    readTile: files.readTile,
+    readEntries: files.readEntries,
+    earlierCheckpoints: [...args.earlier, ...(remembered === undefined ? [] : [remembered])],
+    signal,
+  });
+  for (const { code, position, text } of report.faults) fault(run, code, text, position);
+  return { size: report.size, root: Buffer.from(report.root).toString('base64') };
+}
+
+/** The records: each row against its leaf in the published bundles, opened, compared with the commitment. */
+async function verifyRecords(run: Run, log: { readonly size: number }, context: CallContext): Promise<void> {
+  let next = 0;
+  const total = await reader.size();
+  for (;;) {
+    if (context.signal.aborted) throw new CartularyError('stopping', 'the verification was stopped');
+    const rows = await reader.readLog(next, CHUNK);
+    if (rows.length === 0) break;
+    for (const row of rows) {
+      if (row.seq !== next) fault(run, 'record-missing', 'a record is missing from the store', next);
+      next = row.seq + 1;
+      await verifyRow(run, row);
+    }
+    await compareWithLog(run, rows, log.size);
+    context.progress({ done: next, total });
+    await breathe();
+  }
+}
+
+/** What the store calls the leaf must be what the log published as entry. */
+async function compareWithLog(run: Run, rows: readonly RecordRow[], size: number): Promise<void> {
+  let bundle: { n: number; entries: readonly Uint8Array[] } | undefined;
+  for (const row of rows) {
+    if (row.seq >= size) return;
+    const n = Math.floor(row.seq / TILE_WIDTH);
+    if (bundle?.n !== n) bundle = { n, entries: await readBundle(n, size) };
+    const entry = bundle.entries[row.seq % TILE_WIDTH];
+    if (entry === undefined || Buffer.compare(entry, row.leaf) !== 0) fault(run, 'leaf-differs', 'the leaf in the store is not the one in the log', row.seq);
+  }
+}
+
+async function readBundle(n: number, size: number): Promise<readonly Uint8Array[]> {
+  try {
+    return parseEntryBundle(await files.readEntries(n, Math.min(TILE_WIDTH, size - n * TILE_WIDTH)));
+  } catch {
+    return [];
+  }
+}
+
+async function verifyRow(run: Run, row: RecordRow): Promise<void> {
+  try {
+    const leaf = decodeLeaf(row.leaf);
+    if (row.sealed !== undefined && !equalConstantTime(sha256(row.sealed), leaf.ciphertextHash)) {
+      fault(run, 'ciphertext-altered', 'the sealed record is not the one that was logged', row.seq);
+      return;
+    }
+    if (row.secret === undefined) {
+      run.destroyed += 1;
+      return;
+    }
+    const { record } = openRecord(sealer, row);
+    const claims = [
+      record.record === `rec_${Buffer.from(leaf.recordId).toString('hex')}`,
+      record.message === `msg_${Buffer.from(row.messageId).toString('hex')}`,
+      record.archive === setup.archiveId,
+      record.event.kind === findLeafKind(leaf.kind),
+      record.capturedAt.ms === leaf.timeMs,
+    ];
+    if (claims.includes(false)) fault(run, 'metadata-differs', 'a record does not say what its leaf or its row say', row.seq);
+    run.checked += 1;
+    if (record.event.kind === 'media.stored') await verifyBlob(run, blobs, record.event.media.blob, row.seq);
+  } catch (cause) {
+    const code = cause instanceof CartularyError ? cause.code : 'corrupt';
+    fault(run, `record-${code}`, cause instanceof CartularyError ? cause.message : 'a record cannot be read', row.seq);
+  }
+}
+
+async function verifyBlob(run: Run, store: BlobStore, name: string, seq: number): Promise<void> {
+  try {
+    for await (const chunk of store.get(name)) void chunk;
+    run.blobs += 1;
+  } catch (cause) {
+    const missing = cause instanceof CartularyError && cause.code === 'not-found';
+    fault(run, missing ? 'blob-missing' : 'blob-altered', missing ? 'a medium is missing' : 'a medium is not the one that was stored', seq);
+  }
+}
+
+async function readMemory(): Promise<Head | undefined> {
+  try {
+    const head = JSON.parse(await readFile(setup.layout.signerMemory, 'utf8')) as { origin: string; size: number; root: string };
+    return { origin: head.origin, size: head.size, root: Buffer.from(head.root, 'base64') };
+  } catch {
+    return undefined;
+  }
+}
+
+function fault(run: Run, code: string, text: string, leafIndex?: number): void {
+  if (run.faults.length < FAULTS_MAX) run.faults.push({ code, text, ...(leafIndex === undefined ? {} : { leafIndex }) });
+}
+
+serveThread<VerifyCalls>({
+  async ready() {
+    return undefined;
+  },
+  verify,
+  async close() {
+    await reader.close();
+    return undefined;
+  },
+});

@@ -1,0 +1,47 @@
+/**
+ * What every thread of an archive opens for itself: its own connection, its own sealer. The keys cross as bytes inside the process and nowhere else.
+ */
+import type { ArchiveLayout } from '../layout.ts';
+import type { ArchiveId } from '../../model/ids.ts';
+import { idBytes } from '../../model/ids.ts';
+import { openSqliteReader } from '../../store/sqlite/reader.ts';
+import type { StoreReader } from '../../store/store.ts';
+import { createSealer } from '../../vault/seal.ts';
+import type { Sealer } from '../../vault/seal.ts';
+
+/** What a thread is given at its start. */
+export type ThreadSetup = {
+  readonly archiveId: ArchiveId;
+  readonly name: string;
+  readonly layout: ArchiveLayout;
+  /** Origin and key name of the log. */
+  readonly origin: string;
+  readonly sealKeys: ReadonlyMap<number, Uint8Array>;
+  readonly currentSealVersion: number;
+  readonly idKey: Uint8Array;
+  readonly databaseKey: Uint8Array;
+  readonly indexKey: Uint8Array;
+  /** Only the thread that signs is given it. */
+  readonly logKey?: Uint8Array;
+};
+
+/** Opens a reader of the archive's records. */
+export function openReader(setup: ThreadSetup): StoreReader {
+  return openSqliteReader(setup.layout.database, setup.databaseKey);
+}
+
+/** Makes a sealer with the archive's keys. */
+export function openSealer(setup: ThreadSetup): Sealer {
+  return createSealer({
+    archiveId: idBytes(setup.archiveId),
+    sealKeys: setup.sealKeys,
+    currentVersion: setup.currentSealVersion,
+  });
+}
+
+/** Lets waiting calls and notes in between two pieces of long work. */
+export function breathe(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

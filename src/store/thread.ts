@@ -1,0 +1,163 @@
+/**
+ * Threads as typed remote calls: what the store, the followers and the readers run on. A thread that dies fails all its calls and is reported as fatal,
+ * because nobody may go on as if it still worked.
+ */
+import { parentPort, Worker } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+
+import { CartularyError, ERRORS } from '../model/errors.ts';
+import type { ErrorCode } from '../model/errors.ts';
+
+/** Calls by name: their argument and their answer. */
+export type CallTable = Record<string, { args: unknown; result: unknown }>;
+
+/** A running thread. */
+export type Thread<Calls extends CallTable> = {
+  call<Name extends keyof Calls & string>(
+    name: Name,
+    args: Calls[Name]['args'],
+    options?: { readonly transfer?: ArrayBuffer[]; readonly onProgress?: (progress: unknown) => void; readonly signal?: AbortSignal },
+  ): Promise<Calls[Name]['result']>;
+  /** Sends a note that needs no answer. */
+  tell(note: unknown): void;
+  /** Calls `close` in the thread and ends it. */
+  end(): Promise<void>;
+};
+
+/** What crosses to a thread. */
+export type ThreadRequest =
+  | { readonly id: number; readonly name: string; readonly args: unknown }
+  | { readonly abort: number }
+  | { readonly note: unknown };
+
+/** What comes back. */
+export type ThreadReply =
+  | { readonly id: number; readonly ok: true; readonly result: unknown }
+  | { readonly id: number; readonly ok: false; readonly code: string; readonly message: string; readonly detail?: Record<string, string | number | boolean> }
+  | { readonly id: number; readonly progress: unknown }
+  | { readonly event: unknown };
+
+type Waiter = { resolve(value: unknown): void; reject(cause: unknown): void; onProgress: ((progress: unknown) => void) | undefined };
+
+/** The URL of a thread's module beside the caller's, in a checkout (`.ts`) as in a release (`.js`). */
+export function threadUrl(relative: string, base: string): URL {
+  return new URL(base.endsWith('.ts') ? relative : relative.replace(/\.ts$/, '.js'), base);
+}
+
+/**
+ * Starts a thread and waits until it says `ready`.
+ * @param options `onFatal`: called once when the thread has died unasked; `onEvent`: told what the thread reports by itself
+ */
+export async function startThread<Calls extends CallTable>(
+  url: URL,
+  setup: unknown,
+  options: { readonly name: string; readonly onFatal: (cause: unknown) => void; readonly onEvent?: (event: unknown) => void },
+): Promise<Thread<Calls>> {
+  const worker = new Worker(url, { workerData: setup, name: options.name });
+  const waiting = new Map<number, Waiter>();
+  let nextId = 1;
+  let ended = false;
+  const fail = (cause: unknown): void => {
+    if (ended) return;
+    ended = true;
+    for (const waiter of waiting.values()) waiter.reject(cause);
+    waiting.clear();
+    options.onFatal(cause);
+  };
+  worker.on('message', (reply: ThreadReply) => {
+    if ('event' in reply) options.onEvent?.(reply.event);
+    else settle(waiting, reply);
+  });
+  worker.on('error', fail);
+  worker.on('exit', (code) => fail(new CartularyError('internal', `the thread ${options.name} ended (${code})`)));
+  const thread: Thread<Calls> = {
+    call(name, args, { transfer = [], onProgress, signal } = {}) {
+      if (ended) return Promise.reject(new CartularyError('stopping', 'this part is closed'));
+      const id = nextId++;
+      return new Promise((resolve, reject) => {
+        waiting.set(id, { resolve, reject, onProgress });
+        signal?.addEventListener('abort', () => worker.postMessage({ abort: id } satisfies ThreadRequest), { once: true });
+        worker.postMessage({ id, name, args } satisfies ThreadRequest, transfer);
+      });
+    },
+    tell(note) {
+      if (!ended) worker.postMessage({ note } satisfies ThreadRequest);
+    },
+    async end() {
+      if (ended) return;
+      await thread.call('close', undefined as Calls['close']['args']);
+      ended = true;
+      await worker.terminate();
+    },
+  };
+  await thread.call('ready', undefined as Calls['ready']['args']).catch((cause: unknown) => {
+    ended = true;
+    throw cause;
+  });
+  return thread;
+}
+
+function settle(waiting: Map<number, Waiter>, reply: Exclude<ThreadReply, { event: unknown }>): void {
+  const waiter = waiting.get(reply.id);
+  if (waiter === undefined) return;
+  if ('progress' in reply) {
+    waiter.onProgress?.(reply.progress);
+    return;
+  }
+  waiting.delete(reply.id);
+  if (reply.ok) waiter.resolve(reply.result);
+  else waiter.reject(new CartularyError(reply.code in ERRORS ? (reply.code as ErrorCode) : 'internal', reply.message, { detail: reply.detail ?? {} }));
+}
+
+/** What a handler may do besides answering. */
+export type CallContext = { readonly signal: AbortSignal; readonly progress: (progress: unknown) => void };
+
+/** Handlers of a thread's calls. */
+export type Handlers<Calls extends CallTable> = {
+  [Name in keyof Calls]: (args: Calls[Name]['args'], context: CallContext) => Promise<Calls[Name]['result']>;
+};
+
+/**
+ * Serves calls in a thread. Calls run as they come, so a long one must yield.
+ * @param onNote what to do with notes
+ */
+export function serveThread<Calls extends CallTable>(handlers: Handlers<Calls>, onNote: (note: unknown) => void = () => undefined): void {
+  const port = parentPort;
+  if (port === null) throw new CartularyError('internal', 'this module runs in a thread');
+  const aborts = new Map<number, AbortController>();
+  port.on('message', (request: ThreadRequest) => {
+    if ('note' in request) onNote(request.note);
+    else if ('abort' in request) aborts.get(request.abort)?.abort();
+    else void answer(port, aborts, handlers, request);
+  });
+}
+
+async function answer<Calls extends CallTable>(
+  port: MessagePort,
+  aborts: Map<number, AbortController>,
+  handlers: Handlers<Calls>,
+  request: { readonly id: number; readonly name: string; readonly args: unknown },
+): Promise<void> {
+  const controller = new AbortController();
+  aborts.set(request.id, controller);
+  const context: CallContext = {
+    signal: controller.signal,
+    progress: (progress) => port.postMessage({ id: request.id, progress } satisfies ThreadReply),
+  };
+  try {
+    const result = await handlers[request.name as keyof Calls](request.args, context);
+    port.postMessage({ id: request.id, ok: true, result } satisfies ThreadReply);
+  } catch (cause) {
+    port.postMessage(formatRefusal(request.id, cause));
+  } finally {
+    aborts.delete(request.id);
+  }
+}
+
+/** How a failure crosses back: typed errors as they are, all others without their text, which might quote content. */
+export function formatRefusal(id: number, cause: unknown): ThreadReply {
+  if (cause instanceof CartularyError) return { id, ok: false, code: cause.code, message: cause.message, detail: { ...cause.detail } };
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : cause instanceof Error ? cause.name : 'unknown';
+  if (code === 'SQLITE_FULL' || code === 'ENOSPC') return { id, ok: false, code: 'overloaded', message: 'the disk is full' };
+  return { id, ok: false, code: 'internal', message: `a part failed (${code})` };
+}

@@ -1,0 +1,68 @@
+/**
+ * Writing small files so that a power cut leaves either the old content or the new, never a part: a temporary file in the same
+ * directory → fsync → rename → fsync of the directory. After an error of fsync the file counts as lost: a retry can report a success that
+ * never reached the disk, so the temporary file is removed and the error goes up.
+ */
+import { randomBytes } from 'node:crypto';
+import { link, open, rename, unlink } from 'node:fs/promises';
+import { dirname, join, basename } from 'node:path';
+
+import { CartularyError } from '../model/errors.ts';
+
+/**
+ * Writes a file as a whole.
+ * @param path its directory must exist
+ * @param mode permission bits, set whatever the umask is
+ * @param options `ifAbsent`: fail where the file is already there instead of replacing it
+ * @throws CartularyError `conflict` where `ifAbsent` is set and the file exists; otherwise the error of the file system
+ */
+export async function writeFileDurably(
+  path: string,
+  bytes: Uint8Array,
+  mode: number,
+  options: { readonly ifAbsent?: boolean } = {},
+): Promise<void> {
+  const directory = dirname(path);
+  const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await file.chmod(mode);
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    if (options.ifAbsent === true) await linkIfAbsent(temporary, path);
+    else await rename(temporary, path);
+  } catch (cause) {
+    await unlink(temporary).catch(() => undefined);
+    throw cause;
+  }
+  await syncDirectory(directory);
+}
+
+/** Makes names in a directory durable: without it a rename can be undone by a power cut. */
+export async function syncDirectory(directory: string): Promise<void> {
+  // Windows cannot open a directory; its file systems order metadata themselves.
+  if (process.platform === 'win32') return;
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** `rename` replaces silently; a hard link fails where the name is taken. */
+async function linkIfAbsent(temporary: string, path: string): Promise<void> {
+  try {
+    await link(temporary, path);
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') {
+      throw new CartularyError('conflict', `${path} is already there and is not replaced`, { cause });
+    }
+    throw cause;
+  }
+  await unlink(temporary);
+}
