@@ -7,7 +7,7 @@
  */
 import type { ApiKey, Scope } from '../access/api-keys.ts';
 import { CartularyError } from '../model/errors.ts';
-import type { AuditAct, EventBody, StoredMedia } from '../model/event.ts';
+import type { AuditAct, EventBody, MessageKey, StoredMedia } from '../model/event.ts';
 import { formatId, idBytes } from '../model/ids.ts';
 import type { ApiKeyId, ArchiveId, ConversationId, MessageId, SourceId } from '../model/ids.ts';
 import { receiptInstant } from '../model/time.ts';
@@ -17,9 +17,12 @@ import type { TileFiles } from '../store/tile-files.ts';
 import type { HpkeKeyPair } from '../vault/hpke.ts';
 import type { RandomPool } from '../vault/random.ts';
 import type { Sealer } from '../vault/seal.ts';
+import { writeBackup } from './backup.ts';
+import type { BackupReport } from './backup.ts';
 import { assertAllowed, callerActor } from './caller.ts';
 import type { Caller } from './caller.ts';
-import type { ArchiveLayout } from './layout.ts';
+import type { Identifier } from './identify.ts';
+import type { ArchiveLayout, DataLayout } from './layout.ts';
 import type { MediaOwner, MediaVault } from './media.ts';
 import { openJobPayload } from './opening.ts';
 import type { RecordActor, RecordDraft, Recorder, RecordOutcome } from './recorder.ts';
@@ -44,6 +47,7 @@ export type ArchiveParts = {
   readonly sealer: Sealer;
   readonly random: RandomPool;
   readonly recorder: Recorder;
+  readonly identifier: Identifier;
   readonly media: MediaVault;
   readonly registry: Registry;
   readonly threads: ArchiveThreads;
@@ -113,6 +117,14 @@ export function createArchive(parts: ArchiveParts) {
     /** Stores a medium of a message. */
     storeMedia: (owner: MediaOwner, source: AsyncIterable<Uint8Array>, limit: number): Promise<{ stored: StoredMedia; head: Uint8Array }> =>
       parts.media.store(owner, source, limit),
+
+    /** Opens a medium for an export that is on record already. */
+    openBlob: (owner: MediaOwner, blob: string): AsyncIterable<Uint8Array> => parts.media.open(owner, blob),
+
+    /** Is an event of this natural key kept already? */
+    async isKnownEvent(target: MessageKey, dedupe: string): Promise<boolean> {
+      return (await parts.reader.findSeqByUnique(parts.identifier.uniqueId(target, dedupe))) !== undefined;
+    },
 
     /** The message's secret, for media that come with an import. */
     async findOwner(messageId: MessageId): Promise<MediaOwner | undefined> {
@@ -207,7 +219,7 @@ function lookups(parts: ArchiveParts, act: Act) {
       act(caller, 'log:read', 'prove', { message: id }, async () => {
         const leaves = await read.call('leaves', id);
         if (leaves.length === 0) throw new CartularyError('not-found', 'there is no such message');
-        const { checkpoint, proofs } = await parts.threads.log.call('prove', leaves);
+        const { checkpoint, proofs } = await parts.threads.log.call('prove', { indices: leaves });
         return { checkpoint, proofs: proofs.map(({ index, file }) => ({ leafIndex: index, file })) };
       }),
 
@@ -270,6 +282,23 @@ function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
     rebuildIndex: (caller: Caller, onProgress?: (progress: Progress) => void): Promise<{ records: number }> =>
       act(caller, 'operate', 'rebuild', {}, () =>
         parts.threads.follow.call('rebuild', undefined, onProgress === undefined ? {} : { onProgress: (value) => onProgress(value as Progress) }),
+      ),
+
+    /** Writes a backup into a new directory under `into`, while capture goes on. */
+    backup: (caller: Caller, into: string, data: DataLayout, onProgress: (done: number, total: number) => void): Promise<BackupReport> =>
+      act(
+        caller,
+        'operate',
+        'backup',
+        {},
+        () =>
+          writeBackup(data, parts.layout, parts.writer, {
+            into,
+            nowMs: parts.now(),
+            publish: () => parts.threads.log.call('publish', undefined),
+            onProgress,
+          }),
+        (report) => ({ records: report.records, bytes: report.bytes }),
       ),
 
     /**

@@ -2,9 +2,7 @@
  * The house: a data directory with its root key and its archives. Makes it, opens it, says who could read it.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, stat } from 'node:fs/promises';
-
-import { z } from 'zod';
+import { mkdir, readFile } from 'node:fs/promises';
 
 import { ALL_SCOPES, createApiKey } from '../access/api-keys.ts';
 import { createNoteSigner, formatVkey } from '../ledger/note.ts';
@@ -25,6 +23,8 @@ import type { LocalRoot, RootDescription } from '../vault/root-provider.ts';
 import { createSealer } from '../vault/seal.ts';
 import { createArchive } from './archive.ts';
 import type { Archive } from './archive.ts';
+import { isInitialised, readHouseFile } from './house-file.ts';
+import type { HouseFile } from './house-file.ts';
 import { createIdentifier } from './identify.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
 import type { DataLayout } from './layout.ts';
@@ -55,19 +55,8 @@ export type House = {
   close(): Promise<void>;
 };
 
-const houseSchema = z.strictObject({
-  version: z.literal(1),
-  archives: z.array(z.strictObject({ id: z.string(), name: z.string(), origin: z.string(), createdAt: z.string() })).min(1),
-});
-type HouseFile = z.infer<typeof houseSchema>;
-
 /** What `init` gives; the key and the kit are shown this once. */
 export type Initialised = { readonly archiveId: ArchiveId; readonly apiKey: string; readonly logKey: string; readonly recoveryKit: string };
-
-/** Is there an archive in this directory? */
-export async function isInitialised(directory: string): Promise<boolean> {
-  return (await stat(dataLayout(directory).house).catch(() => undefined)) !== undefined;
-}
 
 /**
  * Makes a data directory with one archive, its keys and its first API key.
@@ -85,7 +74,7 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
     const root = await createLocalRoot({ path: options.rootKeyPath ?? layout.rootKey, passphrase: options.passphrase, now });
     const keyring = createKeyring({ archiveId: idBytes(archiveId), random, now });
     await writeFileDurably(archiveLayout(layout, archiveId).keyring, Buffer.from(await wrapKeyring(keyring, root)), 0o600);
-    const origin = `cartulary.invalid/${archiveId}`;
+    const origin = `cartulary/${archiveId}`;
     const logKey = formatVkey(createNoteSigner({ name: origin, seed: keyring.logKey }));
     const rootKey = root.exportRootKey();
     const recoveryKit = formatRecoveryKit({ rootKey, archives: [{ name: options.name, id: archiveId, logKey }], madeAt: now() });
@@ -134,14 +123,6 @@ export async function openHouse(options: HouseOptions): Promise<House> {
   }
 }
 
-/** Reads which archives a data directory holds. */
-export async function readHouseFile(layout: DataLayout): Promise<HouseFile['archives'][number]> {
-  const parsed = houseSchema.safeParse(JSON.parse(await readFile(layout.house, 'utf8')));
-  const [first] = parsed.success ? parsed.data.archives : [];
-  if (first === undefined) throw new CartularyError('corrupt', `${layout.house} cannot be read`);
-  return first;
-}
-
 async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOptions): Promise<Archive> {
   const now = options.now ?? Date.now;
   const onFatal = options.onFatal ?? rethrowLater;
@@ -154,6 +135,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   const sealer = createSealer({ archiveId: idBytes(archiveId), sealKeys: keyring.sealKeys, currentVersion: keyring.currentSealVersion });
   const store = await openSqliteStore({ path: place.database, key: keyring.databaseKey, onFatal });
   const blobs = openBlobDirectory(place.blobs);
+  const identifier = createIdentifier(keyring.idKey);
   const threads = await startArchiveThreads(threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place }), keyring.logKey, store.writer, {
     onFatal,
     onStalled: options.onStalled ?? rethrowLater,
@@ -170,9 +152,10 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     tiles: openTileFiles(place.log),
     sealer,
     random,
+    identifier,
     recorder: createRecorder({
       archiveId,
-      identifier: createIdentifier(keyring.idKey),
+      identifier,
       sealer,
       random,
       writer: store.writer,

@@ -69,7 +69,7 @@ function levelOf(path: string | undefined): string | undefined {
 /** Differing entries that are remembered in order to recognise those that were only moved. */
 const DIFFERENCES_MAX = 10_000;
 /** Entries taken out or put in at one place that are recognised as such. */
-const SHIFT_MAX = 32;
+export const SHIFT_MAX = 32;
 
 /** What is known of the entries that differ from their authentic tiles. */
 export type Differences = {
@@ -83,7 +83,7 @@ export function noDifferences(): Differences {
   return { shift: 0, single: [] };
 }
 
-/** The leaf hashes found in a bundle, and those of its authentic tile; `base` is the position of the first. */
+/** The leaf hashes found in a bundle, more or fewer than those of its authentic tile; `base` is the position of the first. */
 type Bundle = { base: number; found: readonly Uint8Array[]; wanted: readonly Uint8Array[] };
 
 /**
@@ -97,13 +97,15 @@ export function compareBundle(list: FaultList, differences: Differences, bundle:
   if (shift !== 0) {
     // Entries after a removed one are all in the wrong place, in this bundle and those that follow: that is one finding.
     if (differences.shift !== shift || first > 0) {
-      addFault(list, shift > 0 ? 'entry-removed' : 'entry-added', { position: base + first, count: Math.abs(shift) });
+      const position = first > 0 ? base + first : takeBack(differences, bundle, shift);
+      addFault(list, shift > 0 ? 'entry-removed' : 'entry-added', { position, count: Math.abs(shift) });
     }
     differences.shift = shift;
     return;
   }
-  const missing = wanted.length - found.length;
-  if (missing > 0) addFault(list, 'entry-removed', { position: base + found.length, count: missing });
+  const surplus = found.length - wanted.length;
+  if (surplus < 0) addFault(list, 'entry-removed', { position: base + found.length, count: -surplus });
+  if (surplus > 0) addFault(list, 'entry-added', { position: base + wanted.length, count: surplus });
   for (const [index, hash] of wanted.entries()) {
     const other = found[index];
     if (other === undefined || equalBytes(other, hash)) continue;
@@ -115,10 +117,26 @@ export function compareBundle(list: FaultList, differences: Differences, bundle:
   }
 }
 
+/**
+ * A shift that is found at the start of a bundle may have begun among the last entries of the one before, too few there to
+ * be recognised. Takes those back from the single differences; returns where the shift began.
+ */
+function takeBack({ single }: Differences, { base, found, wanted }: Bundle, shift: number): number {
+  let start = base;
+  for (let last = single.at(-1); last !== undefined && last.position === start - 1; last = single.at(-1)) {
+    // What was found there was logged here (entries moved up), or what was logged there is found here (they moved down).
+    const other = shift > 0 ? wanted[last.position + shift - base] : found[last.position - shift - base];
+    if (other === undefined || formatHex(other) !== (shift > 0 ? last.found : last.wanted)) break;
+    start = last.position;
+    single.pop();
+  }
+  return start;
+}
+
 /** By how many places all entries from `first` on stand too high (> 0) or too low (< 0); 0 when no such number fits. */
 function findShift({ found, wanted }: Bundle, first: number): number {
-  // One entry in another's place may be chance; a bundle that is short says by itself that something was taken out.
-  const matchesMin = found.length < wanted.length ? 1 : 2;
+  // One entry in another's place may be chance; a bundle of another length says by itself that it was taken from or added to.
+  const matchesMin = found.length === wanted.length ? 2 : 1;
   for (let by = 1; by <= SHIFT_MAX; by += 1) {
     if (countShifted(found, wanted, first, by) >= matchesMin) return by;
     if (countShifted(found, wanted, first, -by) >= matchesMin) return -by;

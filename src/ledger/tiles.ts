@@ -30,7 +30,7 @@ import { LedgerError, assertCount } from './error.ts';
 import { HASH_BYTES } from './hash.ts';
 import { TILE_BYTES_MAX, TILE_HEIGHT, TILE_WIDTH, levelCount, readTileHashes, tilePath } from './tile-geometry.ts';
 import type { ReadTile } from './tile-geometry.ts';
-import { ENTRY_BYTES_MAX, assertHash, emptyRoot, foldNodes, nodeHashInto, pushLeaf } from './tree.ts';
+import { ENTRY_BYTES_MAX, assertHash, copyHashes, emptyRoot, foldNodes, nodeHashInto, pushLeaf } from './tree.ts';
 
 export { TILE_WIDTH, entriesPath, parseTilePath, tilePath, tileWidth, tilesForGrowth } from './tile-geometry.ts';
 export type { ParsedTilePath, ReadTile, TileAddress } from './tile-geometry.ts';
@@ -159,7 +159,8 @@ export async function integrateLeaves(integration: Integration): Promise<Integra
     if (row.isChanged && row.width > 0) tiles.push(makeTile(level, levelCount(size, level + 1), row));
   }
   const partials = rows.map((row) => row.hashes.slice(0, row.width * HASH_BYTES));
-  return { size, root: foldNodes(nodes) ?? emptyRoot(), tiles, edge: { size, nodes, partials } };
+  const root = foldNodes(nodes) ?? emptyRoot();
+  return { size, root, tiles, edge: { size, nodes: copyHashes(nodes), partials } };
 }
 
 /** The tile under construction at one level. */

@@ -1,9 +1,9 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LedgerError } from './error.ts';
 import { sha256 } from './hash.ts';
+import { codeOf } from './testing/code-of.ts';
 import { buildMemoryLog } from './testing/memory-log.ts';
 import { consistencyProof, createTileCache, inclusionProof, rootAt } from './tiles.ts';
 import {
@@ -25,16 +25,6 @@ import {
 
 const VECTORS = join(import.meta.dirname, '../../test/vectors');
 
-function codeOf(work: () => unknown): string {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof LedgerError) return error.code;
-    throw error;
-  }
-  return 'ok';
-}
-
 const base64 = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'base64'));
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
@@ -44,11 +34,7 @@ function rootByRecursion(hashes: readonly Uint8Array[]): Uint8Array {
   if (only === undefined) return sha256();
   if (hashes.length === 1) return only;
   const split = splitPoint(hashes.length);
-  return sha256(
-    Uint8Array.of(1),
-    rootByRecursion(hashes.slice(0, split)),
-    rootByRecursion(hashes.slice(split)),
-  );
+  return sha256(Uint8Array.of(1), rootByRecursion(hashes.slice(0, split)), rootByRecursion(hashes.slice(split)));
 }
 
 function splitPoint(count: number): number {
@@ -239,7 +225,9 @@ describe('proofs of all sizes up to 300', async () => {
     }
   });
 
-  const place = fc.integer({ min: 2, max: 300 }).chain((size) => fc.tuple(fc.constant(size), fc.nat({ max: size - 1 })));
+  const place = fc
+    .integer({ min: 2, max: 300 })
+    .chain((size) => fc.tuple(fc.constant(size), fc.nat({ max: size - 1 })));
 
   test('one flipped bit, one hash more or less, another index or size: no inclusion', async () => {
     const change = fc.tuple(fc.constantFrom('bit', 'drop', 'add', 'index', 'size'), fc.nat(), fc.nat({ max: 255 }));

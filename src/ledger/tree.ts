@@ -114,7 +114,12 @@ export function appendLeafHashes(range: CompactRange, hashes: readonly Uint8Arra
     pushLeaf(nodes, size, hash);
     size += 1;
   }
-  return { size, nodes };
+  return { size, nodes: copyHashes(nodes) };
+}
+
+/** Copies of hashes, so that a range does not hang on memory that its caller may use again. */
+export function copyHashes(hashes: readonly Uint8Array[]): Uint8Array[] {
+  return hashes.map((hash) => plainBytes(hash).slice());
 }
 
 /**

@@ -24,7 +24,7 @@ import { parseVkeys, verifyCheckpoint } from './checkpoint.ts';
 import type { Head, VerifiedCheckpoint, Vkeys } from './checkpoint.ts';
 import { LedgerError } from './error.ts';
 import { HASH_BYTES } from './hash.ts';
-import { addFault, compareBundle, noDifferences, reportDifferences } from './log-faults.ts';
+import { SHIFT_MAX, addFault, compareBundle, noDifferences, reportDifferences } from './log-faults.ts';
 import type { Differences, FaultList, LogFault } from './log-faults.ts';
 import type { VerifierKey } from './note.ts';
 import { TILE_WIDTH, readTileHashes, tilePath, tileWidth } from './tile-geometry.ts';
@@ -229,8 +229,8 @@ async function walkEntries(run: Run, options: LogVerification): Promise<void> {
   }
 }
 
-/** The leaf hashes of a bundle, at most as many as the tree has there, and whether entries stand after them. */
-type HashedBundle = { hashes: Uint8Array[]; hasSurplus: boolean };
+/** The leaf hashes of a bundle, at most as many as the tree has there, and of some that stand after them. */
+type HashedBundle = { hashes: Uint8Array[]; surplus: Uint8Array[] };
 
 /** Hashes the entries of a bundle; `undefined` when there is none. */
 async function hashBundle(
@@ -245,15 +245,16 @@ async function hashBundle(
     addFault(run.list, 'entries-missing', place);
     return undefined;
   }
-  let parts: { entries: Uint8Array[]; rest: Uint8Array };
+  let entries: Uint8Array[];
   try {
-    parts = splitEntryBundle(bundle.bytes, width);
+    // After a partial bundle may stand entries that no checkpoint covers yet; after a full one, nothing.
+    ({ entries } = splitEntryBundle(bundle.bytes, width === TILE_WIDTH ? TILE_WIDTH + SHIFT_MAX : width));
   } catch {
     addFault(run.list, 'entries-damaged', place);
     return undefined;
   }
   const hashes: Uint8Array[] = [];
-  for (const entry of parts.entries) {
+  for (const entry of entries.slice(0, width)) {
     const hash = leafHash(entry);
     // Awaits only a promise: most callers answer at once, and a turn of the event loop for each entry is dear.
     const waiting = onEntry?.(n * TILE_WIDTH + hashes.length, entry, hash);
@@ -261,8 +262,7 @@ async function hashBundle(
     hashes.push(hash);
   }
   run.checkedLeaves += hashes.length;
-  // After a partial bundle may stand entries that no checkpoint covers yet; after a full one, nothing.
-  return { hashes, hasSurplus: parts.rest.length > 0 && width === TILE_WIDTH };
+  return { hashes, surplus: entries.slice(width).map(leafHash) };
 }
 
 /** Compares the leaf hashes of a bundle with its tile; returns those to go on with. */
@@ -287,11 +287,13 @@ async function chooseLeaves(
   if (hashed === undefined) return { chosen: stored, isSuspect: false };
   if (isComplete && equalBytes(computed, stored)) {
     run.differences.shift = 0;
-    if (hashed.hasSurplus) addFault(run.list, 'entry-added', { position: (n + 1) * TILE_WIDTH });
+    const count = hashed.surplus.length;
+    if (count > 0) addFault(run.list, 'entry-added', { position: (n + 1) * TILE_WIDTH, count });
     return { chosen: computed, isSuspect: false };
   }
   if (await isAuthentic(run, 0, n, stored)) {
-    const bundle = { base: n * TILE_WIDTH, found: hashed.hashes, wanted: unpackHashes(stored) };
+    const found = [...hashed.hashes, ...hashed.surplus];
+    const bundle = { base: n * TILE_WIDTH, found, wanted: unpackHashes(stored) };
     compareBundle(run.list, run.differences, bundle);
     return { chosen: stored, isSuspect: false };
   }
@@ -381,8 +383,9 @@ async function chooseNodes(run: Run, level: number, n: number): Promise<{ chosen
   }
   if (equalBytes(computed, tile.bytes)) return { chosen: computed, isSuspect: false };
   if (!(await isAuthentic(run, level, n, tile.bytes))) {
-    // What stands below was found faulty already: then this tile is not the one to blame.
-    if (!isSuspect) addFault(run.list, 'tile-damaged', place);
+    // Where something below is faulty already, only a confirmed tile above can tell that this one is, too.
+    const isConvicted = (await findAuthenticTile(run, level + 1, Math.floor(n / TILE_WIDTH))) !== undefined;
+    if (!isSuspect || isConvicted) addFault(run.list, 'tile-damaged', place);
     return { chosen: computed, isSuspect };
   }
   for (let index = 0; index < row.width; index += 1) {

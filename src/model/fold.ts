@@ -240,10 +240,7 @@ function finish(draft: Draft, counted: readonly LoggedRecord[], first: ArchiveRe
     reactions: foldReactions(draft),
     delivery: foldDelivery(draft),
     types: [...draft.types].sort(),
-    gaps: [...draft.gaps]
-      .filter(([, open]) => open)
-      .map(([reason]) => reason)
-      .sort(),
+    gaps: openGaps(draft),
     records: counted.map(({ seq, record }) => ({
       seq,
       id: record.record,
@@ -251,6 +248,13 @@ function finish(draft: Draft, counted: readonly LoggedRecord[], first: ArchiveRe
       capturedAt: record.capturedAt,
     })),
   };
+}
+
+/** Content that arrived after all closes the gap that its absence had opened. */
+function openGaps(draft: Draft): GapReason[] {
+  const hasContent = draft.created?.event.content.contentState === 'present';
+  const open = [...draft.gaps].filter(([reason, isOpen]) => isOpen && !(hasContent && reason === 'content-not-given'));
+  return open.map(([reason]) => reason).sort();
 }
 
 function shellContent(draft: Draft): Message['content'] {
@@ -312,9 +316,9 @@ function foldReactions(draft: Draft): ReactionState[] {
 function foldDelivery(draft: Draft): Message['delivery'] {
   const reports = [...draft.reports].sort((a, b) => a.at.ms - b.at.ms || a.seq - b.seq);
   let state: DeliveryState | undefined;
-  let conflict = false;
+  const states = [...new Set(reports.map((report) => report.state))];
+  const conflict = states.some((one) => states.some((other) => isConflict(one, other)));
   for (const report of reports) {
-    conflict ||= reports.some((other) => isConflict(report.state, other.state));
     state = state === undefined ? report.state : joinDelivery(state, report.state);
   }
   if (state === undefined && draft.created?.event.content.direction === 'inbound') state = 'received';

@@ -35,7 +35,7 @@ export const COBBLESTONE_128: ChunkedVariant = { cipher: 'aes-128-gcm', aead: 'A
 /** Bytes of plaintext in every chunk but the last. */
 export const CHUNK_BYTES = 16 * 1024;
 /** Bytes of the salt. */
-export const CHUNKED_SALT_BYTES = 24;
+const CHUNKED_SALT_BYTES = 24;
 
 const COMMITMENT_BYTES = 32;
 const HEADER_BYTES = CHUNKED_SALT_BYTES + COMMITMENT_BYTES;
@@ -99,7 +99,7 @@ export async function* decryptChunked(
       stream = openHeader(key, context, block, variant);
       continue;
     }
-    if (ended) throw new CartularyError('corrupt', 'an encrypted file goes on after its last chunk');
+    // Only the last block can be short, so whatever follows the last chunk is read as a part of it and breaks its tag.
     const chunk = openChunk(stream, number, block);
     ended = chunk.length < CHUNK_BYTES;
     number += 1;

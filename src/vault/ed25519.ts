@@ -6,7 +6,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 
 import { CartularyError } from '../model/errors.ts';
 
 /** Bytes of a seed and of a public key. */
-export const ED25519_KEY_BYTES = 32;
+const ED25519_KEY_BYTES = 32;
 
 /** A signing key. The private half stays inside OpenSSL. */
 export type Ed25519Signer = {

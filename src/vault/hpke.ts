@@ -26,7 +26,7 @@ import { hkdfExpandSha256, hmacSha256 } from './hash.ts';
 /** KEM, KDF and AEAD of RFC 9180 §7, for formats that name what they hold. */
 export const HPKE_SUITE = '0020-0001-0002';
 /** Bytes of a public key, a private key, and of the encapsulated key before each ciphertext. */
-export const HPKE_KEY_BYTES = 32;
+const HPKE_KEY_BYTES = 32;
 /** What sealing adds to a plaintext. */
 export const HPKE_OVERHEAD_BYTES = 32 + 16;
 

@@ -212,6 +212,21 @@ describe('wrapKeyring and unwrapKeyring', () => {
     ).toEqual(contents(rotated));
   });
 
+  it('refuse a keyring that lacks a key, leaves a version out, or has two current ones', async () => {
+    const rotated = rotateArchiveKey(make(), { random, now: () => madeAt + 1 });
+    const broken = [
+      rotated.entries.filter((entry) => entry.name !== 'id'),
+      rotated.entries.filter((entry) => entry.name !== 'seal' || entry.version !== 1),
+      rotated.entries.map((entry) => ({ ...entry, retiredAt: null })),
+      rotated.entries.map((entry) => ({ ...entry, retiredAt: madeAt })),
+      rotated.entries.toReversed(),
+    ];
+    for (const entries of broken) {
+      const json = await wrapKeyring({ ...rotated, entries }, root);
+      expect(await codeOfAsync(unwrapKeyring(json, root))).toBe('corrupt');
+    }
+  });
+
   it('need the root that wrapped them', async () => {
     const json = await wrapKeyring(make(), root);
     const other = await createLocalRoot({ path: join(directory, 'keys', 'other.json') });

@@ -9,7 +9,7 @@ import { CartularyError } from '../model/errors.ts';
 
 const BLOCK_BYTES = 8192;
 /** The most bytes that are drawn at once. */
-export const RANDOM_TAKE_BYTES_MAX = 65_536;
+const RANDOM_TAKE_BYTES_MAX = 65_536;
 
 /** A source of random bytes. */
 export type RandomPool = {

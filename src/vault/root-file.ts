@@ -40,7 +40,7 @@ export type RootKey = {
 export const ROOT_KEY_BYTES = 32;
 export const ROOT_ID_BYTES = 8;
 /** Shorter passphrases are refused: whoever copied the disk can try them at leisure. */
-export const PASSPHRASE_CHARACTERS_MIN = 12;
+const PASSPHRASE_CHARACTERS_MIN = 12;
 
 /** Permissions of the key file and its directory. */
 export const KEY_FILE_MODE = 0o600;

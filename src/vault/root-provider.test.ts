@@ -106,7 +106,7 @@ describe('the local root', () => {
       {},
       { ...context, archive: '0012' },
       { ...context, more: '' },
-      { archive: '0011purpose', purpose: 'keyring' },
+      { archive: '0011', purpose: 'keyrin', g: '' },
     ]) {
       expect(await codeOfAsync(root.unwrap(wrapped, other))).toBe('corrupt');
     }
@@ -116,6 +116,10 @@ describe('the local root', () => {
 
   it('binds every context in one way only', async () => {
     const root = await createLocalRoot({ path });
+    expect(await codeOfAsync(root.unwrap(await root.wrap(testBytes(8), { a: 'bc' }), { ab: 'c' }))).toBe('corrupt');
+    expect(await codeOfAsync(root.unwrap(await root.wrap(testBytes(8), { a: 'b', c: 'd' }), { a: 'bcd' }))).toBe(
+      'corrupt',
+    );
     const pairs = fc.dictionary(fc.string({ maxLength: 5 }), fc.string({ maxLength: 5 }), {
       maxKeys: 4,
       noNullPrototype: true,

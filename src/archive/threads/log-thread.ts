@@ -27,8 +27,14 @@ export type LogCalls = {
   ready: { args: undefined; result: undefined };
   /** Publishes up to all that is durable now; answers the checkpoint. */
   publish: { args: undefined; result: string };
-  /** Inclusion of leaves in the newest checkpoint, which is brought up to date first where it must be. */
-  prove: { args: readonly number[]; result: { checkpoint: string; proofs: { index: number; hashes: Uint8Array[]; file: string }[] } };
+  /**
+   * Inclusion of leaves in a checkpoint: the given one, which this log has published, or else the newest, which is brought up to date first where
+   * it must be.
+   */
+  prove: {
+    args: { readonly indices: readonly number[]; readonly checkpoint?: string };
+    result: { checkpoint: string; proofs: { index: number; hashes: Uint8Array[]; file: string }[] };
+  };
   close: { args: undefined; result: undefined };
 };
 
@@ -123,22 +129,25 @@ function openSignerMemory(path: string): SignerMemory {
   };
 }
 
+async function prove(indices: readonly number[], wanted: string | undefined): Promise<LogCalls['prove']['result']> {
+  const isCovered = checkpoint !== undefined && indices.every((index) => index < published);
+  const over = wanted ?? (isCovered && checkpoint !== undefined ? checkpoint : await publish());
+  const { size } = parseCheckpoint(over);
+  const proofs = [];
+  for (const index of indices) {
+    if (index >= size) throw new CartularyError('not-found', 'there is no such leaf');
+    const hashes = await inclusionProof({ index, size, readTile: files.readTile, cache });
+    proofs.push({ index, hashes, file: formatProofFile({ index, proof: hashes, checkpoint: over }) });
+  }
+  return { checkpoint: over, proofs };
+}
+
 serveThread<LogCalls>({
   async ready() {
     return undefined;
   },
   publish: () => inTurn(publish),
-  prove: (indices) =>
-    inTurn(async () => {
-      const current = indices.every((index) => index < published) && checkpoint !== undefined ? checkpoint : await publish();
-      const proofs = [];
-      for (const index of indices) {
-        if (index >= published) throw new CartularyError('not-found', 'there is no such leaf');
-        const hashes = await inclusionProof({ index, size: published, readTile: files.readTile, cache });
-        proofs.push({ index, hashes, file: formatProofFile({ index, proof: hashes, checkpoint: current }) });
-      }
-      return { checkpoint: current, proofs };
-    }),
+  prove: ({ indices, checkpoint: wanted }) => inTurn(() => prove(indices, wanted)),
   async close() {
     await turn;
     await reader.close();

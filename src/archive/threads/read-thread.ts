@@ -4,11 +4,13 @@
  */
 import { workerData } from 'node:worker_threads';
 
+import { decodeLeaf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
 import type { Message } from '../../model/fold.ts';
 import { idBytes } from '../../model/ids.ts';
 import type { ConversationId, MessageId } from '../../model/ids.ts';
+import type { LoggedRecord } from '../../model/record.ts';
 import { openIndexReader } from '../../search/index-reader.ts';
 import { formatQuery, parseQuery } from '../../search/query.ts';
 import { serveThread } from '../../store/thread.ts';
@@ -31,6 +33,13 @@ export type MediaPlace = {
   readonly secret: Uint8Array;
 };
 
+/** One message with the exact bytes of its records. */
+export type BundledMessage = {
+  readonly message: Message;
+  readonly owner: { readonly messageId: Uint8Array; readonly secret: Uint8Array };
+  readonly records: readonly { readonly seq: number; readonly leaf: Uint8Array; readonly bytes: Uint8Array; readonly r: Uint8Array }[];
+};
+
 /** Calls of this thread. */
 export type ReadCalls = {
   ready: { args: undefined; result: undefined };
@@ -45,8 +54,12 @@ export type ReadCalls = {
   leaves: { args: MessageId; result: number[] };
   /** Compares what the index holds with what it should hold, as sets. */
   compare: { args: undefined; result: IndexComparison };
-  /** Leaf indices of quarantined envelopes, newest last. */
-  quarantine: { args: { from: number; limit: number }; result: { seq: number; reason: string; capturedAtMs: number }[] };
+  /** Quarantined envelopes from a place in the log on, and where to go on. */
+  quarantine: { args: { from: number }; result: { records: LoggedRecord[]; next: number | undefined } };
+  /** Everything an export needs of some messages; those whose key was destroyed are left out. */
+  bundle: { args: readonly number[]; result: BundledMessage[] };
+  /** Numbers of the hits of a query, page by page. */
+  numbers: { args: { q: string; limit: number; cursor: string | undefined }; result: { messageNos: number[]; nextCursor: string | undefined } };
   close: { args: undefined; result: undefined };
 };
 
@@ -151,6 +164,33 @@ async function media({ id, part }: ReadCalls['media']['args']): Promise<MediaPla
   };
 }
 
+const SCAN_LEAVES = 4096;
+
+async function quarantine({ from }: { from: number }): Promise<ReadCalls['quarantine']['result']> {
+  const leaves = await reader.readLeaves(from, SCAN_LEAVES);
+  const records: LoggedRecord[] = [];
+  for (const [offset, leaf] of leaves.entries()) {
+    if (decodeLeaf(leaf).kind !== LEAF_KINDS.quarantine) continue;
+    const [row] = await reader.readLog(from + offset, 1);
+    if (row?.secret !== undefined) records.push({ seq: row.seq, record: openRecord(sealer, row).record });
+  }
+  return { records, next: leaves.length < SCAN_LEAVES ? undefined : from + leaves.length };
+}
+
+async function bundle(messageNos: readonly number[]): Promise<BundledMessage[]> {
+  const bundled: BundledMessage[] = [];
+  for (const row of await reader.readMessages(messageNos)) {
+    const { secret } = row;
+    if (secret === undefined) continue;
+    const opened = row.records.map(({ seq, leaf, sealed }) => ({ seq, leaf, ...openRecord(sealer, { messageId: row.messageId, secret, leaf, sealed }) }));
+    const message = foldMessage(opened);
+    if (message === undefined) continue;
+    const records = opened.map(({ seq, leaf, bytes, r }) => ({ seq, leaf, bytes, r }));
+    bundled.push({ message, owner: { messageId: row.messageId, secret }, records });
+  }
+  return bundled;
+}
+
 serveThread<ReadCalls>({
   async ready() {
     return undefined;
@@ -171,14 +211,12 @@ serveThread<ReadCalls>({
     index.refresh();
     return compareIndex(reader, sealer, index);
   },
-  async quarantine({ from, limit }) {
-    const found: { seq: number; reason: string; capturedAtMs: number }[] = [];
-    for (const row of await reader.readLog(from, limit)) {
-      if (row.secret === undefined) continue;
-      const { record } = openRecord(sealer, row);
-      if (record.event.kind === 'quarantine') found.push({ seq: row.seq, reason: record.event.reason, capturedAtMs: record.capturedAt.ms });
-    }
-    return found;
+  quarantine,
+  bundle,
+  async numbers({ q, limit, cursor }) {
+    index.refresh();
+    const found = index.search(parseQuery(q, { nowMs: Date.now() }), { limit, order: 'oldest', countMax: 0, ...(cursor === undefined ? {} : { cursor }) });
+    return { messageNos: found.hits.map((hit) => hit.messageNo), nextCursor: found.nextCursor };
   },
   async close() {
     index.close();

@@ -1,0 +1,114 @@
+/**
+ * The local socket: a command that finds the data directory held talks to its holder here. The file lies in a directory that only its owner may enter, so the
+ * operating system decides who may.
+ */
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, request as httpRequest } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { userInfo } from 'node:os';
+import { dirname } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { CartularyError, ERRORS } from '../model/errors.ts';
+import type { ErrorCode } from '../model/errors.ts';
+import type { Operation, OperationContext } from './operation.ts';
+import type { Service } from './service.ts';
+
+/** Lines of an answer: progress as it goes, then one result or error. */
+type Line =
+  | { readonly progress: { done: number; total: number; what?: string } }
+  | { readonly result: unknown }
+  | { readonly error: { code: string; message: string; detail: Record<string, string | number | boolean> } };
+
+const ARGUMENT_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Serves operations on the socket. Whoever holds the data directory's lock may take over a socket that a dead process left. */
+export async function serveLocalSocket(path: string, service: Service, operations: readonly Operation[]): Promise<{ close(): Promise<void> }> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  chmodSync(dirname(path), 0o700);
+  rmSync(path, { force: true });
+  const byName = new Map(operations.map((operation) => [operation.name, operation]));
+  const server = createServer((request, response) => {
+    void answer(service, byName, request, response);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+  chmodSync(path, 0o600);
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(service: Service, operations: ReadonlyMap<string, Operation>, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const abort = new AbortController();
+  response.on('close', () => abort.abort());
+  const write = (line: Line): void => {
+    if (!response.writableEnded) response.write(`${JSON.stringify(line)}\n`);
+  };
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  try {
+    const operation = operations.get((request.url ?? '').slice(1));
+    if (operation === undefined) throw new CartularyError('not-found', 'there is no such operation');
+    const args: unknown = JSON.parse(await readBody(request));
+    write({ result: await operation.run(args, localContext(service, abort.signal, (progress) => write({ progress }))) });
+  } catch (cause) {
+    write({ error: describeError(cause) });
+  }
+  response.end();
+}
+
+/** The context of a command run by somebody on this machine. */
+export function localContext(service: Service, signal: AbortSignal, progress: OperationContext['progress']): OperationContext {
+  return { service, caller: { kind: 'local', user: userInfo().username }, signal, progress };
+}
+
+function describeError(cause: unknown): Extract<Line, { error: unknown }>['error'] {
+  if (cause instanceof CartularyError) return { code: cause.code, message: cause.message, detail: { ...cause.detail } };
+  if (cause instanceof Error && cause.name === 'ZodError') return { code: 'bad-input', message: 'the arguments are not valid', detail: {} };
+  return { code: 'internal', message: ERRORS.internal.title, detail: {} };
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > ARGUMENT_BYTES_MAX) throw new CartularyError('too-large', 'the arguments are too large');
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/**
+ * Runs an operation in the process that holds the data directory.
+ * @returns undefined where nobody answers on the socket
+ */
+export async function callLocalSocket(
+  path: string,
+  name: string,
+  args: unknown,
+  onProgress: OperationContext['progress'],
+): Promise<{ readonly result: unknown } | undefined> {
+  const response = await new Promise<IncomingMessage | undefined>((resolve) => {
+    const request = httpRequest({ socketPath: path, path: `/${name}`, method: 'POST' }, resolve);
+    request.on('error', () => resolve(undefined));
+    request.end(JSON.stringify(args));
+  });
+  if (response === undefined) return undefined;
+  for await (const text of createInterface({ input: response })) {
+    const line = JSON.parse(text) as Line;
+    if ('progress' in line) onProgress(line.progress);
+    else if ('result' in line) return { result: line.result };
+    else {
+      const { code, message, detail } = line.error;
+      throw new CartularyError(code in ERRORS ? (code as ErrorCode) : 'internal', message, { detail });
+    }
+  }
+  throw new CartularyError('stopping', 'the process that holds the data directory ended before it answered');
+}

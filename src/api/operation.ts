@@ -1,0 +1,31 @@
+/**
+ * What the command line can ask of a running archive, by name: the same table whether the command opens the data directory itself or talks to the process that
+ * holds it over the local socket.
+ */
+import type { z } from 'zod';
+
+import type { Caller } from '../archive/caller.ts';
+import type { Service } from './service.ts';
+
+/** What an operation may do besides answering. */
+export type OperationContext = {
+  readonly service: Service;
+  readonly caller: Caller;
+  readonly signal: AbortSignal;
+  readonly progress: (progress: { readonly done: number; readonly total: number; readonly what?: string }) => void;
+};
+
+/** An operation: its arguments are checked on whichever side runs it. */
+export type Operation = {
+  readonly name: string;
+  readonly run: (args: unknown, context: OperationContext) => Promise<unknown>;
+};
+
+/** Defines an operation. */
+export function defineOperation<Schema extends z.ZodType>(
+  name: string,
+  schema: Schema,
+  run: (args: z.output<Schema>, context: OperationContext) => Promise<unknown>,
+): Operation {
+  return { name, run: async (args, context) => run(schema.parse(args), context) };
+}

@@ -1,0 +1,109 @@
+/** Diagnosis: what is well, what is not, and what to do about it. */
+import { stat, statfs } from 'node:fs/promises';
+
+import { request } from 'undici';
+import { z } from 'zod';
+
+import { parseCheckpoint } from '../../ledger/checkpoint.ts';
+import { isLoopback } from '../../settings.ts';
+import { assertNotPlaintext } from '../../vault/page-encryption.ts';
+import { version } from '../../version.ts';
+import { defineOperation } from '../operation.ts';
+import type { OperationContext } from '../operation.ts';
+import type { Service } from '../service.ts';
+
+/** One finding; `hint` says what to do where it is not well. */
+export type Check = { readonly name: string; readonly state: 'ok' | 'warning' | 'failed'; readonly text: string; readonly hint?: string };
+
+type Probe = (service: Service, context: OperationContext) => Promise<Check>;
+
+const GIB = 1024 ** 3;
+
+const PROBES: readonly Probe[] = [
+  async (service) => ({
+    name: 'root key',
+    state: service.house.root.location.startsWith(service.house.layout.directory) ? 'warning' : 'ok',
+    text: `${service.house.root.kind} at ${service.house.root.location}. ${service.house.root.whoCanRead}`,
+    hint: 'Keep the root key on another disk (CARTULARY_KEYS=file:PATH) or protect it by a passphrase (CARTULARY_PASSPHRASE_FILE).',
+  }),
+  async (service) => {
+    const { mode } = await stat(service.house.layout.directory);
+    return (mode & 0o077) === 0
+      ? { name: 'data directory', state: 'ok', text: 'only its owner can enter it' }
+      : { name: 'data directory', state: 'warning', text: 'others can enter it', hint: `chmod 700 ${service.house.layout.directory}` };
+  },
+  async (service) => {
+    assertNotPlaintext(service.archive.layout.database);
+    return { name: 'page encryption', state: 'ok', text: 'the database shows no plaintext header' };
+  },
+  async (service) => {
+    const { bavail, bsize } = await statfs(service.house.layout.directory);
+    const free = bavail * bsize;
+    const text = `${(free / GIB).toFixed(1)} GiB free`;
+    return free > 2 * GIB ? { name: 'disk', state: 'ok', text } : { name: 'disk', state: 'warning', text, hint: 'Make room: capture stops with 503 when the disk is full.' };
+  },
+  async (service) => {
+    await service.archive.reachIndex();
+    const index = await service.archive.threads.read.call('compare', undefined);
+    const text = `${index.indexed} of ${index.expected} messages can be found`;
+    return index.missingCount === 0 && index.extraCount === 0
+      ? { name: 'search index', state: 'ok', text }
+      : { name: 'search index', state: 'failed', text: `${text}; ${index.missingCount} missing, ${index.extraCount} too many`, hint: 'Run "cartulary rebuild".' };
+  },
+  async (service) => {
+    const records = await service.archive.size();
+    const { size } = parseCheckpoint(await service.archive.publish());
+    return { name: 'log', state: 'ok', text: `checkpoint over ${size} of ${records} records` };
+  },
+  async (service) => {
+    const jobs = await service.archive.countJobs();
+    const text = jobs.length === 0 ? 'none wait' : jobs.map(({ kind, waiting }) => `${waiting} ${kind}`).join(', ');
+    return { name: 'jobs', state: 'ok', text };
+  },
+  async (service) => {
+    const counts = await Promise.all(service.archive.registry.listSources().filter(({ removedAtMs }) => removedAtMs === undefined).map(async (source) => ({ source, ...(await service.ring.count(source.id)) })));
+    const bad = counts.filter(({ waiting, refused }) => waiting + refused > 0);
+    return bad.length === 0
+      ? { name: 'signatures', state: 'ok', text: `${counts.length} source(s), none refused` }
+      : {
+          name: 'signatures',
+          state: 'warning',
+          text: bad.map(({ source, waiting, refused }) => `${source.name}: ${refused} refused since the start, ${waiting} kept`).join('; '),
+          hint: 'If the secret is wrong, give the right one with "cartulary source secret ID --secret S"; what waits is then taken in.',
+        };
+  },
+  probeWayIn,
+];
+
+/** The way in from outside: asks the public address for its health, as a platform would reach it. */
+async function probeWayIn(service: Service): Promise<Check> {
+  const url = service.publicUrl();
+  const name = 'way in';
+  if (isLoopback(new URL(url).hostname)) {
+    return { name, state: 'warning', text: `${url} is reached from this machine only`, hint: 'See docs/way-in.md, then set CARTULARY_PUBLIC_URL.' };
+  }
+  try {
+    const answer = await request(`${url}/healthz`, { headersTimeout: 5000, bodyTimeout: 5000, signal: AbortSignal.timeout(8000) });
+    await answer.body.dump();
+    return answer.statusCode === 200
+      ? { name, state: 'ok', text: `${url} answers` }
+      : { name, state: 'failed', text: `${url}/healthz answers ${answer.statusCode}`, hint: 'Check the reverse proxy; see docs/way-in.md.' };
+  } catch {
+    return { name, state: 'failed', text: `${url} cannot be reached from here`, hint: 'Check DNS, TLS and the reverse proxy; see docs/way-in.md.' };
+  }
+}
+
+const doctor = defineOperation('doctor', z.strictObject({}), async (_args, context) => {
+  const checks: Check[] = [];
+  for (const probe of PROBES) {
+    try {
+      checks.push(await probe(context.service, context));
+    } catch (cause) {
+      checks.push({ name: 'check', state: 'failed', text: cause instanceof Error ? cause.message : 'failed', hint: 'Run "cartulary verify".' });
+    }
+  }
+  return { ok: checks.every(({ state }) => state !== 'failed'), version: version(), node: process.version, checks };
+});
+
+/** Diagnosis. */
+export const DOCTOR_OPERATIONS = [doctor];

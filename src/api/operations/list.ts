@@ -1,0 +1,9 @@
+import type { Operation } from '../operation.ts';
+import { DOCTOR_OPERATIONS } from './doctor.ts';
+import { FILE_OPERATIONS } from './files.ts';
+import { KEY_OPERATIONS } from './keys.ts';
+import { MESSAGE_OPERATIONS } from './messages.ts';
+import { SOURCE_OPERATIONS } from './sources.ts';
+
+/** Everything the command line can ask of a running archive. */
+export const OPERATIONS: readonly Operation[] = [...MESSAGE_OPERATIONS, ...SOURCE_OPERATIONS, ...KEY_OPERATIONS, ...FILE_OPERATIONS, ...DOCTOR_OPERATIONS];

@@ -1,0 +1,68 @@
+/**
+ * Errors as RFC 9457 problem details: a stable `type`, what happened, what to do. The sender's fault is 4xx; ours is 5xx or a wait, because
+ * platforms do not send again after a 4xx. A 5xx carries the request's id, never the cause.
+ */
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+
+import { CartularyError, ERRORS } from '../model/errors.ts';
+import type { ErrorCode } from '../model/errors.ts';
+
+/** The body of an error answer. */
+export const problemSchema = z
+  .looseObject({
+    type: z.string().describe('Stable: `/problems/` and a code of the catalogue. Branch on this.'),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string(),
+    hint: z.string().describe('What to do.'),
+    requestId: z.string(),
+  })
+  .meta({ id: 'Problem' });
+
+/** Seconds a sender is asked to wait when we cannot keep up. */
+const RETRY_AFTER_SECONDS = 2;
+
+/** What Fastify itself refuses, in our words. */
+const FASTIFY_CODES: Readonly<Record<string, { code: ErrorCode; message: string }>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'too-large', message: 'the body is larger than this route takes' },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'unsupported-media', message: 'this content type is not understood here' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'bad-input', message: 'the body does not have the length that was announced' },
+  FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'bad-input', message: 'the body is empty' },
+  FST_ERR_CTP_INVALID_JSON_BODY: { code: 'bad-input', message: 'the body is not JSON' },
+};
+
+/** Answers an error. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const { code, message, detail } = classify(error);
+  const { status, title, hint } = ERRORS[code];
+  if (status >= 500) request.log.error({ code, requestId: request.id, cause: describeCause(error) }, 'request failed');
+  if (status === 503 || status === 429) void reply.header('retry-after', String(RETRY_AFTER_SECONDS));
+  if (code === 'unauthenticated') void reply.header('www-authenticate', 'Bearer');
+  void reply
+    .code(status)
+    .header('content-type', 'application/problem+json; charset=utf-8')
+    .header('cache-control', 'no-store')
+    .send(JSON.stringify({ ...detail, type: `/problems/${code}`, title, status, detail: status === 500 ? title : message, hint, requestId: request.id }));
+}
+
+function classify(error: unknown): { code: ErrorCode; message: string; detail: Readonly<Record<string, unknown>> } {
+  if (error instanceof CartularyError) return { code: error.code, message: error.message, detail: error.detail };
+  if (error instanceof z.ZodError) {
+    const [issue] = error.issues;
+    const field = issue?.path.join('.') ?? '';
+    return { code: 'bad-input', message: `${field === '' ? 'the input' : field}: ${issue?.message ?? 'is not valid'}`, detail: { field } };
+  }
+  const known = FASTIFY_CODES[(error as FastifyError).code ?? ''];
+  if (known !== undefined) return { ...known, detail: {} };
+  const status = (error as FastifyError).statusCode;
+  if (status !== undefined && status >= 400 && status < 500) return { code: 'bad-input', message: 'the request is not valid HTTP for this route', detail: {} };
+  return { code: 'internal', message: ERRORS.internal.title, detail: {} };
+}
+
+/** The kind of a failure for the log, without its text, which might quote content. */
+function describeCause(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const inner = error.cause instanceof Error ? ` < ${error.cause.name}` : '';
+  return `${error.name}${'code' in error ? ` ${String(error.code)}` : ''}${inner}`;
+}

@@ -1,0 +1,125 @@
+/**
+ * `POST /hooks/{sourceId}`: the way in for platforms. No key: who sends is known by the signature. Raw bytes in, the platform's own kind of answer out.
+ */
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+import type { Source } from '../../archive/registry.ts';
+import { LIMITS } from '../../capture/limits.ts';
+import { receiveEnvelope } from '../../capture/receive.ts';
+import { isKeptInTime, openInlineGap, passOn } from '../../capture/tee.ts';
+import { CartularyError } from '../../model/errors.ts';
+import type { Envelope } from '../../model/envelope.ts';
+import { parseId } from '../../model/ids.ts';
+import type { Service } from '../service.ts';
+
+/** Requests under way at once; above it senders are asked to come again, so that latency and memory stay bounded. */
+const UNDER_WAY_MAX = 2000;
+
+const INFLATE = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) } as const;
+
+/** Registers the hooks, in a scope of their own because bodies must stay bytes. */
+export function registerHooks(app: FastifyInstance, service: Service): void {
+  let underWay = 0;
+  void app.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: LIMITS.hookBodyBytesMax }, (_request, body, done) => done(null, body));
+    scope.route({
+      method: ['GET', 'POST'],
+      url: '/hooks/:sourceId',
+      bodyLimit: LIMITS.hookBodyBytesMax,
+      async handler(request, reply) {
+        if (underWay >= UNDER_WAY_MAX) throw new CartularyError('overloaded', 'too many requests are under way');
+        underWay += 1;
+        try {
+          return await receive(service, request, reply);
+        } finally {
+          underWay -= 1;
+        }
+      },
+    });
+  });
+}
+
+async function receive(service: Service, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const source = getSource(service, (request.params as { sourceId: string }).sourceId);
+  const envelope = await makeEnvelope(service, request);
+  if (source.teeUrl !== undefined) return receiveInline(service, source, source.teeUrl, envelope, reply);
+  const { answer } = await receiveEnvelope(service.receive, source, envelope);
+  return reply.code(answer.status).header('content-type', answer.contentType).send(answer.body);
+}
+
+/** In front of the shop's handler: both at once; the answer is the handler's, and never waits long for us. */
+async function receiveInline(service: Service, source: Source, teeUrl: string, envelope: Envelope, reply: FastifyReply): Promise<FastifyReply> {
+  const keeping = receiveEnvelope(service.receive, source, envelope);
+  // A bad signature is refused before anything is passed on; it is known without waiting for the disk.
+  const refused = await Promise.race([keeping.then(() => undefined, badSignature), immediate()]);
+  if (refused !== undefined) throw refused;
+  const [answer, isKept] = await Promise.all([passOn(teeUrl, envelope), isKeptInTime(keeping)]);
+  if (!isKept) {
+    keeping.catch((cause: unknown) => {
+      service.log.error({ source: source.id, cause: cause instanceof CartularyError ? cause.code : 'internal' }, 'passed on without being kept; a gap opens');
+      openInlineGap(service.archive, source, service.now()).catch(() => undefined);
+    });
+  }
+  for (const [name, value] of answer.headers) void reply.header(name, value);
+  return reply.code(answer.status).send(Buffer.from(answer.body));
+}
+
+function badSignature(cause: unknown): CartularyError | undefined {
+  return cause instanceof CartularyError && cause.code === 'bad-signature' ? cause : undefined;
+}
+
+function immediate(): Promise<undefined> {
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(undefined), 5);
+  });
+}
+
+function getSource(service: Service, text: string): Source {
+  const id = parseIdOrUndefined(text);
+  const source = id === undefined ? undefined : service.archive.registry.findSource(id);
+  if (source === undefined || source.removedAtMs !== undefined) throw new CartularyError('not-found', 'there is no such source');
+  return source;
+}
+
+function parseIdOrUndefined(text: string): Source['id'] | undefined {
+  try {
+    return parseId('source', text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function makeEnvelope(service: Service, request: FastifyRequest): Promise<Envelope> {
+  const headers: [string, string][] = [];
+  const { rawHeaders } = request.raw;
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) headers.push([rawHeaders[index] ?? '', rawHeaders[index + 1] ?? '']);
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  return {
+    transport: 'webhook',
+    method: request.method,
+    url: service.publicUrl() + (request.raw.url ?? ''),
+    headers,
+    body: await unpack(body, request.headers['content-encoding']),
+    receivedAtMs: service.now(),
+  };
+}
+
+/** A packed body, unpacked up to the limit: a bomb ends there. */
+async function unpack(body: Buffer, encoding: string | undefined): Promise<Uint8Array> {
+  const name = (encoding ?? 'identity').trim().toLowerCase();
+  if (name === 'identity' || name === '') return body;
+  const unpacker = name in INFLATE ? INFLATE[name as keyof typeof INFLATE] : undefined;
+  if (unpacker === undefined) throw new CartularyError('unsupported-media', 'the body is packed in a way that is not understood; send it unpacked');
+  try {
+    return await unpacker(body, { maxOutputLength: LIMITS.hookBodyBytesMax });
+  } catch (cause) {
+    if (cause instanceof RangeError || (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE')) {
+      throw new CartularyError('too-large', `an unpacked body may have ${LIMITS.hookBodyBytesMax} bytes`, { cause });
+    }
+    throw new CartularyError('bad-input', 'the body cannot be unpacked', { cause });
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * The HTTP face: hooks for platforms, the API for programs, the public log, health. With `CARTULARY_HOOKS_LISTEN` hooks have a listener of their own, so that only they
+ * face the internet.
+ */
+import { readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+
+import { fastify } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+
+import { CartularyError } from '../model/errors.ts';
+import type { ListenAddress, Settings } from '../settings.ts';
+import { version } from '../version.ts';
+import { describeApi } from './openapi.ts';
+import { sendProblem } from './problem.ts';
+import type { Route } from './route.ts';
+import { registerHooks } from './routes/hooks.ts';
+import { registerLog } from './routes/log.ts';
+import { MESSAGE_ROUTES } from './routes/messages.ts';
+import { RECORD_ROUTES } from './routes/records.ts';
+import type { Service } from './service.ts';
+
+/** Every described operation. */
+export const ROUTES: readonly Route[] = [...RECORD_ROUTES, ...MESSAGE_ROUTES];
+
+/** A running HTTP face. */
+export type Server = {
+  readonly url: string;
+  readonly hooksUrl: string;
+  close(): Promise<void>;
+};
+
+/** Starts listening. Port 0 takes a free one. */
+export async function startServer(service: Service): Promise<Server> {
+  const { settings } = service;
+  const main = buildApp(service, { hooks: settings.hooksListen === undefined, api: true });
+  const hooks = settings.hooksListen === undefined ? undefined : buildApp(service, { hooks: true, api: false });
+  const url = await listen(main, settings.listen, settings);
+  const hooksUrl = hooks === undefined || settings.hooksListen === undefined ? url : await listen(hooks, settings.hooksListen, settings);
+  return {
+    url,
+    hooksUrl,
+    async close() {
+      await Promise.all([main.close(), hooks?.close()]);
+    },
+  };
+}
+
+/** Builds an application without listening. */
+export function buildApp(service: Service, faces: { readonly hooks: boolean; readonly api: boolean }): FastifyInstance {
+  const { settings } = service;
+  const app = fastify({
+    loggerInstance: service.log,
+    disableRequestLogging: true,
+    genReqId: () => randomUUID(),
+    bodyLimit: 1024 * 1024,
+    routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
+    requestTimeout: 30_000,
+    keepAliveTimeout: 65_000,
+    connectionTimeout: 0,
+    ...(settings.tlsCert === undefined || settings.tlsKey === undefined
+      ? {}
+      : { https: { cert: readFileSync(settings.tlsCert), key: readFileSync(settings.tlsKey) } }),
+  }) as unknown as FastifyInstance;
+  app.setErrorHandler(sendProblem);
+  app.setNotFoundHandler((request, reply) => {
+    sendProblem(new CartularyError('not-found', 'there is nothing at this address'), request, reply);
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    void reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
+  });
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async () => ({ status: 'ready', records: await service.archive.size() }));
+  if (faces.hooks) registerHooks(app, service);
+  if (faces.api) registerApi(app, service);
+  return app;
+}
+
+function registerApi(app: FastifyInstance, service: Service): void {
+  const description = describeApi(ROUTES, version());
+  app.get('/api/v1/openapi.json', async () => description);
+  registerLog(app, service);
+  void app.register(async (scope) => {
+    // Records are kept as the bytes they came in, so no parser may touch them first.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+    for (const route of ROUTES) route.register(scope, service);
+  });
+}
+
+async function listen(app: FastifyInstance, address: ListenAddress, settings: Settings): Promise<string> {
+  await app.listen({ host: address.host, port: address.port });
+  const bound = app.server.address() as AddressInfo;
+  const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
+  return `${settings.tlsCert === undefined ? 'http' : 'https'}://${host}:${bound.port}`;
+}

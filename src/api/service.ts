@@ -1,0 +1,149 @@
+/**
+ * The running product: the open house, its way in, its jobs. Faces (HTTP, local socket, CLI) stand on it.
+ */
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+
+import type { Archive } from '../archive/archive.ts';
+import { openHouse } from '../archive/house.ts';
+import type { House } from '../archive/house.ts';
+import type { Source } from '../archive/registry.ts';
+import { pollSources } from '../capture/poll.ts';
+import type { ReceiveParts } from '../capture/receive.ts';
+import { openRing } from '../capture/ring.ts';
+import type { Ring } from '../capture/ring.ts';
+import { workOnce } from '../capture/work.ts';
+import type { WorkParts } from '../capture/work.ts';
+import type { Settings } from '../settings.ts';
+
+/** What faces are given. */
+export type Service = {
+  readonly settings: Settings;
+  readonly house: House;
+  readonly archive: Archive;
+  readonly ring: Ring;
+  readonly log: Logger;
+  readonly receive: ReceiveParts;
+  readonly work: WorkParts;
+  readonly now: () => number;
+  /** Base of the URLs given to platforms. */
+  publicUrl(): string;
+  /** Starts what goes on by itself: jobs and polls. */
+  startWork(): void;
+  close(): Promise<void>;
+};
+
+export type ServiceOptions = {
+  readonly now?: () => number;
+  /** Local stand-ins that may be asked although their address is private. */
+  readonly allowPrivate?: WorkParts['allowPrivate'];
+  /** Ends the process; handed in so that tests can see it. */
+  readonly onFatal?: (cause: unknown) => void;
+};
+
+const WORK_EVERY_MS = 500;
+const POLL_EVERY_MS = 60_000;
+
+/** A logger that writes one JSON line an event to standard error: no message text, address, secret or key. */
+export function createLogger(level: Settings['logLevel']): Logger {
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ fd: 2, sync: true }));
+}
+
+/** Opens the data directory and puts the parts together. */
+export async function openService(settings: Settings, options: ServiceOptions = {}): Promise<Service> {
+  const log = createLogger(settings.logLevel);
+  const now = options.now ?? Date.now;
+  const onFatal = options.onFatal ?? ((cause: unknown) => exitOnFatal(log, cause));
+  const house = await openHouse({
+    directory: settings.data,
+    ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
+    ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
+    now,
+    onFatal,
+    onStalled: (cause) => log.error({ cause: errorName(cause) }, 'the log is not being signed; capture goes on. Run "cartulary doctor"'),
+  });
+  const { archive } = house;
+  const ring = openRing(archive.layout.ring, archive.spool, (bytes) => archive.randomBytes(bytes));
+  const stop = new AbortController();
+  const work: WorkParts = { archive, now, signal: stop.signal, ...(options.allowPrivate === undefined ? {} : { allowPrivate: options.allowPrivate }) };
+  const loops: Promise<void>[] = [];
+  return {
+    settings,
+    house,
+    archive,
+    ring,
+    log,
+    now,
+    work,
+    receive: { archive, ring, now, onBadSignature: createAlarm(log, now) },
+    publicUrl: () => settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
+    startWork() {
+      loops.push(loop(stop.signal, WORK_EVERY_MS, log, async () => void (await drainJobs(work))));
+      loops.push(loop(stop.signal, POLL_EVERY_MS, log, () => pollSources(work)));
+    },
+    async close() {
+      stop.abort();
+      await Promise.all(loops);
+      await house.close();
+    },
+  };
+}
+
+/** Takes up jobs until none is due. */
+async function drainJobs(work: WorkParts): Promise<void> {
+  while (!work.signal.aborted && (await workOnce(work)) > 0);
+}
+
+async function loop(signal: AbortSignal, everyMs: number, log: Logger, act: () => Promise<void>): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await act();
+    } catch (cause) {
+      if (!signal.aborted) log.warn({ cause: errorName(cause) }, 'a job failed; it is tried again');
+    }
+    await pause(everyMs, signal);
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+  });
+}
+
+/** A wrong secret must be seen at once, but a flood must not fill the log: one line a minute and source, with the count. */
+function createAlarm(log: Logger, now: () => number): (source: Source, reason: string) => void {
+  const last = new Map<string, { atMs: number; count: number }>();
+  return (source, reason) => {
+    const known = last.get(source.id) ?? { atMs: Number.NEGATIVE_INFINITY, count: 0 };
+    known.count += 1;
+    if (now() - known.atMs >= 60_000) {
+      log.warn({ source: source.id, reason, count: known.count }, 'bad signature: refused, and kept in the ring. Is the secret of this source right?');
+      known.atMs = now();
+      known.count = 0;
+    }
+    last.set(source.id, known);
+  };
+}
+
+function exitOnFatal(log: Logger, cause: unknown): void {
+  log.fatal({ cause: errorName(cause) }, 'a part of the archive died; nothing more is acknowledged. Start again; if it stays, run "cartulary doctor"');
+  process.exit(70);
+}
+
+function errorName(cause: unknown): string {
+  if (!(cause instanceof Error)) return typeof cause;
+  return 'code' in cause ? `${cause.name} ${String(cause.code)}` : cause.name;
+}
+
+function formatHost(settings: Settings): string {
+  const { host, port } = settings.hooksListen ?? settings.listen;
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,30 @@
+/**
+ * `cartulary.json`: which archives a data directory holds. Nothing in it is secret.
+ */
+import { readFile, stat } from 'node:fs/promises';
+
+import { z } from 'zod';
+
+import { CartularyError } from '../model/errors.ts';
+import { dataLayout } from './layout.ts';
+import type { DataLayout } from './layout.ts';
+
+const houseSchema = z.strictObject({
+  version: z.literal(1),
+  archives: z.array(z.strictObject({ id: z.string(), name: z.string(), origin: z.string(), createdAt: z.string() })).min(1),
+});
+/** The file's content. */
+export type HouseFile = z.infer<typeof houseSchema>;
+
+/** Is there an archive in this directory? */
+export async function isInitialised(directory: string): Promise<boolean> {
+  return (await stat(dataLayout(directory).house).catch(() => undefined)) !== undefined;
+}
+
+/** Reads which archives a data directory holds. */
+export async function readHouseFile(layout: DataLayout): Promise<HouseFile['archives'][number]> {
+  const parsed = houseSchema.safeParse(JSON.parse(await readFile(layout.house, 'utf8')));
+  const [first] = parsed.success ? parsed.data.archives : [];
+  if (first === undefined) throw new CartularyError('corrupt', `${layout.house} cannot be read`);
+  return first;
+}

@@ -1,0 +1,83 @@
+/**
+ * Care of the long-lived keys: new root, new archive key, the recovery kit again. Done while no process holds the data directory, since threads have the keys in
+ * memory.
+ */
+import { readFile } from 'node:fs/promises';
+
+import { createNoteSigner, formatVkey } from '../ledger/note.ts';
+import type { ArchiveId } from '../model/ids.ts';
+import { lockDirectory } from '../store/lock.ts';
+import { writeFileDurably } from '../vault/durable-file.ts';
+import { getWrappedFileKey, rewrapKeyring, rotateArchiveKey, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
+import { createRandomPool } from '../vault/random.ts';
+import { formatRecoveryKit, restoreLocalRootFromKit } from '../vault/recovery-kit.ts';
+import { openLocalRoot, rotateLocalRoot } from '../vault/root-provider.ts';
+import type { LocalRoot } from '../vault/root-provider.ts';
+import { readHouseFile } from './house-file.ts';
+import { archiveLayout, dataLayout } from './layout.ts';
+import type { ArchiveLayout } from './layout.ts';
+
+/** Where the keys are. */
+export type KeyPlace = { readonly directory: string; readonly rootKeyPath?: string; readonly passphrase?: string };
+
+/** A new root key in the place of the old; the kit must be printed anew. */
+export function rotateRoot(place: KeyPlace): Promise<{ recoveryKit: string }> {
+  return withArchive(place, async ({ layout, rootOptions, name, id }) => {
+    const root = await rotateLocalRoot({
+      ...rootOptions,
+      async rewrapAll(both) {
+        const rewrapped = await rewrapKeyring(await readFile(layout.keyring, 'utf8'), both);
+        await writeFileDurably(layout.keyring, Buffer.from(rewrapped), 0o600);
+        return [getWrappedFileKey(rewrapped)];
+      },
+    });
+    return { recoveryKit: await kitOf(root, layout, name, id) };
+  });
+}
+
+/** A new seal key for what is sealed from now on; the former stays for opening. */
+export function rotateSealKey(place: KeyPlace): Promise<{ version: number }> {
+  return withArchive(place, async ({ layout, rootOptions }) => {
+    const root = await openLocalRoot(rootOptions);
+    const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
+    const rotated = rotateArchiveKey(keyring, { random: createRandomPool(), now: Date.now });
+    await writeFileDurably(layout.keyring, Buffer.from(await wrapKeyring(rotated, root)), 0o600);
+    return { version: rotated.currentSealVersion };
+  });
+}
+
+/** The recovery kit, to be printed again. */
+export function printKit(place: KeyPlace): Promise<{ recoveryKit: string }> {
+  return withArchive(place, async ({ layout, rootOptions, name, id }) => ({ recoveryKit: await kitOf(await openLocalRoot(rootOptions), layout, name, id) }));
+}
+
+/** Writes the root key's file from the text of a kit, as on a new machine. */
+export async function restoreRoot(place: KeyPlace, kit: string): Promise<{ rootId: string; location: string }> {
+  const data = dataLayout(place.directory);
+  const root = await restoreLocalRootFromKit(kit, { path: place.rootKeyPath ?? data.rootKey, passphrase: place.passphrase });
+  return { rootId: root.rootId, location: root.describe().location };
+}
+
+type Opened = { readonly layout: ArchiveLayout; readonly rootOptions: { path: string; passphrase: string | undefined }; readonly name: string; readonly id: ArchiveId };
+
+async function withArchive<Result>(place: KeyPlace, act: (opened: Opened) => Promise<Result>): Promise<Result> {
+  const data = dataLayout(place.directory);
+  const { id, name } = await readHouseFile(data);
+  const lock = lockDirectory(data.lock);
+  try {
+    const rootOptions = { path: place.rootKeyPath ?? data.rootKey, passphrase: place.passphrase };
+    return await act({ layout: archiveLayout(data, id as ArchiveId), rootOptions, name, id: id as ArchiveId });
+  } finally {
+    lock.release();
+  }
+}
+
+async function kitOf(root: LocalRoot, layout: ArchiveLayout, name: string, id: ArchiveId): Promise<string> {
+  const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
+  const logKey = formatVkey(createNoteSigner({ name: `cartulary/${id}`, seed: keyring.logKey }));
+  const rootKey = root.exportRootKey();
+  const kit = formatRecoveryKit({ rootKey, archives: [{ name, id, logKey }], madeAt: Date.now() });
+  rootKey.fill(0);
+  keyring.destroy();
+  return kit;
+}

@@ -1,0 +1,225 @@
+/**
+ * The way in: receive → verify → guard → read → file, seal, commit → acknowledge. One straight line; nothing calls back.
+ *
+ * Owns: what a sender is answered. Never: parses before the signature is known, lets a parser's failure refuse what was signed, or acknowledges
+ * before the commit is durable.
+ */
+import type { Archive } from '../archive/archive.ts';
+import type { DraftJob, RecordActor, RecordDraft } from '../archive/recorder.ts';
+import type { Source } from '../archive/registry.ts';
+import { CartularyError } from '../model/errors.ts';
+import type { Envelope, EnvelopePart, SourceView } from '../model/envelope.ts';
+import type { Event, MediaPart } from '../model/event.ts';
+import { idBytes } from '../model/ids.ts';
+import type { GuardFindings, SignatureVerdict } from '../model/record.ts';
+import { receiptInstant } from '../model/time.ts';
+import { UnreadableEnvelope } from './connector.ts';
+import type { Acknowledgement, Connector } from './connector.ts';
+import { findConnector } from './connectors/list.ts';
+import { guardEnvelope } from './guard/guard.ts';
+import { LIMITS } from './limits.ts';
+import { makeRawSlice } from './raw-slice.ts';
+import type { Ring } from './ring.ts';
+import { verifySignature } from './signatures.ts';
+
+/** What became of an envelope. */
+export type Received = {
+  readonly answer: Acknowledgement;
+  readonly stored: number;
+  readonly duplicates: number;
+  readonly quarantined: boolean;
+};
+
+/** What receiving needs. */
+export type ReceiveParts = {
+  readonly archive: Archive;
+  readonly ring: Ring;
+  readonly now: () => number;
+  /** Told of each refused signature; alarms are its business. */
+  readonly onBadSignature: (source: Source, reason: string) => void;
+};
+
+/** Milliseconds after which the platform is asked for content that a report promised. */
+const CONTENT_WAIT_MS = 60_000;
+
+/**
+ * Takes an envelope of a source.
+ * @throws CartularyError `bad-signature` (401/403 to the sender), `overloaded`, `internal`; in the latter two nothing was acknowledged
+ */
+export async function receiveEnvelope(parts: ReceiveParts, source: Source, envelope: Envelope): Promise<Received> {
+  const connector = getConnector(source);
+  const verdict = await verifyOrKeep(parts, source, connector, envelope);
+  return takeEnvelope(parts, source, connector, envelope, verdict);
+}
+
+/** Takes an envelope whose origin is certain: signed, asked for by us, or sent with an API key. */
+export async function takeEnvelope(
+  parts: Pick<ReceiveParts, 'archive'>,
+  source: Source,
+  connector: Connector,
+  envelope: Envelope,
+  verdict: SignatureVerdict | undefined,
+): Promise<Received> {
+  const guarded = guardEnvelope(envelope, { oneTimeCodes: source.maskOneTimeCodes });
+  const found = {
+    ...(verdict === undefined ? {} : { verdict }),
+    ...(guarded.findings === undefined ? {} : { findings: guarded.findings }),
+  };
+  const read = readOrQuarantine(connector, guarded.envelope, viewSource(source, connector));
+  const drafts =
+    read instanceof UnreadableEnvelope
+      ? [quarantineDraft(source, connector, guarded.envelope, found, read.reason)]
+      : read.flatMap((part) => draftsOfPart(source, connector, guarded.envelope, part, found));
+  const outcomes = await parts.archive.record(drafts);
+  const failed = outcomes.find((outcome) => outcome.status === 'failed');
+  if (failed !== undefined)
+    throw new CartularyError('internal', 'a part of the envelope could not be kept; send it again');
+  return {
+    answer: connector.acknowledgement,
+    stored: outcomes.filter((outcome) => outcome.status === 'stored').length,
+    duplicates: outcomes.filter((outcome) => outcome.status === 'duplicate').length,
+    quarantined: read instanceof UnreadableEnvelope,
+  };
+}
+
+/** The connector of a source. @throws CartularyError `internal` where this version knows it no longer */
+export function getConnector(source: Source): Connector {
+  const connector = findConnector(source.connector);
+  if (connector === undefined)
+    throw new CartularyError('internal', `this version has no connector "${source.connector}"`);
+  return connector;
+}
+
+/** What a connector may see of a source: never a secret. */
+export function viewSource(source: Source, connector: Connector): SourceView {
+  const secretNames = new Set(connector.settings.filter((setting) => setting.secret).map((setting) => setting.name));
+  return {
+    platform: connector.platform,
+    ...(source.account === undefined ? {} : { account: source.account }),
+    ...(source.region === undefined ? {} : { region: source.region }),
+    settings: Object.fromEntries(Object.entries(source.settings).filter(([name]) => !secretNames.has(name))),
+  };
+}
+
+async function verifyOrKeep(
+  parts: ReceiveParts,
+  source: Source,
+  connector: Connector,
+  envelope: Envelope,
+): Promise<SignatureVerdict> {
+  const result = verifySignature(connector.signature, envelope, source.secrets, parts.now());
+  if (result.ok) return result.verdict;
+  parts.onBadSignature(source, result.reason);
+  const hasCardData = guardEnvelope(envelope, { oneTimeCodes: false }).findings !== undefined;
+  await parts.ring.put(source.id, envelope, hasCardData);
+  throw new CartularyError('bad-signature', `the signature is ${result.reason}`, { detail: { reason: result.reason } });
+}
+
+function readOrQuarantine(
+  connector: Connector,
+  envelope: Envelope,
+  source: SourceView,
+): readonly EnvelopePart[] | UnreadableEnvelope {
+  try {
+    const parts = connector.read(envelope, source);
+    const events = parts.reduce((sum, part) => sum + part.events.length, 0);
+    if (events > LIMITS.eventsPerEnvelopeMax)
+      return new UnreadableEnvelope(`more than ${LIMITS.eventsPerEnvelopeMax} events in one envelope`);
+    // An answer to our own question may be an empty list; what a platform sends by itself says something.
+    const isAnswer = envelope.transport === 'poll' || envelope.transport === 'fetch';
+    return events === 0 && !isAnswer ? new UnreadableEnvelope('it says nothing') : parts;
+  } catch (cause) {
+    if (cause instanceof UnreadableEnvelope) return cause;
+    // A connector's own fault must not lose what was signed: it is kept whole and read again after a fix.
+    return new UnreadableEnvelope('the connector failed', { cause });
+  }
+}
+
+type Found = { readonly verdict?: SignatureVerdict; readonly findings?: GuardFindings };
+
+function sourceActor(source: Source): RecordActor {
+  return { name: source.id, id: idBytes(source.id) };
+}
+
+function draftsOfPart(
+  source: Source,
+  connector: Connector,
+  envelope: Envelope,
+  part: EnvelopePart,
+  found: Found,
+): RecordDraft[] {
+  const raw = makeRawSlice(envelope, part.body, found);
+  return part.events.map((event) => ({
+    event,
+    actor: sourceActor(source),
+    capturedAtMs: envelope.receivedAtMs,
+    source: source.id,
+    connector: { name: connector.name, version: connector.version },
+    raw,
+    jobs: jobsOf(event, source, connector, envelope.receivedAtMs),
+  }));
+}
+
+function quarantineDraft(
+  source: Source,
+  connector: Connector,
+  envelope: Envelope,
+  found: Found,
+  reason: string,
+): RecordDraft {
+  return {
+    event: {
+      kind: 'quarantine',
+      reason,
+      target: { platform: connector.platform, account: source.id, id: `quarantine:${crypto.randomUUID()}` },
+      occurredAt: receiptInstant(envelope.receivedAtMs),
+    },
+    actor: sourceActor(source),
+    capturedAtMs: envelope.receivedAtMs,
+    source: source.id,
+    connector: { name: connector.name, version: connector.version },
+    raw: makeRawSlice(envelope, undefined, found),
+  };
+}
+
+/** What must be done after an event is durable: fetch its media, ask for content that was not sent. */
+export function jobsOf(event: Event, source: Source | undefined, connector: Connector, nowMs: number): DraftJob[] {
+  if (event.kind === 'message.status' && event.shell?.direction === 'outbound' && source !== undefined) {
+    return [
+      {
+        kind: 'content',
+        dueAtMs: nowMs + CONTENT_WAIT_MS,
+        onlyWithoutContent: true,
+        payload: { source: source.id, key: event.target },
+      },
+    ];
+  }
+  const parts =
+    event.kind === 'message.created' ? event.content.parts : event.kind === 'message.edited' ? (event.parts ?? []) : [];
+  return parts.flatMap((part) =>
+    part.kind === 'media' && part.url !== undefined ? [mediaJob(part, part.url, event, source, connector, nowMs)] : [],
+  );
+}
+
+function mediaJob(
+  part: MediaPart,
+  url: string,
+  event: Event,
+  source: Source | undefined,
+  connector: Connector,
+  nowMs: number,
+): DraftJob {
+  return {
+    kind: 'media',
+    dueAtMs: nowMs,
+    lossAtMs: nowMs + (connector.media?.lossAfterMs ?? 7 * 86_400_000),
+    payload: {
+      ...(source === undefined ? {} : { source: source.id }),
+      connector: connector.name,
+      key: event.target,
+      part: part.index,
+      url,
+      ...(part.mimeDeclared === undefined ? {} : { mimeDeclared: part.mimeDeclared }),
+    },
+  };
+}

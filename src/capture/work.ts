@@ -1,0 +1,199 @@
+/**
+ * What is done after the acknowledgement, by durable jobs: media are fetched, ordered by time to loss, and content that a report promised is asked for. What
+ * cannot be had becomes a gap record.
+ */
+import type { Archive, OpenJob } from '../archive/archive.ts';
+import { SYSTEM_ACTOR } from '../archive/recorder.ts';
+import type { RecordDraft } from '../archive/recorder.ts';
+import type { Source } from '../archive/registry.ts';
+import { CartularyError } from '../model/errors.ts';
+import type { EventBody, GapReason, MessageKey } from '../model/event.ts';
+import type { SourceId } from '../model/ids.ts';
+import { receiptInstant } from '../model/time.ts';
+import { fetchMedia } from './media/fetch-media.ts';
+import type { PrivateHost } from './media/address-guard.ts';
+import { sniffMime } from './media/sniff.ts';
+import { pullPlatform } from './media/pull-platform.ts';
+import type { PullAccess } from './connector.ts';
+import { findConnector } from './connectors/list.ts';
+import { getConnector, takeEnvelope, viewSource } from './receive.ts';
+
+/** What the work needs. */
+export type WorkParts = {
+  readonly archive: Archive;
+  readonly now: () => number;
+  readonly signal: AbortSignal;
+  /** Local stand-ins that may be asked although their address is private (the demo, tests). */
+  readonly allowPrivate?: readonly PrivateHost[];
+};
+
+const LEASE_MS = 120_000;
+const CLAIM_MAX = 8;
+/** Waits between tries: a medium that is briefly 404 comes back within seconds. */
+const RETRY_MS = [2_000, 5_000, 15_000, 60_000, 300_000, 900_000, 3_600_000] as const;
+const CONTENT_TRIES_MAX = 8;
+const MEDIA_TRIES_MAX = 60;
+
+/** Does due jobs; answers how many were taken up. */
+export async function workOnce(parts: WorkParts): Promise<number> {
+  const jobs = await parts.archive.claimJobs(['media', 'content'], CLAIM_MAX, LEASE_MS);
+  await Promise.all(jobs.map((job) => (job.kind === 'media' ? workMedia(parts, job) : workContent(parts, job))));
+  return jobs.length;
+}
+
+async function workMedia(parts: WorkParts, job: OpenJob): Promise<void> {
+  const { archive } = parts;
+  const detail = job.detail as {
+    source?: SourceId;
+    connector: string;
+    key: MessageKey;
+    part: number;
+    url: string;
+    mimeDeclared?: string;
+  };
+  const source = detail.source === undefined ? undefined : archive.registry.findSource(detail.source);
+  const access = findConnector(detail.connector)?.media ?? {
+    hosts: [],
+    credentialHosts: [],
+    bytesMax: 100 * 1024 * 1024,
+    lossAfterMs: 0,
+  };
+  try {
+    const fetched = await fetchMedia({
+      url: detail.url,
+      access,
+      secrets: source?.settings ?? {},
+      signal: parts.signal,
+      nowMs: parts.now(),
+      ...(parts.allowPrivate === undefined ? {} : { allowPrivate: parts.allowPrivate }),
+    });
+    if (fetched.status === 'retry') return await retryMedia(parts, job, source, fetched.afterMs);
+    if (fetched.status === 'lost') return await loseMedia(parts, job, source, fetched.reason);
+    const { stored, head } = await archive.storeMedia(job.owner, fetched.body, access.bytesMax);
+    const mimeSniffed = await sniffMime(head);
+    const mimeDeclared = fetched.mimeDeclared ?? detail.mimeDeclared;
+    await keep(parts, source, detail.key, `media|${detail.part}|${stored.sha256}`, {
+      kind: 'media.stored',
+      part: detail.part,
+      media: {
+        ...stored,
+        ...(mimeSniffed === undefined ? {} : { mimeSniffed }),
+        ...(mimeDeclared === undefined ? {} : { mimeDeclared }),
+      },
+    });
+    await archive.finishJob(job.id);
+  } catch (cause) {
+    if (cause instanceof CartularyError && cause.code === 'too-large')
+      return loseMedia(parts, job, source, 'media-too-large');
+    return retryMedia(parts, job, source, undefined);
+  }
+}
+
+async function retryMedia(
+  parts: WorkParts,
+  job: OpenJob,
+  source: Source | undefined,
+  afterMs: number | undefined,
+): Promise<void> {
+  const dueAtMs = parts.now() + Math.max(afterMs ?? 0, retryWait(job.attempts));
+  if (job.attempts >= MEDIA_TRIES_MAX || (job.lossAtMs !== undefined && dueAtMs > job.lossAtMs)) {
+    return loseMedia(parts, job, source, 'media-expired');
+  }
+  return parts.archive.retryJob(job.id, dueAtMs);
+}
+
+async function loseMedia(parts: WorkParts, job: OpenJob, source: Source | undefined, reason: GapReason): Promise<void> {
+  const detail = job.detail as { key: MessageKey; part: number };
+  await keep(parts, source, detail.key, `media-lost|${detail.part}`, {
+    kind: 'media.lost',
+    part: detail.part,
+    reason,
+    attempts: job.attempts,
+  });
+  await keep(parts, source, detail.key, `gap|${reason}`, {
+    kind: 'gap.opened',
+    reason,
+    asked: source === undefined ? [] : [source.connector],
+  });
+  await parts.archive.finishJob(job.id);
+}
+
+/** Asks the platform for one message of which only reports are known. */
+async function workContent(parts: WorkParts, job: OpenJob): Promise<void> {
+  const { archive } = parts;
+  const detail = job.detail as { source: SourceId; key: MessageKey };
+  const source = archive.registry.findSource(detail.source);
+  const pull = source === undefined ? undefined : getConnector(source).pull;
+  if (source === undefined || (await hasContent(archive, job))) return archive.finishJob(job.id);
+  if (pull?.fetchMessage === undefined || !hasCredentials(source, pull)) return openContentGap(parts, job, source, []);
+  try {
+    const answer = await pullPlatform({
+      request: pull.fetchMessage(viewSource(source, getConnector(source)), detail.key),
+      baseUrl: source.settings['apiBaseUrl'] ?? pull.baseUrl,
+      credentials: pull.credentials,
+      secrets: source.settings,
+      signal: parts.signal,
+      ...(parts.allowPrivate === undefined ? {} : { allowPrivate: parts.allowPrivate }),
+    });
+    if (answer.status === 200) {
+      const envelope = {
+        transport: 'fetch' as const,
+        method: 'GET',
+        url: answer.url,
+        headers: answer.headers,
+        body: answer.body,
+        receivedAtMs: parts.now(),
+      };
+      await takeEnvelope({ archive }, source, getConnector(source), envelope, undefined);
+    }
+    if (await hasContent(archive, job)) return await archive.finishJob(job.id);
+  } catch (cause) {
+    if (parts.signal.aborted) throw cause;
+  }
+  if (job.attempts >= CONTENT_TRIES_MAX) return openContentGap(parts, job, source, [source.connector]);
+  return archive.retryJob(job.id, parts.now() + retryWait(job.attempts));
+}
+
+/** Credentials that a source was not given cannot be asked with. */
+export function hasCredentials(source: Source, pull: PullAccess): boolean {
+  return Object.values(pull.credentials(source.settings)).every(
+    (value) => !value.includes('undefined') && value !== '',
+  );
+}
+
+async function hasContent(archive: Archive, job: OpenJob): Promise<boolean> {
+  const detail = await archive.threads.read.call('message', { id: job.messageId, atMs: undefined });
+  return detail !== undefined && detail.contentState !== 'not-captured';
+}
+
+async function openContentGap(parts: WorkParts, job: OpenJob, source: Source, asked: readonly string[]): Promise<void> {
+  const detail = job.detail as { key: MessageKey };
+  await keep(parts, source, detail.key, 'gap|content-not-given', {
+    kind: 'gap.opened',
+    reason: 'content-not-given',
+    asked,
+  });
+  await parts.archive.finishJob(job.id);
+}
+
+function retryWait(attempts: number): number {
+  return RETRY_MS[Math.min(attempts, RETRY_MS.length) - 1] ?? RETRY_MS[0];
+}
+
+async function keep(
+  parts: WorkParts,
+  source: Source | undefined,
+  target: MessageKey,
+  dedupe: string,
+  body: EventBody,
+): Promise<void> {
+  const nowMs = parts.now();
+  const draft: RecordDraft = {
+    actor: SYSTEM_ACTOR,
+    capturedAtMs: nowMs,
+    ...(source === undefined ? {} : { source: source.id }),
+    event: { target, occurredAt: receiptInstant(nowMs), dedupe: `${dedupe}|${target.id}`, ...body },
+  };
+  const [outcome] = await parts.archive.record([draft]);
+  if (outcome?.status === 'failed') throw new CartularyError('internal', 'a record of the work could not be kept');
+}

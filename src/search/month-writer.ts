@@ -1,0 +1,379 @@
+/**
+ * Writes one month: puts and removals of a batch in one transaction.
+ *
+ * Rows that a batch touches are looked up in one statement, and only where the batch reaches behind the newest row: what arrives in
+ * order needs no look-up at all. A put whose words and terms are unchanged (a new delivery state) changes its narrow row only.
+ */
+import { hash } from 'node:crypto';
+
+import type { EncryptedDatabase } from '../vault/page-encryption.ts';
+import type { IndexDocument } from './document.ts';
+import { openMonthForWriting } from './month-file.ts';
+import type { MonthFileOptions } from './month-file.ts';
+import { monthBounds, rowOf, toSentAt, UNDATED } from './months.ts';
+import type { Month } from './months.ts';
+import { findPhoneDigits, formatTerms, normalizeValue, toDirection } from './terms.ts';
+import { prepareText } from './tokens.ts';
+
+/** Rows of one profile that are also listed in an index of their own. */
+const LISTED_ROWS_MAX = 1024;
+/** Rows read at a time while a free one is looked for. */
+const FREE_SCAN_ROWS = 4096;
+
+/** What is done to one month in one transaction. A message occurs once, in one of the two. */
+export type MonthChanges = {
+  readonly puts: readonly IndexDocument[];
+  readonly removals: readonly { readonly messageNo: number; readonly sentAtMs: number }[];
+};
+
+/** An open month. */
+export type MonthWriter = {
+  readonly month: Month;
+  readonly database: EncryptedDatabase;
+  /** Carries out the changes in one transaction. */
+  apply(changes: MonthChanges): void;
+  /** Removes all and puts what is given in its place, in one transaction. */
+  replaceAll(documents: Iterable<IndexDocument>): void;
+  /** Merges what many batches left into one piece. Returns whether there was anything to do. */
+  optimise(): boolean;
+  /** Makes sure that nothing of removed or replaced messages is left in the file or its log. */
+  erase(): void;
+  /** Entries removed or replaced whose words may still be somewhere in the file. */
+  traces(): number;
+  close(): void;
+};
+
+type Row = {
+  readonly id: number;
+  readonly no: number;
+  readonly at: number | null;
+  readonly profile: number;
+  readonly party: number | string | null;
+  readonly mark: number;
+  readonly listed: number | null;
+};
+
+type Profile = { readonly id: number; listed: number; unlisted: number; changed: boolean };
+
+type Entry = { readonly document: IndexDocument; readonly base: number; readonly content: string; readonly mark: number };
+
+type State = {
+  readonly month: Month;
+  readonly database: EncryptedDatabase;
+  readonly sql: ReturnType<typeof prepareStatements>;
+  /** Keeps marks of equal texts from telling anything, and nobody can choose a text with the mark of another. */
+  readonly secret: string;
+  profiles: Map<string, Profile>;
+  maxId: number;
+  displaced: boolean;
+  traces: number;
+};
+
+/** Opens the writer of a month. @throws CartularyError `corrupt` */
+export function openMonthWriter(month: Month, options: MonthFileOptions): MonthWriter {
+  const database = openMonthForWriting(month, options);
+  const state: State = {
+    month,
+    database,
+    sql: prepareStatements(database),
+    secret: Buffer.from(options.key).toString('hex'),
+    profiles: new Map(),
+    maxId: -1,
+    displaced: false,
+    traces: 0,
+  };
+  reload(state);
+  return {
+    month,
+    database,
+    apply: (changes) => inTransaction(state, () => applyChanges(state, changes)),
+    replaceAll: (documents) => inTransaction(state, () => replaceAll(state, documents)),
+    optimise: () => optimise(state),
+    erase: () => erase(state),
+    traces: () => state.traces,
+    close: () => database.close(),
+  };
+}
+
+function prepareStatements(database: EncryptedDatabase) {
+  const columns = 'd.id, d.no, d.at, d.profile, d.party, d.mark, d.listed';
+  return {
+    begin: database.prepare('BEGIN IMMEDIATE'),
+    commit: database.prepare('COMMIT'),
+    rollback: database.prepare('ROLLBACK'),
+    insertText: database.prepare('INSERT INTO ft(rowid, t) VALUES (?, ?)'),
+    deleteText: database.prepare('DELETE FROM ft WHERE rowid = CAST(? AS INTEGER)'),
+    insertRow: database.prepare('INSERT INTO doc(id, no, profile, party, mark, at, listed) VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    updateRow: database.prepare('UPDATE doc SET profile = ?, party = ?, mark = ?, at = ?, listed = ? WHERE id = ?'),
+    deleteRow: database.prepare('DELETE FROM doc WHERE id = ?'),
+    rowsById: database.prepare<[string], Row>(`SELECT ${columns} FROM json_each(?) j CROSS JOIN doc d ON d.id = j.value`),
+    rowsByNo: database.prepare<[string], Row>(
+      `SELECT ${columns} FROM json_each(?) j CROSS JOIN doc d INDEXED BY doc_displaced ON d.no = j.value WHERE d.at IS NOT NULL`,
+    ),
+    takenFrom: database.prepare<[number, number], number>('SELECT id FROM doc WHERE id >= ? ORDER BY id LIMIT ?').pluck(),
+    maxId: database.prepare<[], number | null>('SELECT max(id) FROM doc').pluck(),
+    profiles: database.prepare<[], [number, string, string, string, string, number, number]>(
+      'SELECT id, channel, direction, state, types, listed, unlisted FROM profile',
+    ),
+    insertProfile: database.prepare('INSERT INTO profile(id, channel, direction, state, types) VALUES (?, ?, ?, ?, ?)'),
+    updateProfile: database.prepare('UPDATE profile SET listed = ?, unlisted = ? WHERE id = ?'),
+    getMeta: database.prepare<[string], number>('SELECT value FROM meta WHERE name = ?').pluck(),
+    setMeta: database.prepare('INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value'),
+  };
+}
+
+/** Reads what is kept in memory; also after a transaction that failed. */
+function reload(state: State): void {
+  const { sql } = state;
+  state.maxId = sql.maxId.get() ?? -1;
+  state.displaced = sql.getMeta.get('displaced') === 1;
+  state.traces = sql.getMeta.get('traces') ?? 0;
+  state.profiles = new Map(
+    sql.profiles.raw().all().map(([id, channel, direction, status, types, listed, unlisted]) => [
+      profileKey(channel, direction, status, types),
+      { id, listed, unlisted, changed: false },
+    ]),
+  );
+}
+
+function inTransaction(state: State, work: () => void): void {
+  const { sql, database } = state;
+  sql.begin.run();
+  try {
+    work();
+    for (const profile of state.profiles.values()) {
+      if (!profile.changed) continue;
+      sql.updateProfile.run(profile.listed, profile.unlisted, profile.id);
+      profile.changed = false;
+    }
+    sql.commit.run();
+  } catch (cause) {
+    if (database.inTransaction) sql.rollback.run();
+    reload(state);
+    throw cause;
+  }
+}
+
+function applyChanges(state: State, changes: MonthChanges): void {
+  const entries = changes.puts.map((document) => makeEntry(state, document)).sort(byRow);
+  const existing = findRows(state, entries, changes.removals);
+  removeRows(state, changes.removals.flatMap(({ messageNo, sentAtMs }) => existing.find(messageNo, sentAtMs) ?? []));
+  putEntries(state, entries, existing);
+}
+
+function byRow(a: Entry, b: Entry): number {
+  return a.base - b.base || a.document.messageNo - b.document.messageNo;
+}
+
+function makeEntry(state: State, document: IndexDocument): Entry {
+  const content = prepareText(document.text) + formatTerms(document);
+  // Six bytes of SHA-256; 'latin1' is by far the cheapest way to get them out.
+  const digest = hash('sha256', state.secret + content, 'latin1');
+  const mark = digest.charCodeAt(0) * 2 ** 40 + digest.charCodeAt(1) * 2 ** 32 + digest.charCodeAt(2) * 2 ** 24
+    + digest.charCodeAt(3) * 2 ** 16 + digest.charCodeAt(4) * 2 ** 8 + digest.charCodeAt(5);
+  return { document, base: rowOf(state.month, toSentAt(document.sentAtMs), document.messageNo), content, mark };
+}
+
+type ExistingRows = {
+  /** The row of a message that was sent at this time. */
+  find(messageNo: number, sentAtMs: number): Row | undefined;
+  /** Is the row taken by any message? */
+  has(id: number): boolean;
+};
+
+function findRows(state: State, entries: readonly Entry[], removals: MonthChanges['removals']): ExistingRows {
+  const { month, sql } = state;
+  const ids: number[] = [];
+  const numbers: number[] = [];
+  const want = (id: number, messageNo: number) => {
+    if (id > state.maxId) return;
+    ids.push(id);
+    if (state.displaced) numbers.push(messageNo);
+  };
+  for (const entry of entries) want(entry.base, entry.document.messageNo);
+  for (const { messageNo, sentAtMs } of removals) want(rowOf(month, toSentAt(sentAtMs), messageNo), messageNo);
+  const byId = new Map<number, Row>();
+  for (const row of ids.length > 0 ? sql.rowsById.all(JSON.stringify(ids)) : []) byId.set(row.id, row);
+  const displaced = new Map<string, Row>();
+  for (const row of numbers.length > 0 ? sql.rowsByNo.all(JSON.stringify(numbers)) : []) displaced.set(`${row.no} ${row.at}`, row);
+  return {
+    find(messageNo, sentAtMs) {
+      const at = toSentAt(sentAtMs);
+      const row = byId.get(rowOf(month, at, messageNo));
+      if (row?.no === messageNo && (row.at === null || row.at === at)) return row;
+      return displaced.get(`${messageNo} ${at}`);
+    },
+    has: (id) => byId.has(id),
+  };
+}
+
+function removeRows(state: State, rows: readonly Row[]): void {
+  if (rows.length === 0) return;
+  for (const row of rows.toSorted((a, b) => a.id - b.id)) {
+    state.sql.deleteText.run(row.id);
+    state.sql.deleteRow.run(row.id);
+    countProfile(state, row.profile, row.listed === 1, -1);
+  }
+  addTraces(state, rows.length);
+}
+
+function putEntries(state: State, entries: readonly Entry[], existing: ExistingRows): void {
+  const replaced: Row[] = [];
+  const inserts: { id: number; content: string }[] = [];
+  let lastId = -1;
+  const maxId = state.maxId;
+  for (const entry of entries) {
+    const { document } = entry;
+    const row = existing.find(document.messageNo, document.sentAtMs);
+    if (row !== undefined) {
+      updateRow(state, entry, row);
+      if (row.mark === entry.mark) continue;
+      replaced.push(row);
+      inserts.push({ id: row.id, content: entry.content });
+      continue;
+    }
+    let id = Math.max(entry.base, lastId + 1);
+    if (id <= maxId && (id !== entry.base || existing.has(id))) id = findFreeRow(state, id);
+    lastId = id;
+    insertRow(state, entry, id);
+    inserts.push({ id, content: entry.content });
+  }
+  if (replaced.length > 0) {
+    for (const row of replaced.sort((a, b) => a.id - b.id)) state.sql.deleteText.run(row.id);
+    addTraces(state, replaced.length);
+    // FTS5 starts a new segment whenever a row number goes back.
+    inserts.sort((a, b) => a.id - b.id);
+  }
+  for (const { id, content } of inserts) state.sql.insertText.run(id, content);
+}
+
+/** The first free row at or after `id`. Rows of this batch up to there are in the table already. */
+function findFreeRow(state: State, id: number): number {
+  let free = id;
+  for (;;) {
+    const taken = state.sql.takenFrom.all(free, FREE_SCAN_ROWS);
+    for (const row of taken) {
+      if (row !== free) return free;
+      free++;
+    }
+    if (taken.length < FREE_SCAN_ROWS) return free;
+  }
+}
+
+function insertRow(state: State, entry: Entry, id: number): void {
+  const { document } = entry;
+  const profile = getProfile(state, document);
+  const listed = profile.listed < LISTED_ROWS_MAX;
+  const isDisplaced = state.month === UNDATED || id !== entry.base;
+  const at = isDisplaced ? toSentAt(document.sentAtMs) : null;
+  state.sql.insertRow.run(id, document.messageNo, profile.id, partyOf(document), entry.mark, at, listed ? 1 : null);
+  countProfile(state, profile.id, listed, 1);
+  if (id > state.maxId) state.maxId = id;
+  if (isDisplaced && !state.displaced) {
+    state.sql.setMeta.run('displaced', 1);
+    state.displaced = true;
+  }
+}
+
+function updateRow(state: State, entry: Entry, row: Row): void {
+  const profile = getProfile(state, entry.document);
+  const party = partyOf(entry.document);
+  if (row.mark === entry.mark && row.profile === profile.id && row.party === party) return;
+  countProfile(state, row.profile, row.listed === 1, -1);
+  const listed = profile.listed < LISTED_ROWS_MAX;
+  countProfile(state, profile.id, listed, 1);
+  state.sql.updateRow.run(profile.id, party, entry.mark, row.at, listed ? 1 : null, row.id);
+}
+
+function addTraces(state: State, count: number): void {
+  state.traces += count;
+  state.sql.setMeta.run('traces', state.traces);
+}
+
+function profileKey(channel: string, direction: string, status: string, types: string): string {
+  return `${channel}\u0000${direction}\u0000${status}\u0000${types}`;
+}
+
+function getProfile(state: State, document: IndexDocument): Profile {
+  const channel = normalizeValue(document.channel);
+  const direction = toDirection(document.direction);
+  const status = normalizeValue(document.state);
+  const types =
+    document.types.length === 1 ? normalizeValue(document.types[0] ?? '') : [...new Set(document.types.map(normalizeValue))].sort().join('\n');
+  const key = profileKey(channel, direction, status, types);
+  const known = state.profiles.get(key);
+  if (known !== undefined) return known;
+  const profile: Profile = { id: state.profiles.size + 1, listed: 0, unlisted: 0, changed: false };
+  state.sql.insertProfile.run(profile.id, channel, direction, status, types);
+  state.profiles.set(key, profile);
+  return profile;
+}
+
+function countProfile(state: State, id: number, listed: boolean, change: 1 | -1): void {
+  for (const profile of state.profiles.values()) {
+    if (profile.id !== id) continue;
+    if (listed) profile.listed += change;
+    else profile.unlisted += change;
+    profile.changed = true;
+    return;
+  }
+}
+
+/** The other side of the message, for facets: a number as integer, anything else as text after `=`, so that SQLite never takes it for one. */
+function partyOf(document: IndexDocument): number | string | null {
+  const [key] = toDirection(document.direction) === 'outbound' ? document.to : document.from;
+  if (key === undefined) return null;
+  const isNumber = /^\+[1-9]\d{2,14}$/.test(key) || (!key.startsWith('+') && findPhoneDigits(key)?.international === true);
+  return isNumber ? Number(findPhoneDigits(key)?.digits ?? 0) : `=${key}`;
+}
+
+function replaceAll(state: State, documents: Iterable<IndexDocument>): void {
+  const { database, sql } = state;
+  database.exec("INSERT INTO ft(ft) VALUES ('delete-all'); DELETE FROM doc; DELETE FROM profile;");
+  sql.setMeta.run('displaced', 0);
+  sql.setMeta.run('traces', 0);
+  reload(state);
+  const batchMax = 10_000;
+  let batch: IndexDocument[] = [];
+  for (const document of documents) {
+    batch.push(document);
+    if (batch.length < batchMax) continue;
+    applyChanges(state, { puts: batch, removals: [] });
+    batch = [];
+  }
+  applyChanges(state, { puts: batch, removals: [] });
+}
+
+function segmentCount(database: EncryptedDatabase): number {
+  return Number(database.prepare('SELECT count(DISTINCT segid) FROM ft_idx').pluck().get());
+}
+
+function optimise(state: State): boolean {
+  if (segmentCount(state.database) <= 1 && state.traces === 0) return false;
+  state.database.exec("INSERT INTO ft(ft) VALUES ('optimize')");
+  return true;
+}
+
+function erase(state: State): void {
+  const { database } = state;
+  // Rewrites all lists without what was removed; secure_delete overwrites the old ones, VACUUM leaves no free page behind,
+  // and the write-ahead log, which held both, is cut to nothing.
+  database.exec("INSERT INTO ft(ft) VALUES ('optimize'); VACUUM;");
+  truncateLog(database);
+  state.sql.setMeta.run('traces', 0);
+  state.traces = 0;
+}
+
+function truncateLog(database: EncryptedDatabase): void {
+  const [result] = database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+  if (result?.busy !== 0) throw new LogBusyError();
+}
+
+/** A reader held the write-ahead log for longer than the busy timeout. */
+export class LogBusyError extends Error {}
+
+/** Is the time of sending one that this month's file keeps? */
+export function isInMonth(month: Month, sentAtMs: number): boolean {
+  const { startMs, endMs } = monthBounds(month);
+  return month === UNDATED || (sentAtMs >= startMs && sentAtMs < endMs);
+}

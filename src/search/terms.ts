@@ -1,0 +1,171 @@
+/**
+ * Terms of fields: what stands in the index beside the words of a message so that it can be filtered.
+ *
+ * Every term begins with ² and a letter for its field. No text can hold ² (tokens.ts makes a 2 of it), so terms and words never
+ * meet and need no column of their own; and ² is Latin-1, so the text of a row stays a one-byte string all the way down.
+ *
+ *   ²c sms          channel        ²n 7654321951+   number of the sender, digits backwards: its end is a prefix of the term
+ *   ²d inbound      direction      ²m …             number of a recipient
+ *   ²b main         brand          ²f jane          word of the sender's name or handle
+ *   ²y optout³2e…   record type    ²t jane          word of a recipient's
+ *   ²h media        has            ²o 1001a         order, letters and digits only
+ *   ²s ²v ²i …      source, conversation, id: 53 bits of a hash. Exact look-ups only, so the bytes of long ids need not be kept
+ *   ²j 1001a        joined spelling of a number in the text
+ *   ²x              between two names, so that no phrase spans them
+ */
+import type { IndexDocument } from './document.ts';
+import { findAliases, foldText, tokenize } from './tokens.ts';
+
+/** What every term of a field begins with; words never do. */
+export const TERM_MARK = '²';
+
+/** Letter of each kind of term. */
+export const MARKS = {
+  channel: '²c',
+  direction: '²d',
+  brand: '²b',
+  type: '²y',
+  has: '²h',
+  order: '²o',
+  source: '²s',
+  conversation: '²v',
+  id: '²i',
+  alias: '²j',
+  fromNumber: '²n',
+  toNumber: '²m',
+  fromWord: '²f',
+  toWord: '²t',
+  barrier: '²x',
+} as const;
+
+/** Directions a message can have; together they are all messages, which is what NOT alone is taken from. */
+export const DIRECTIONS = ['inbound', 'outbound', 'internal', 'unknown'] as const;
+
+/** A direction of the closed list; anything else is `unknown`. */
+export function toDirection(value: string): (typeof DIRECTIONS)[number] {
+  const folded = normalizeValue(value);
+  return DIRECTIONS.find((direction) => direction === folded) ?? 'unknown';
+}
+
+/** Values of channel, brand, type, has and state are compared without regard to case, width and outer spaces. */
+export function normalizeValue(value: string): string {
+  return /^[a-z0-9.]*$/.test(value) ? value : value.normalize('NFKC').toLowerCase().normalize('NFKC').trim();
+}
+
+/** An order name by its letters and digits: "#1001-A" and "1001a" are the same order. */
+export function normalizeOrder(value: string): string {
+  return /^[a-z0-9]*$/.test(value) ? value : foldText(value).replaceAll(/[^\p{L}\p{N}]/gu, '');
+}
+
+/**
+ * Makes one token of any value, one to one: ASCII letters and digits stay, every other UTF-16 unit becomes ³ and two hex digits,
+ * or ¹ and four.
+ */
+export function encodeValue(value: string): string {
+  return value.replaceAll(/[^a-z0-9]/g, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 0x100 ? `³${code.toString(16).padStart(2, '0')}` : `¹${code.toString(16).padStart(4, '0')}`;
+  });
+}
+
+/** 53 bits of a hash in base 36, the same on every machine. Not a commitment: hits are looked up in the store before they are shown. */
+export function hashValue(value: string): string {
+  let high = 0x9e3779b9;
+  let low = 0x85ebca6b;
+  for (let index = 0; index < value.length; index++) {
+    const code = value.charCodeAt(index);
+    high = Math.imul(high ^ code, 0x5bd1e995);
+    high ^= high >>> 15;
+    low = Math.imul(low ^ code, 0xc2b2ae35);
+    low ^= low >>> 13;
+  }
+  high = Math.imul(high ^ (low >>> 16), 0x27d4eb2d);
+  low = Math.imul(low ^ (high >>> 15), 0x165667b1);
+  return ((low >>> 0) + (((high ^ (high >>> 16)) & 0x1fffff) >>> 0) * 0x1_0000_0000).toString(36);
+}
+
+/** A number as a party writes it: its digits, and whether its country is known. */
+export type PhoneDigits = { readonly digits: string; readonly international: boolean };
+
+const PHONE = /^(?:\+|00)?[\d\s().\-/\u00a0\u2010-\u2013\u202a-\u202e\u2066-\u2069]+$/;
+
+/**
+ * Reads a phone number or short code in any spelling: "+1 (555) 123-4567", "0049 171 …", "0171/…", "12345".
+ * @returns nothing where the text is not a number; leading zeros of national numbers are dropped, since E.164 has none
+ */
+export function findPhoneDigits(text: string): PhoneDigits | undefined {
+  if (!PHONE.test(text.trim())) return undefined;
+  const compact = text.replaceAll(/[^\d+()]/g, '');
+  const international = compact.startsWith('+') || compact.startsWith('00');
+  // "+44 (0)20 …": the zero in parentheses is dialled inside the country only.
+  const digits = (international ? compact.replace('(0)', '') : compact).replaceAll(/\D/g, '').replace(/^0+/, '');
+  return digits === '' ? undefined : { digits, international };
+}
+
+/** Digits from last to first, so that the end of a number becomes a prefix. */
+export function reverseDigits(digits: string): string {
+  let reversed = '';
+  for (let index = digits.length - 1; index >= 0; index--) reversed += digits[index];
+  return reversed;
+}
+
+/** Number terms and name phrases of a party's keys. */
+export type PartyTerms = { readonly numbers: readonly string[]; readonly names: readonly (readonly string[])[] };
+
+/** Reads the search keys of a party. */
+export function parsePartyKeys(keys: readonly string[]): PartyTerms {
+  const numbers: string[] = [];
+  const names: string[][] = [];
+  for (const key of keys) {
+    const phone = findPhoneDigits(key);
+    if (phone === undefined) names.push(tokenize(key));
+    else numbers.push(reverseDigits(phone.digits));
+  }
+  return { numbers, names };
+}
+
+/** All terms of a document, each after a space, to be put behind its prepared text. */
+export function formatTerms(document: IndexDocument): string {
+  let terms = ` ²d${toDirection(document.direction)}`;
+  terms += formatValue(MARKS.channel, document.channel) + formatValue(MARKS.brand, document.brand);
+  terms += formatHash(MARKS.source, document.source) + formatHash(MARKS.conversation, document.conversation);
+  terms += formatParty(MARKS.fromNumber, MARKS.fromWord, document.from);
+  terms += formatParty(MARKS.toNumber, MARKS.toWord, document.to);
+  for (const type of document.types) terms += formatValue(MARKS.type, type);
+  for (const kind of document.has) terms += formatValue(MARKS.has, kind);
+  for (const order of document.orders) {
+    const normalized = normalizeOrder(order);
+    if (normalized !== '') terms += ` ${MARKS.order}${encodeValue(normalized)}`;
+  }
+  for (const id of document.ids) terms += formatHash(MARKS.id, id);
+  for (const alias of findAliases(document.text)) terms += ` ${MARKS.alias}${alias}`;
+  return terms;
+}
+
+function formatValue(mark: string, value: string): string {
+  return value === '' ? '' : ` ${mark}${encodeValue(normalizeValue(value))}`;
+}
+
+function formatHash(mark: string, value: string): string {
+  return value === '' ? '' : ` ${mark}${hashValue(value)}`;
+}
+
+function formatParty(numberMark: string, wordMark: string, keys: readonly string[]): string {
+  let terms = '';
+  let afterName = false;
+  for (const key of keys) {
+    // The plain form of nearly every key, without the general way's regular expressions.
+    const phone = key.startsWith('+') && /^\+[1-9]\d+$/.test(key) ? { digits: key.slice(1) } : findPhoneDigits(key);
+    if (phone !== undefined) {
+      terms += ` ${numberMark}${reverseDigits(phone.digits)}`;
+      afterName = false;
+      continue;
+    }
+    const words = tokenize(key);
+    if (words.length === 0) continue;
+    if (afterName) terms += ` ${MARKS.barrier}`;
+    for (const word of words) terms += ` ${wordMark}${word}`;
+    afterName = true;
+  }
+  return terms;
+}

@@ -1,0 +1,127 @@
+/**
+ * Settings, read once: environment over `cartulary.yaml` over defaults, through a strict schema, into a frozen object. Nothing else reads the environment.
+ * An unknown or unsafe setting stops the start with one clear line.
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+
+import { CartularyError } from './model/errors.ts';
+import { parseLocalRootLocation } from './vault/root-provider.ts';
+
+const address = z
+  .string()
+  .regex(/^(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'is an address as HOST:PORT, e.g. 127.0.0.1:8787')
+  .transform((text) => {
+    const at = text.lastIndexOf(':');
+    return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) };
+  })
+  .refine(({ port }) => port <= 65_535, 'has a port of at most 65535');
+
+/** An address to listen on. */
+export type ListenAddress = { readonly host: string; readonly port: number };
+
+const schema = z.strictObject({
+  data: z.string().min(1).default('./data'),
+  listen: address.prefault('127.0.0.1:8787'),
+  hooksListen: address.optional(),
+  publicUrl: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')).optional(),
+  keys: z.string().startsWith('file:', 'is file:PATH; other key providers come later').optional(),
+  passphraseFile: z.string().min(1).optional(),
+  tlsCert: z.string().min(1).optional(),
+  tlsKey: z.string().min(1).optional(),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+
+/** The settings of one start. */
+export type Settings = Readonly<Omit<z.infer<typeof schema>, 'keys' | 'passphraseFile'>> & {
+  readonly rootKeyPath?: string;
+  /** From the passphrase file; kept apart from what may be shown. */
+  readonly passphrase?: string;
+};
+
+/** Names of the environment, and of the keys in cartulary.yaml. */
+const NAMES: Readonly<Record<string, keyof z.input<typeof schema>>> = {
+  CARTULARY_DATA: 'data',
+  CARTULARY_LISTEN: 'listen',
+  CARTULARY_HOOKS_LISTEN: 'hooksListen',
+  CARTULARY_PUBLIC_URL: 'publicUrl',
+  CARTULARY_KEYS: 'keys',
+  CARTULARY_PASSPHRASE_FILE: 'passphraseFile',
+  CARTULARY_TLS_CERT: 'tlsCert',
+  CARTULARY_TLS_KEY: 'tlsKey',
+  CARTULARY_LOG_LEVEL: 'logLevel',
+};
+
+/**
+ * Reads the settings.
+ * @param overrides from the command line, e.g. `--data DIR`
+ * @throws CartularyError `setting`, one line that names the setting
+ */
+export function readSettings(
+  environment: Readonly<Record<string, string | undefined>>,
+  overrides: Readonly<Partial<Record<keyof z.input<typeof schema>, string>>> = {},
+  configPath = 'cartulary.yaml',
+): Settings {
+  const given: Record<string, unknown> = { ...readConfigFile(configPath) };
+  for (const [name, value] of Object.entries(environment)) {
+    if (!name.startsWith('CARTULARY_') || value === undefined || name.startsWith('CARTULARY_TEST_')) continue;
+    const key = NAMES[name];
+    if (key === undefined) throw new CartularyError('setting', `${name} is not a setting; settings are ${Object.keys(NAMES).join(', ')}`);
+    given[key] = value;
+  }
+  Object.assign(given, overrides);
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const key = String(issue?.path[0] ?? (issue?.code === 'unrecognized_keys' ? issue.keys[0] : ''));
+    const name = Object.entries(NAMES).find(([, value]) => value === key)?.[0] ?? key;
+    throw new CartularyError('setting', `${name} ${issue?.code === 'unrecognized_keys' ? 'is not a setting' : (issue?.message ?? 'is not valid')}`);
+  }
+  return Object.freeze(checkSettings(parsed.data));
+}
+
+function checkSettings({ keys, passphraseFile, ...rest }: z.infer<typeof schema>): Settings {
+  if ((rest.tlsCert === undefined) !== (rest.tlsKey === undefined)) {
+    throw new CartularyError('setting', 'CARTULARY_TLS_CERT and CARTULARY_TLS_KEY are given together or not at all');
+  }
+  if (!isLoopback(rest.listen.host) && rest.tlsCert === undefined) {
+    throw new CartularyError(
+      'setting',
+      'CARTULARY_LISTEN is open to the network without TLS; listen on 127.0.0.1 behind a reverse proxy, or give CARTULARY_TLS_CERT and CARTULARY_TLS_KEY',
+    );
+  }
+  return {
+    ...rest,
+    data: resolve(rest.data),
+    ...(keys === undefined ? {} : { rootKeyPath: parseLocalRootLocation(keys) }),
+    ...(passphraseFile === undefined ? {} : { passphrase: readPassphrase(passphraseFile) }),
+  };
+}
+
+/** Is this an address that only this machine reaches? */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}
+
+function readPassphrase(path: string): string {
+  const mode = existsSync(path) ? statSync(path).mode & 0o077 : undefined;
+  if (mode === undefined) throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: there is no file ${path}`);
+  if (mode !== 0) throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: others can read ${path}; run "chmod 600 ${path}"`);
+  return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+}
+
+function readConfigFile(path: string): Record<string, unknown> {
+  if (!existsSync(path)) return {};
+  let value: unknown;
+  try {
+    value = parseYaml(readFileSync(path, 'utf8'));
+  } catch {
+    throw new CartularyError('setting', `${path} is not valid YAML`);
+  }
+  if (value === null || value === undefined) return {};
+  if (typeof value !== 'object' || Array.isArray(value)) throw new CartularyError('setting', `${path} is not a list of settings`);
+  return value as Record<string, unknown>;
+}
