@@ -30,6 +30,8 @@ export type ImportReport = {
   rejected: { position: number; reason: string }[];
   rejectedTotal: number;
   media: number;
+  /** What a person should know that lost nothing. */
+  warnings: { position: number; reason: string }[];
 };
 
 /** Rows that share a commit, and bad rows that are listed. */
@@ -66,7 +68,7 @@ export async function importFile(
   const found = await stat(path).catch(() => undefined);
   if (found === undefined || !found.isFile()) throw new CartularyError('not-found', `there is no file ${path}`);
   const fileSha256 = await hashFile(path);
-  const report: ImportReport = { read: 0, sealed: 0, duplicates: 0, rejected: [], rejectedTotal: 0, media: 0 };
+  const report: ImportReport = { read: 0, sealed: 0, duplicates: 0, rejected: [], rejectedTotal: 0, media: 0, warnings: [] };
   const run: Run = { archive, caller, importer, fileSha256, nowMs: context.now, report };
   await archive.audit(caller, {
     action: 'import',
@@ -80,7 +82,9 @@ export async function importFile(
       throw new CartularyError('stopping', 'the import was stopped; run it again, nothing is kept twice');
     if (item.kind === 'progress') context.onProgress({ done: item.bytesRead, total: found.size });
     else if (item.kind === 'rejected') reject(report, item);
-    else {
+    else if (item.kind === 'warning') {
+      if (report.warnings.length < REJECTED_LISTED_MAX) report.warnings.push({ position: item.position, reason: item.reason });
+    } else {
       report.read += 1;
       batch.push(item);
       // Media can be read only before the next row is asked for.
@@ -106,8 +110,8 @@ export async function importFile(
   return report;
 }
 
-function reject(report: ImportReport, item: { readonly position: number; readonly reason: string }): void {
-  report.read += 1;
+function reject(report: ImportReport, item: { readonly position: number; readonly reason: string; readonly partial?: true }): void {
+  if (item.partial !== true) report.read += 1;
   report.rejectedTotal += 1;
   if (report.rejected.length < REJECTED_LISTED_MAX)
     report.rejected.push({ position: item.position, reason: item.reason });
@@ -125,7 +129,7 @@ async function keepBatch(run: Run, items: readonly EventItem[]): Promise<void> {
     if (first === undefined) continue;
     const failed = [first, ...rest].find((outcome) => outcome.status === 'failed');
     if (failed?.status === 'failed')
-      reject(run.report, { position: item.position, reason: `it could not be kept (${failed.reason})` });
+      reject(run.report, { position: item.position, reason: `it could not be kept (${failed.reason})`, partial: true });
     else if (first.status === 'duplicate') run.report.duplicates += 1;
     else if (first.status === 'stored') run.report.sealed += 1;
     if (first.status === 'stored' || first.status === 'duplicate') {

@@ -9,7 +9,7 @@
  */
 import { LedgerError, assertCount } from './error.ts';
 import { HASH_BYTES } from './hash.ts';
-import { TILE_HEIGHT, TILE_WIDTH, readTileHashes, tilePath, tileWidth } from './tile-geometry.ts';
+import { TILE_HEIGHT, TILE_WIDTH, readTileHashes, tileWidth } from './tile-geometry.ts';
 import type { ReadTile, TileAddress } from './tile-geometry.ts';
 import { emptyRoot, foldNodes, nodeHashInto } from './tree.ts';
 
@@ -136,42 +136,42 @@ async function hashRanges(
   readTile: ReadTile,
   cache: TileCache | undefined,
 ): Promise<Uint8Array[]> {
-  const rows = ranges.filter(([from, to]) => to > from).map(subtreesOf);
-  const wanted = new Map<string, TileAddress>();
-  for (const subtree of rows.flat()) {
-    const tile = tileOf(subtree, size);
-    wanted.set(tilePath(tile.level, tile.n, tile.width), tile);
-  }
-  const loaded = new Map<string, TileNodes>();
-  await Promise.all(
-    Array.from(wanted, async ([path, tile]) => {
-      loaded.set(path, await loadTile(path, tile, readTile, cache));
-    }),
-  );
+  const tiles = new Map<string, Promise<TileNodes>>();
+  const load = (address: TileAddress): Promise<TileNodes> => {
+    const key = keyOf(address);
+    const tile = tiles.get(key) ?? loadTile(key, address, readTile, cache);
+    tiles.set(key, tile);
+    return tile;
+  };
+  const rows = ranges
+    .filter(([from, to]) => to > from)
+    .map((range) => subtreesOf(range).map((subtree) => ({ subtree, tile: load(tileOf(subtree, size)) })));
+  // All at once: were they awaited one by one, a second one that fails would have no listener yet.
+  await Promise.all(tiles.values());
   const hashes: Uint8Array[] = [];
   for (const row of rows) {
-    const nodes = row.map((subtree) => {
-      const tile = tileOf(subtree, size);
-      const nodes = loaded.get(tilePath(tile.level, tile.n, tile.width));
-      if (nodes === undefined) throw new LedgerError('bad-tile', 'a tile of the plan was not read');
-      return subtreeHash(nodes, subtree);
-    });
+    const nodes: Uint8Array[] = [];
+    for (const { subtree, tile } of row) nodes.push(subtreeHash(await tile, subtree));
     hashes.push(foldNodes(nodes) ?? emptyRoot());
   }
   return hashes;
 }
 
+function keyOf({ level, n, width }: TileAddress): string {
+  return `${level}/${n}/${width}`;
+}
+
 async function loadTile(
-  path: string,
+  key: string,
   address: TileAddress,
   readTile: ReadTile,
   cache: TileCache | undefined,
 ): Promise<TileNodes> {
-  const cached = cache?.tiles.get(path);
+  const cached = cache?.tiles.get(key);
   if (cache !== undefined && cached !== undefined) {
     // Putting it last again makes the order of the map the order of last use.
-    cache.tiles.delete(path);
-    cache.tiles.set(path, cached);
+    cache.tiles.delete(key);
+    cache.tiles.set(key, cached);
     return cached;
   }
   const hashes = await readTileHashes(readTile, address);
@@ -182,7 +182,7 @@ async function loadTile(
     known: new Uint8Array(TILE_WIDTH),
   };
   if (cache === undefined) return nodes;
-  cache.tiles.set(path, nodes);
+  cache.tiles.set(key, nodes);
   for (const oldest of cache.tiles.keys()) {
     if (cache.tiles.size <= cache.tilesMax) break;
     cache.tiles.delete(oldest);

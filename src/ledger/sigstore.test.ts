@@ -22,10 +22,16 @@ type SigstoreCheckpoint = { origin: string; logSize: bigint; logHash: Uint8Array
 type TrustedLog = { logID: Buffer; publicKey: KeyObject; baseURL: string };
 
 const require = createRequire(import.meta.url);
-const { verifyMerkleInclusion }: { verifyMerkleInclusion: (entry: Entry, checkpoint: SigstoreCheckpoint) => void } =
-  require('@sigstore/verify/dist/tlog/merkle.js');
-const { verifyCheckpoint }: { verifyCheckpoint: (entry: Entry, logs: TrustedLog[]) => SigstoreCheckpoint } =
-  require('@sigstore/verify/dist/tlog/checkpoint.js');
+const {
+  verifyMerkleInclusion,
+}: {
+  verifyMerkleInclusion: (entry: Entry, checkpoint: SigstoreCheckpoint) => void;
+} = require('@sigstore/verify/dist/tlog/merkle.js');
+const {
+  verifyCheckpoint,
+}: {
+  verifyCheckpoint: (entry: Entry, logs: TrustedLog[]) => SigstoreCheckpoint;
+} = require('@sigstore/verify/dist/tlog/checkpoint.js');
 
 /** The log's key in the words of that package. */
 function trust({ signer }: MemoryLog): TrustedLog {
@@ -35,7 +41,11 @@ function trust({ signer }: MemoryLog): TrustedLog {
     .update(Buffer.from([SIGNATURE_ED25519]))
     .update(signer.publicKey)
     .digest();
-  return { logID: keyId, publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }), baseURL: `https://${signer.name}` };
+  return {
+    logID: keyId,
+    publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),
+    baseURL: `https://${signer.name}`,
+  };
 }
 
 /** Goes through a proof file, so that what is judged is what we hand out. */
@@ -76,7 +86,10 @@ describe.each([1, 2, 255, 256, 257, 1000, 70_000])('a log of %d entries', async 
     const other = { ...entry, canonicalizedBody: testEntries(size, size + 1)[0] ?? new Uint8Array(0) };
     expect(() => verifyMerkleInclusion(other, judged)).toThrow('calculated root hash');
     const { inclusionProof } = entry;
-    const longer = { ...entry, inclusionProof: { ...inclusionProof, hashes: [...inclusionProof.hashes, Buffer.alloc(32)] } };
+    const longer = {
+      ...entry,
+      inclusionProof: { ...inclusionProof, hashes: [...inclusionProof.hashes, Buffer.alloc(32)] },
+    };
     expect(() => verifyMerkleInclusion(longer, judged)).toThrow('invalid hash count');
     const { text } = parseNote(checkpoint);
     const envelope = checkpoint.replace(text, text.replace(`\n${size}\n`, `\n${size + 1}\n`));

@@ -6,11 +6,12 @@
  */
 import { hash } from 'node:crypto';
 
+import { CartularyError } from '../model/errors.ts';
 import type { EncryptedDatabase } from '../vault/page-encryption.ts';
 import type { IndexDocument } from './document.ts';
 import { openMonthForWriting } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
-import { monthBounds, rowOf, toSentAt, UNDATED } from './months.ts';
+import { rowOf, toSentAt, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
 import { findPhoneDigits, formatTerms, normalizeValue, toDirection } from './terms.ts';
 import { prepareText } from './tokens.ts';
@@ -38,6 +39,8 @@ export type MonthWriter = {
   optimise(): boolean;
   /** Makes sure that nothing of removed or replaced messages is left in the file or its log. */
   erase(): void;
+  /** Can every page be read, and do they fit together? */
+  isSound(): boolean;
   /** Entries removed or replaced whose words may still be somewhere in the file. */
   traces(): number;
   close(): void;
@@ -53,7 +56,7 @@ type Row = {
   readonly listed: number | null;
 };
 
-type Profile = { readonly id: number; listed: number; unlisted: number; changed: boolean };
+type Profile = { readonly id: number; readonly key: string; listed: number; unlisted: number; changed: boolean };
 
 type Entry = { readonly document: IndexDocument; readonly base: number; readonly content: string; readonly mark: number };
 
@@ -63,7 +66,7 @@ type State = {
   readonly sql: ReturnType<typeof prepareStatements>;
   /** Keeps marks of equal texts from telling anything, and nobody can choose a text with the mark of another. */
   readonly secret: string;
-  profiles: Map<string, Profile>;
+  profiles: { readonly byKey: Map<string, Profile>; readonly byId: Map<number, Profile> };
   maxId: number;
   displaced: boolean;
   traces: number;
@@ -77,7 +80,7 @@ export function openMonthWriter(month: Month, options: MonthFileOptions): MonthW
     database,
     sql: prepareStatements(database),
     secret: Buffer.from(options.key).toString('hex'),
-    profiles: new Map(),
+    profiles: { byKey: new Map(), byId: new Map() },
     maxId: -1,
     displaced: false,
     traces: 0,
@@ -90,6 +93,7 @@ export function openMonthWriter(month: Month, options: MonthFileOptions): MonthW
     replaceAll: (documents) => inTransaction(state, () => replaceAll(state, documents)),
     optimise: () => optimise(state),
     erase: () => erase(state),
+    isSound: () => isSound(database),
     traces: () => state.traces,
     close: () => database.close(),
   };
@@ -128,12 +132,16 @@ function reload(state: State): void {
   state.maxId = sql.maxId.get() ?? -1;
   state.displaced = sql.getMeta.get('displaced') === 1;
   state.traces = sql.getMeta.get('traces') ?? 0;
-  state.profiles = new Map(
-    sql.profiles.raw().all().map(([id, channel, direction, status, types, listed, unlisted]) => [
-      profileKey(channel, direction, status, types),
-      { id, listed, unlisted, changed: false },
-    ]),
-  );
+  state.profiles = { byKey: new Map(), byId: new Map() };
+  for (const [id, channel, direction, status, types, listed, unlisted] of sql.profiles.raw().all()) {
+    addProfile(state, { id, key: profileKey(channel, direction, status, types), listed, unlisted, changed: false });
+  }
+}
+
+function addProfile(state: State, profile: Profile): Profile {
+  state.profiles.byKey.set(profile.key, profile);
+  state.profiles.byId.set(profile.id, profile);
+  return profile;
 }
 
 function inTransaction(state: State, work: () => void): void {
@@ -141,7 +149,7 @@ function inTransaction(state: State, work: () => void): void {
   sql.begin.run();
   try {
     work();
-    for (const profile of state.profiles.values()) {
+    for (const profile of state.profiles.byId.values()) {
       if (!profile.changed) continue;
       sql.updateProfile.run(profile.listed, profile.unlisted, profile.id);
       profile.changed = false;
@@ -167,8 +175,8 @@ function byRow(a: Entry, b: Entry): number {
 
 function makeEntry(state: State, document: IndexDocument): Entry {
   const content = prepareText(document.text) + formatTerms(document);
-  // Six bytes of SHA-256; 'latin1' is by far the cheapest way to get them out.
-  const digest = hash('sha256', state.secret + content, 'latin1');
+  // Six bytes of SHA-256; 'binary' is by far the cheapest way to get them out.
+  const digest = hash('sha256', state.secret + content, 'binary');
   const mark = digest.charCodeAt(0) * 2 ** 40 + digest.charCodeAt(1) * 2 ** 32 + digest.charCodeAt(2) * 2 ** 24
     + digest.charCodeAt(3) * 2 ** 16 + digest.charCodeAt(4) * 2 ** 8 + digest.charCodeAt(5);
   return { document, base: rowOf(state.month, toSentAt(document.sentAtMs), document.messageNo), content, mark };
@@ -301,22 +309,19 @@ function getProfile(state: State, document: IndexDocument): Profile {
   const types =
     document.types.length === 1 ? normalizeValue(document.types[0] ?? '') : [...new Set(document.types.map(normalizeValue))].sort().join('\n');
   const key = profileKey(channel, direction, status, types);
-  const known = state.profiles.get(key);
+  const known = state.profiles.byKey.get(key);
   if (known !== undefined) return known;
-  const profile: Profile = { id: state.profiles.size + 1, listed: 0, unlisted: 0, changed: false };
-  state.sql.insertProfile.run(profile.id, channel, direction, status, types);
-  state.profiles.set(key, profile);
-  return profile;
+  const id = state.profiles.byId.size + 1;
+  state.sql.insertProfile.run(id, channel, direction, status, types);
+  return addProfile(state, { id, key, listed: 0, unlisted: 0, changed: false });
 }
 
 function countProfile(state: State, id: number, listed: boolean, change: 1 | -1): void {
-  for (const profile of state.profiles.values()) {
-    if (profile.id !== id) continue;
-    if (listed) profile.listed += change;
-    else profile.unlisted += change;
-    profile.changed = true;
-    return;
-  }
+  const profile = state.profiles.byId.get(id);
+  if (profile === undefined) throw new CartularyError('corrupt', 'a row of the search index names no profile');
+  if (listed) profile.listed += change;
+  else profile.unlisted += change;
+  profile.changed = true;
 }
 
 /** The other side of the message, for facets: a number as integer, anything else as text after `=`, so that SQLite never takes it for one. */
@@ -344,6 +349,14 @@ function replaceAll(state: State, documents: Iterable<IndexDocument>): void {
   applyChanges(state, { puts: batch, removals: [] });
 }
 
+function isSound(database: EncryptedDatabase): boolean {
+  try {
+    return database.pragma('quick_check(1)', { simple: true }) === 'ok';
+  } catch {
+    return false;
+  }
+}
+
 function segmentCount(database: EncryptedDatabase): number {
   return Number(database.prepare('SELECT count(DISTINCT segid) FROM ft_idx').pluck().get());
 }
@@ -364,16 +377,8 @@ function erase(state: State): void {
   state.traces = 0;
 }
 
+/** @throws CartularyError `overloaded` where a reader holds the log for longer than the busy timeout */
 function truncateLog(database: EncryptedDatabase): void {
   const [result] = database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
-  if (result?.busy !== 0) throw new LogBusyError();
-}
-
-/** A reader held the write-ahead log for longer than the busy timeout. */
-export class LogBusyError extends Error {}
-
-/** Is the time of sending one that this month's file keeps? */
-export function isInMonth(month: Month, sentAtMs: number): boolean {
-  const { startMs, endMs } = monthBounds(month);
-  return month === UNDATED || (sentAtMs >= startMs && sentAtMs < endMs);
+  if (result?.busy !== 0) throw new CartularyError('overloaded', 'a reader holds the search index; erase the month again');
 }

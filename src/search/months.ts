@@ -19,9 +19,9 @@ const DATED_END_MS = Date.UTC(2100, 0, 1);
 const FILE_NAME = /^index-(\d{4}-\d{2}|undated)\.db$/;
 const SAFE_MS_MAX = 8_640_000_000_000_000;
 
-/** A time as it is kept: whole milliseconds within what a Date can hold; no number at all becomes 0. */
+/** A time as it is kept: whole milliseconds within what a Date can hold; no number at all is undated. */
 export function toSentAt(sentAtMs: number): number {
-  if (!Number.isFinite(sentAtMs)) return 0;
+  if (Number.isNaN(sentAtMs)) return -1;
   return Math.min(SAFE_MS_MAX, Math.max(-SAFE_MS_MAX, Math.floor(sentAtMs)));
 }
 

@@ -45,7 +45,7 @@ const setup = workerData as ThreadSetup;
 const reader = openReader(setup);
 const sealer = openSealer(setup);
 const random = createRandomPool();
-let index = openIndexWriter({ directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now });
+let index = openIndexWriter({ directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now() });
 
 /** Kinds that say something of a message people look for. */
 const SKIPPED_KINDS: ReadonlySet<number> = new Set([
@@ -199,7 +199,7 @@ serveThread<FollowCalls>(
       await running;
       index.close();
       await rm(setup.layout.index, { recursive: true, force: true });
-      index = openIndexWriter({ directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now });
+      index = openIndexWriter({ directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now() });
       while (index.watermark() < target) {
         if (signal.aborted) throw new CartularyError('stopping', 'the rebuild was stopped; it goes on at the next start');
         const from = index.watermark();

@@ -94,7 +94,7 @@ async function search(args: ReadCalls['search']['args']): Promise<MessagePage> {
     total: found.total,
     totalRelation: found.totalRelation,
     query: formatQuery(query),
-    hints: [...query.hints],
+    hints: query.hints.map((hint) => hint.text),
   };
 }
 
@@ -199,7 +199,7 @@ serveThread<ReadCalls>({
   facets,
   async normalise(q) {
     const query = parseQuery(q, { nowMs: Date.now() });
-    return { query: formatQuery(query), hints: [...query.hints] };
+    return { query: formatQuery(query), hints: query.hints.map((hint) => hint.text) };
   },
   message,
   conversation,

@@ -132,7 +132,7 @@ function setupSteps(hookUrl: string): readonly string[] {
 }
 
 /** Twilio: see the head of this file. */
-export const twilioConnector: Connector = {
+export const TWILIO_CONNECTOR: Connector = {
   name: 'twilio',
   version: 1,
   title: 'Twilio (SMS, MMS, WhatsApp, RCS, Conversations)',
@@ -159,8 +159,8 @@ export const twilioConnector: Connector = {
     credentialHosts: ['api.twilio.com', 'api.dublin.ie1.twilio.com', 'api.sydney.au1.twilio.com', 'mcs.us1.twilio.com'],
     credentials,
     bytesMax: 100 * 1024 * 1024,
-    // Twilio keeps media until somebody deletes the message; a shop that redacts does so within days.
-    lossAfterMs: 3 * DAY_MS,
+    // Twilio keeps media until the message is deleted: there is time, unless the shop redacts.
+    lossAfterMs: 30 * DAY_MS,
   },
   pull: { baseUrl: API, credentials, fetchMessage, list: listSince, nextPage },
   setupSteps,

@@ -9,12 +9,15 @@ import { findBase64Text } from './base64-runs.ts';
 import { decodePart, sourceAt } from './decode.ts';
 import type { Escape } from './decode.ts';
 import { SECURITY_INDEX } from './context.ts';
+import { isDerivedField } from './derived.ts';
 import { fold } from './fold.ts';
-import { addCounts, findMasks, findMasksBehind } from './guard-text.ts';
-import type { GuardCounts, GuardOptions, Masks } from './guard-text.ts';
+import { addCounts, findMasks, findMasksBehind } from './masks.ts';
+import type { GuardCounts, GuardOptions, Masks } from './masks.ts';
 import { classifyKey } from './keys.ts';
 import type { KeyKind } from './keys.ts';
 import { findLabels } from './labels.ts';
+import { scanForm, scanJson } from './scan.ts';
+import type { Scanned } from './scan.ts';
 
 /** Replaces a part of a source. */
 export type Edit = { readonly start: number; readonly end: number; readonly text: string };
@@ -26,34 +29,21 @@ export type SourceFindings = { readonly edits: readonly Edit[]; readonly counts:
 export type SourceKind = 'form' | 'json' | 'text';
 
 /** Strings within strings are followed this deep. */
-export const NESTING_MAX = 3;
+const NESTING_MAX = 3;
 
-/** A pass over one source; collects edits in the order of the source. */
-export type Pass = {
-  readonly source: string;
-  /** Each character of the source is a byte. */
-  readonly bytes: boolean;
-  readonly options: GuardOptions;
-  readonly depth: number;
-  readonly edits: Edit[];
-  counts: GuardCounts | undefined;
-  /** What earlier values left behind for the next ones. */
-  cardTail: string;
-  cardAge: number;
-  previous: Place | undefined;
-};
-
-/** A value within a source. */
-export type Place = { readonly start: number; readonly end: number; readonly escape: Escape };
-
-/** Begins a pass. */
-export function beginPass(source: string, bytes: boolean, options: GuardOptions, depth: number): Pass {
-  return { source, bytes, options, depth, edits: [], counts: undefined, cardTail: '', cardAge: 0, previous: undefined };
-}
-
-/** What a pass found. */
-export function endPass(pass: Pass): SourceFindings | undefined {
-  return pass.counts === undefined ? undefined : { edits: pass.edits, counts: pass.counts };
+/**
+ * Looks at a source once. Where something is found there may be more: the caller applies the edits and asks again until nothing is found.
+ * @param bytes true where each character of the source is a byte
+ */
+export function guardSource(
+  source: string,
+  bytes: boolean,
+  kind: SourceKind,
+  options: GuardOptions,
+): SourceFindings | undefined {
+  if (kind === 'text') return guardAsText(source, bytes, options);
+  const pass = kind === 'json' ? passJson(source, bytes, options, 0) : passForm(source, bytes, options);
+  return endPass(pass) ?? (pass.wellFormed ? undefined : guardAsText(source, bytes, options));
 }
 
 /** Applies edits, which are in order and do not overlap. */
@@ -68,11 +58,90 @@ export function applyEdits(source: string, edits: readonly Edit[]): string {
   return pieces.join('');
 }
 
+/** A pass over one source; collects edits in the order of the source. */
+type Pass = {
+  readonly source: string;
+  readonly bytes: boolean;
+  readonly options: GuardOptions;
+  readonly depth: number;
+  readonly edits: Edit[];
+  counts: GuardCounts | undefined;
+  wellFormed: boolean;
+  /** What earlier values left behind for the next ones. */
+  cardTail: string;
+  cardAge: number;
+  previous: Place | undefined;
+};
+
+/** A value within a source. */
+type Place = { readonly start: number; readonly end: number; readonly escape: Escape };
+
+function beginPass(source: string, bytes: boolean, options: GuardOptions, depth: number): Pass {
+  const edits: Edit[] = [];
+  return { source, bytes, options, depth, edits, counts: undefined, wellFormed: true, cardTail: '', cardAge: 0, previous: undefined };
+}
+
+function endPass(pass: Pass): SourceFindings | undefined {
+  return pass.counts === undefined ? undefined : { edits: pass.edits, counts: pass.counts };
+}
+
+function passJson(source: string, bytes: boolean, options: GuardOptions, depth: number): Pass {
+  const pass = beginPass(source, bytes, options, depth);
+  let kind: KeyKind = 'neutral';
+  let fresh = false;
+  pass.wellFormed = scanJson(source, {
+    string: (value, isKey) => {
+      if (isKey) {
+        const named = classifyKey(decodePart(source, bytes, value.start, Math.min(value.end, value.start + KEY_CHARS_MAX), 'json').text);
+        // In `"cvv": { "value": "123" }` the outer name speaks for the inner one.
+        if (!(fresh && named === 'neutral')) kind = named;
+        fresh = true;
+        if (isWorthALook(value)) passValue(pass, { ...placeOf(value), escape: 'json' }, 'plain', true);
+        return;
+      }
+      fresh = false;
+      if (isWorthALook(value) || pass.cardTail !== '') passValue(pass, { ...placeOf(value), escape: 'json' }, kind, true);
+      else pass.previous = { ...placeOf(value), escape: 'json' };
+    },
+    number: (value) => {
+      fresh = false;
+      if (value.digits >= 13 || pass.cardTail !== '' || (value.digits >= 3 && kind !== 'plain' && kind !== 'spared')) {
+        passValue(pass, { ...placeOf(value), escape: 'none' }, kind, false);
+      }
+    },
+  });
+  return pass;
+}
+
+const KEY_CHARS_MAX = 512;
+
+function passForm(source: string, bytes: boolean, options: GuardOptions): Pass {
+  const pass = beginPass(source, bytes, options, 0);
+  pass.wellFormed = scanForm(source, (name, value) => {
+    if (isWorthALook(name)) passValue(pass, { ...placeOf(name), escape: 'form' }, 'plain', true);
+    if (value === undefined) return;
+    const place: Place = { ...placeOf(value), escape: 'form' };
+    if (isWorthALook(value) || pass.cardTail !== '') {
+      const nameEnd = Math.min(name.end, name.start + KEY_CHARS_MAX);
+      passValue(pass, place, classifyKey(decodePart(source, bytes, name.start, nameEnd, 'form').text), true);
+    } else pass.previous = place;
+  });
+  return pass;
+}
+
+function placeOf(value: Scanned): { start: number; end: number } {
+  return { start: value.start, end: value.end };
+}
+
+/** Without three digits only spoken ones or Base64 could matter. */
+function isWorthALook(value: Scanned): boolean {
+  return value.digits >= 3 || value.coded || value.end - value.start >= 10;
+}
+
 /** Looks at one value under its name. `quoted` is false for a number of JSON, which becomes a string where it is masked. */
-export function passValue(pass: Pass, place: Place, key: string | undefined, quoted = true): void {
+function passValue(pass: Pass, place: Place, kind: KeyKind, quoted: boolean): void {
   const decoded = decodePart(pass.source, pass.bytes, place.start, place.end, place.escape);
-  const { text } = decoded;
-  const kind = key === undefined ? 'neutral' : classifyKey(key);
+  const text = quoted ? decoded.text : plainNumber(decoded.text);
   const found = findInValue(pass, text, kind);
   followCard(pass, text, found?.counts);
   pass.previous = place;
@@ -91,10 +160,19 @@ export function passValue(pass: Pass, place: Place, key: string | undefined, quo
   }
 }
 
+/** `4.111111111111111E15` is a card number to whoever reads the JSON. */
+function plainNumber(text: string): string {
+  if (!/[.eE]/.test(text)) return text;
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? String(value) : text;
+}
+
 /** A value short enough to be a code. */
 const SHORT_VALUE_CHARS_MAX = 24;
 
 function findInValue(pass: Pass, text: string, kind: KeyKind): SourceFindings | undefined {
+  const nested = findNested(text, pass.options, pass.depth);
+  if (nested !== undefined) return nested.found;
   const prefix = prefixFor(pass, text, kind);
   const masks = prefix === '' ? findMasks(text, pass.options) : findMasksBehind(prefix, text, pass.options);
   if (masks !== undefined) return asEdits(masks);
@@ -102,7 +180,7 @@ function findInValue(pass: Pass, text: string, kind: KeyKind): SourceFindings | 
     const behind = findMasksBehind(`${pass.cardTail} `, text, pass.options);
     if (behind !== undefined) return asEdits(behind);
   }
-  return findInside(text, pass.options, pass.depth);
+  return findEncoded(text, pass.options, pass.depth);
 }
 
 function asEdits(masks: Masks): SourceFindings {
@@ -156,35 +234,40 @@ function followCard(pass: Pass, text: string, counts: GuardCounts | undefined): 
   }
 }
 
-/** Looks into what is written inside a text: JSON, Base64, percent-encoding. */
-function findInside(text: string, options: GuardOptions, depth: number): SourceFindings | undefined {
-  if (depth >= NESTING_MAX || text.length < 8) return undefined;
-  if (/^\s*[{[]/.test(text) && text.includes('"')) {
-    const nested = guardNested(text, options, depth + 1);
-    if (nested !== undefined) return nested;
-  }
-  return findInBase64(text, options, depth) ?? findDecoded(text, false, 'percent', /%[0-9a-fA-F]{2}/, options);
+/** JSON within a string; undefined where the text is none. */
+function findNested(
+  text: string,
+  options: GuardOptions,
+  depth: number,
+): { readonly found: SourceFindings | undefined } | undefined {
+  if (depth >= NESTING_MAX || !/^\s{0,64}[{[]/.test(text) || !text.includes('"')) return undefined;
+  const pass = passJson(text, false, options, depth + 1);
+  return pass.wellFormed ? { found: endPass(pass) } : undefined;
 }
 
-/** Set by json-scan.ts, which needs this module in turn. */
-let guardNested: (text: string, options: GuardOptions, depth: number) => SourceFindings | undefined = () => undefined;
-
-/** Tells how JSON within a string is looked at. */
-export function setNestedGuard(guard: typeof guardNested): void {
-  guardNested = guard;
+/** Looks into what a text holds in another spelling: Base64, percent-encoding. */
+function findEncoded(text: string, options: GuardOptions, depth: number): SourceFindings | undefined {
+  if (depth >= NESTING_MAX || text.length < 8) return undefined;
+  return findInBase64(text, options, depth) ?? findDecoded(text, false, 'percent', /%[0-9a-fA-F]{2}/, options);
 }
 
 function findInBase64(text: string, options: GuardOptions, depth: number): SourceFindings | undefined {
   const edits: Edit[] = [];
   let counts: GuardCounts | undefined;
   for (const run of findBase64Text(text)) {
-    const masks = findMasks(run.text, options);
-    const found = masks === undefined ? findInside(run.text, options, depth + 1) : asEdits(masks);
+    const found = findInRun(run.text, options, depth + 1);
     if (found === undefined) continue;
     edits.push({ start: run.start, end: run.end, text: run.encode(applyEdits(run.text, found.edits)) });
     counts = addCounts(counts, found.counts);
   }
   return counts === undefined ? undefined : { edits, counts };
+}
+
+function findInRun(text: string, options: GuardOptions, depth: number): SourceFindings | undefined {
+  const nested = findNested(text, options, depth);
+  if (nested !== undefined) return nested.found;
+  const masks = findMasks(text, options);
+  return masks === undefined ? findEncoded(text, options, depth) : asEdits(masks);
 }
 
 function findDecoded(
@@ -208,9 +291,9 @@ function findDecoded(
 
 /**
  * Looks at a source as plain text, whatever it is: as it stands, and with each kind of escape undone that it shows signs of.
- * Gives the findings of the first reading that has any; the caller repeats until there are none.
+ * Gives the findings of the first reading that has any.
  */
-export function guardAsText(source: string, bytes: boolean, options: GuardOptions): SourceFindings | undefined {
+function guardAsText(source: string, bytes: boolean, options: GuardOptions): SourceFindings | undefined {
   return (
     findDecoded(source, bytes, 'none', undefined, options) ??
     findDecoded(source, bytes, 'form', /%[0-9a-fA-F]{2}/, options) ??
@@ -219,6 +302,33 @@ export function guardAsText(source: string, bytes: boolean, options: GuardOption
     findDecoded(source, bytes, 'quoted-printable', /=(?:[0-9A-Fa-f]{2}|\r?\n)/, options) ??
     findInBase64(source, options, 0)
   );
+}
+
+/**
+ * Masks the values of fields that hold a signature or hash of the rest; used where something was taken out.
+ * The source is bytes, one character each; nothing else is changed.
+ */
+export function maskDerivedFields(source: string, kind: SourceKind): string {
+  const edits: Edit[] = [];
+  const mask = ({ start, end }: Scanned): void => {
+    if (end - start >= 8) edits.push({ start, end, text: '*'.repeat(end - start) });
+  };
+  let derived = false;
+  if (kind === 'json') {
+    scanJson(source, {
+      string: (value, isKey) => {
+        if (isKey) derived = value.end - value.start <= 32 && isDerivedField(source.slice(value.start, value.end));
+        else if (derived) mask(value);
+      },
+      number: () => undefined,
+    });
+  } else if (kind === 'form') {
+    scanForm(source, (name, value) => {
+      const short = name.end - name.start <= 32;
+      if (value !== undefined && short && isDerivedField(source.slice(name.start, name.end))) mask(value);
+    });
+  }
+  return applyEdits(source, edits);
 }
 
 /** Writes a replacement the way the source is written. Replacements are masks, Base64 and guarded JSON. */

@@ -7,7 +7,7 @@ import { formatRecord } from '../../model/record.ts';
 import type { ArchiveRecord } from '../../model/record.ts';
 import { UnreadableEnvelope } from '../connector.ts';
 import { createJsonlImporter, LINE_BYTES_MAX, RECORD_LINE_BYTES_MAX } from './jsonl.ts';
-import type { JsonlParts } from './jsonl.ts';
+import type { EventLineParser } from './jsonl.ts';
 import { cutBytes, eventItems, readItems, rejections } from './testing/read-items.ts';
 import type { ReadItem } from './testing/read-items.ts';
 
@@ -15,16 +15,15 @@ const at = { ms: 1700000000000, precision: 'ms', zone: 'utc', origin: 'provider'
 const target = { platform: 'acme', account: 'a1', id: 'm1' };
 
 /** A line parser as the connector's would be: `{"id":…}` is a deletion, everything else is refused. */
-const parseEventLine: JsonlParts['parseEventLine'] = (line) => {
+const parseEventLine: EventLineParser = (line) => {
   const value = JSON.parse(Buffer.from(line).toString()) as { id?: string; boom?: string };
   if (value.boom === 'unreadable') throw new UnreadableEnvelope('the type is unknown');
   if (value.boom === 'error') throw new CartularyError('bad-input', 'the time is missing');
   if (value.boom === 'bug') throw new TypeError('a fault of ours');
   return [{ kind: 'message.deleted', target: { ...target, id: value.id ?? '' }, occurredAt: at, by: 'sender', scope: 'everyone' }];
 };
-const importer = createJsonlImporter({ parseEventLine });
-const read = (input: Parameters<typeof readItems>[1], parts: JsonlParts = { parseEventLine }): Promise<ReadItem[]> =>
-  readItems(createJsonlImporter(parts), input);
+const importer = createJsonlImporter(parseEventLine);
+const read = (input: Parameters<typeof readItems>[1]): Promise<ReadItem[]> => readItems(importer, input);
 
 function recordLine(event: unknown, seq = 5): string {
   const record = {
@@ -193,13 +192,6 @@ describe('records of an export', () => {
       { kind: 'media.lost', dedupe: 'stored|m1|0', part: 0, reason: 'media-unavailable', extra: { sha256: 'd'.repeat(64) } },
     ]);
     expect(item?.media).toEqual([]);
-  });
-
-  it('hand on the bytes of a medium that is', async () => {
-    const openMedium: NonNullable<JsonlParts['openMedium']> = ({ sha256 }) => (sha256 === 'd'.repeat(64) ? Buffer.from('abc') : undefined);
-    const [item] = eventItems(await read(recordLine(stored), { parseEventLine, openMedium }));
-    expect(item?.part.events).toEqual([stored]);
-    expect(item?.media).toEqual([{ part: 0, bytes: Buffer.from('abc'), sha256: 'd'.repeat(64) }]);
   });
 
   it.each([

@@ -19,7 +19,7 @@ import type { Event } from '../../model/event.ts';
 import { UnreadableEnvelope } from '../connector.ts';
 import { importedEvent, OWN_KINDS } from './event-schema.ts';
 import { bufferOf, meterChunk } from './importer.ts';
-import type { Importer, ImportItem, ImportMedium, ImportOptions, ImportSource, ProgressMeter } from './importer.ts';
+import type { Importer, ImportItem, ImportOptions, ImportSource, ProgressMeter } from './importer.ts';
 import { createLineSplitter, finishLines, splitLines } from './line-splitter.ts';
 import type { Line } from './line-splitter.ts';
 
@@ -35,31 +35,21 @@ export const RECORD_LINE_BYTES_MAX = 24 * 1024 * 1024;
  */
 export type EventLineParser = (line: Uint8Array, options: ImportOptions) => readonly Event[];
 
-/** A stored medium as a record of another archive names it. */
-export type NamedMedium = {
-  readonly sha256: string;
-  readonly bytes: number;
-  readonly mimeSniffed?: string;
-  readonly mimeDeclared?: string;
-};
-
-export type JsonlParts = {
-  readonly parseEventLine: EventLineParser;
-  /** The bytes of a medium that lies beside the file (`media/` of a bundle), by its SHA-256. */
-  readonly openMedium?: (medium: NamedMedium) => Uint8Array | AsyncIterable<Uint8Array> | undefined;
-};
-
 /** Makes the importer. */
-export function createJsonlImporter(parts: JsonlParts): Importer {
+export function createJsonlImporter(parseEventLine: EventLineParser): Importer {
   return {
     name: 'jsonl',
     version: 1,
     title: 'JSON Lines: events, or records of an export',
-    read: (source, options) => readJsonl(parts, source, options),
+    read: (source, options) => readJsonl(parseEventLine, source, options),
   };
 }
 
-async function* readJsonl(parts: JsonlParts, source: ImportSource, options: ImportOptions): AsyncGenerator<ImportItem> {
+async function* readJsonl(
+  parseEventLine: EventLineParser,
+  source: ImportSource,
+  options: ImportOptions,
+): AsyncGenerator<ImportItem> {
   const splitter = createLineSplitter(RECORD_LINE_BYTES_MAX);
   const meter: ProgressMeter = { bytesRead: 0, reported: 0 };
   let head: Buffer = Buffer.alloc(0);
@@ -72,29 +62,24 @@ async function* readJsonl(parts: JsonlParts, source: ImportSource, options: Impo
         return yield { kind: 'rejected', position: 0, offset: 0, reason };
       }
     }
-    for (const line of splitLines(splitter, chunk)) yield* convertLine(parts, line, options);
+    for (const line of splitLines(splitter, chunk)) yield* convertLine(parseEventLine, line, options);
     const progress = meterChunk(meter, bytes.length);
     if (progress !== undefined) yield progress;
   }
-  for (const line of finishLines(splitter)) yield* convertLine(parts, line, options);
+  for (const line of finishLines(splitter)) yield* convertLine(parseEventLine, line, options);
 }
 
-function* convertLine(parts: JsonlParts, line: Line, options: ImportOptions): Generator<ImportItem> {
+function* convertLine(parseEventLine: EventLineParser, line: Line, options: ImportOptions): Generator<ImportItem> {
   const { position, offset } = line;
+  let item: ImportItem;
   try {
-    const bytes = withoutMark(line);
-    if (bytes === undefined || bytes.length === 0) return;
-    const { events, media } = readLine(parts, bytes, options);
-    yield {
-      kind: 'event',
-      position,
-      offset,
-      part: { body: bytes, events },
-      ...(media === undefined ? {} : { media: [media] }),
-    };
+    const body = withoutMark(line);
+    if (body === undefined) return;
+    item = { kind: 'event', position, offset, part: { body, events: readLine(parseEventLine, body, options) } };
   } catch (error) {
-    yield { kind: 'rejected', position, offset, reason: reasonOf(error) };
+    item = { kind: 'rejected', position, offset, reason: reasonOf(error) };
   }
+  yield item;
 }
 
 function reasonOf(error: unknown): string {
@@ -111,17 +96,15 @@ function withoutMark({ bytes, position }: Line): Buffer | undefined {
   return line.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d) ? undefined : line;
 }
 
-type ReadLine = { readonly events: readonly Event[]; readonly media?: ImportMedium };
-
-function readLine(parts: JsonlParts, bytes: Buffer, options: ImportOptions): ReadLine {
+function readLine(parseEventLine: EventLineParser, bytes: Buffer, options: ImportOptions): readonly Event[] {
   // Files that were being written when the power failed end in zeros.
   if (bytes.includes(0)) throw new CartularyError('bad-input', 'the line holds NUL bytes');
   const value = parseJson(bytes, 'the line');
   if (!isObject(value)) throw new CartularyError('bad-input', 'the line is not a JSON object');
-  if ('leaf' in value && 'r' in value && 'record' in value) return readRecordLine(parts, value);
+  if ('leaf' in value && 'r' in value && 'record' in value) return [readRecordLine(value)];
   if (bytes.length > LINE_BYTES_MAX) throw new CartularyError('bad-input', `a line longer than ${LINE_BYTES_MAX} bytes`);
-  const events = parts.parseEventLine(bytes, options);
-  return { events: events.map((event, index) => withDedupe(event, () => `line|${hash('sha256', bytes, 'hex')}|${index}`)) };
+  const events = parseEventLine(bytes, options);
+  return events.map((event, index) => withDedupe(event, () => `line|${hash('sha256', bytes, 'hex')}|${index}`));
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -144,7 +127,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function readRecordLine(parts: JsonlParts, value: Record<string, unknown>): ReadLine {
+function readRecordLine(value: Record<string, unknown>): Event {
   const encoded = value['record'];
   if (typeof encoded !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(encoded) || encoded.length % 4 !== 0) {
     throw new CartularyError('bad-input', 'the record is not Base 64');
@@ -155,10 +138,8 @@ function readRecordLine(parts: JsonlParts, value: Record<string, unknown>): Read
   if (typeof id !== 'string' || !/^rec_[0-9a-f]{32}$/.test(id)) {
     throw new CartularyError('bad-input', 'the record has no record id');
   }
-  const event = parseEvent(record['event']);
-  const dedupe = (): string => `record|${id}`;
-  if (event.kind !== 'media.stored') return { events: [withDedupe(event, dedupe)] };
-  return readMedium(parts, withDedupe(event, dedupe));
+  const event = withDedupe(parseEvent(record['event']), () => `record|${id}`);
+  return event.kind === 'media.stored' ? loseMedium(event) : event;
 }
 
 function parseEvent(value: unknown): Event {
@@ -175,26 +156,16 @@ function parseEvent(value: unknown): Event {
   throw new CartularyError('bad-input', `the event is not valid at ${named.length === 0 ? 'its top' : named.join('.')}`);
 }
 
-function readMedium(parts: JsonlParts, event: Extract<Event, { kind: 'media.stored' }>): ReadLine {
+/** The ciphertext that the event names lies in the archive that exported it. The dedupe text stays: where the medium is here, this is known. */
+function loseMedium(event: Extract<Event, { kind: 'media.stored' }>): Event {
   const { media, ...rest } = event;
-  const bytes = parts.openMedium?.(media);
-  if (bytes !== undefined) {
-    const { sha256, bytes: byteCount, mimeDeclared } = media;
-    const medium = { part: event.part, bytes, byteCount, sha256, ...(mimeDeclared === undefined ? {} : { mimeDeclared }) };
-    return { events: [event], media: medium };
-  }
-  const { target, occurredAt, dedupe, part } = rest;
-  const lost: Event = {
+  return {
+    ...rest,
     kind: 'media.lost',
-    target,
-    occurredAt,
-    ...(dedupe === undefined ? {} : { dedupe }),
-    part,
     reason: 'media-unavailable',
     attempts: 1,
     extra: { ...rest.extra, sha256: media.sha256, bytes: media.bytes },
   };
-  return { events: [lost] };
 }
 
 /** An event that can be recognised when it comes again. */

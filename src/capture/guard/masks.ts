@@ -1,13 +1,5 @@
 /**
- * Guard: takes out of texts what must never become durable: card security codes and track data (PCI DSS 3.3.1), and masks card numbers
- * (3.4.1: the first six and last four digits may stay) and, where a shop set it, one-time codes.
- *
- * - Runs before anything is written, sealed, hashed or logged, quarantine included; what it found is told by kind and count, never by value.
- * - Recognises what it can; what is found later (a picture, a code split over two texts) is the archive's matter.
- * - Pure and linear: no input, however hostile, costs more than its length; no clock, no I/O, no state but caches of folded characters.
- * - A doubt about a security code goes against keeping; a doubt about a long number goes by the words, shapes and check digits around it,
- *   because order, parcel and telephone numbers are what shops write about all day.
- * - Doing it twice changes nothing.
+ * What to mask in a text: all detectors together, and the way from what they found in the folded text to characters of the original.
  */
 import { findCardNumbers, findMaskedCards } from './card-numbers.ts';
 import { fold, isDigit, originalEnd, originalStart } from './fold.ts';
@@ -27,30 +19,6 @@ export type GuardOptions = {
   /** Mask one-time codes too. */
   readonly oneTimeCodes: boolean;
 };
-
-/** A text without what must not be kept. */
-export type GuardedText = { readonly text: string; readonly findings?: GuardCounts };
-
-/**
- * Takes out card security codes and track data, masks card numbers and, if set, one-time codes. Each character taken out becomes one `*`;
- * of a card number the first six and last four digits stay.
- * @param text any text, of whatever length
- * @returns the very same string, without `findings`, where nothing was found
- */
-export function guardText(text: string, options: GuardOptions): GuardedText {
-  let guarded = text;
-  let findings: GuardCounts | undefined;
-  for (let round = 0; round < ROUNDS_MAX; round += 1) {
-    const masks = findMasks(guarded, options);
-    if (masks === undefined) break;
-    guarded = applyMasks(guarded, masks.ranges);
-    findings = addCounts(findings, masks.counts);
-  }
-  return findings === undefined ? { text } : { text: guarded, findings };
-}
-
-/** A mask can make plain what stands beside it; more rounds than this were never seen. */
-const ROUNDS_MAX = 4;
 
 /** What to mask: ranges of single characters of the original text, in order, not overlapping; each becomes one `*`. */
 export type Masks = { readonly ranges: readonly Range[]; readonly counts: GuardCounts };
@@ -106,6 +74,20 @@ export function findMasks(text: string, options: GuardOptions): Masks | undefine
     counts = addCounts(counts, masks.counts);
   }
   return counts === undefined ? undefined : { ranges, counts };
+}
+
+/**
+ * Finds what has to be masked in a text that stands behind another one, which is context only. Ranges are of the text.
+ * @returns undefined where there is nothing
+ */
+export function findMasksBehind(before: string, text: string, options: GuardOptions): Masks | undefined {
+  const masks =
+    before.length + text.length <= PIECE_CHARS
+      ? findMasksInPiece(before + text, options, before.length, before.length + text.length)
+      : findMasks(text, options);
+  if (masks === undefined || before.length + text.length > PIECE_CHARS) return masks;
+  const { length } = before;
+  return { ranges: masks.ranges.map(([start, end]): Range => [start - length, end - length]), counts: masks.counts };
 }
 
 /** Only what begins between `coreStart` and `coreEnd` counts; the rest is context. */

@@ -1,0 +1,119 @@
+/**
+ * Guard: takes out of texts and envelopes what must never become durable: card security codes and track data (PCI DSS 3.3.1), and masks card
+ * numbers (3.4.1: the first six and last four digits may stay) and, where a shop set it, one-time codes.
+ *
+ * - Runs before anything is written, sealed, hashed or logged, quarantine included; what it found is told by kind and count, never by value.
+ * - Recognises what it can; what is found later (a picture, a code split over two texts) is the archive's matter.
+ * - Pure and linear: no input, however hostile, costs more than its length; no clock, no I/O, no state but caches of folded characters.
+ * - A doubt about a security code goes against keeping; a doubt about a long number goes by the words, shapes and check digits around it,
+ *   because order, parcel and telephone numbers are what shops write about all day, and ids are what platforms do.
+ * - Where nothing is found, text and envelope are returned as they came: the very same object. Where something is, all other bytes of the
+ *   body stay, and everything goes that was derived from the body and from which three digits could be guessed.
+ * - Doing it twice changes nothing.
+ *
+ * The way: prefilter.ts rules out most bodies in one pass over the bytes; scan.ts and fields.ts split what remains into values; decode.ts
+ * undoes escapes with the way back; fold.ts makes spellings one; card-numbers.ts, security-codes.ts, track-data.ts, one-time-codes.ts find.
+ */
+import type { Envelope } from '../../model/envelope.ts';
+import { findHeader } from '../../model/envelope.ts';
+import { findQuery, withoutDerivedHeaders, withoutDerivedParameters } from './derived.ts';
+import { applyEdits, guardSource, maskDerivedFields } from './fields.ts';
+import type { SourceKind } from './fields.ts';
+import { addCounts, applyMasks, findMasks } from './masks.ts';
+import type { GuardCounts, GuardOptions } from './masks.ts';
+import { mayHoldCardData } from './prefilter.ts';
+
+export type { GuardCounts, GuardKind, GuardOptions } from './masks.ts';
+
+/** A text without what must not be kept. */
+export type GuardedText = { readonly text: string; readonly findings?: GuardCounts };
+
+/** An envelope without what must not be kept. */
+export type GuardedEnvelope = { readonly envelope: Envelope; readonly findings: GuardCounts | undefined };
+
+/**
+ * A mask can make plain what stands beside it, and values are found one spelling after the other; the bound is far beyond what was ever
+ * seen, and each round is linear.
+ */
+const ROUNDS_MAX = 12;
+
+/**
+ * Takes out card security codes and track data, masks card numbers and, if set, one-time codes. Each character taken out becomes one `*`;
+ * of a card number the first six and last four digits stay.
+ * @param text any text, of whatever length
+ * @returns the very same string, without `findings`, where nothing was found
+ */
+export function guardText(text: string, options: GuardOptions): GuardedText {
+  let guarded = text;
+  let findings: GuardCounts | undefined;
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    const masks = findMasks(guarded, options);
+    if (masks === undefined) break;
+    guarded = applyMasks(guarded, masks.ranges);
+    findings = addCounts(findings, masks.counts);
+  }
+  return findings === undefined ? { text } : { text: guarded, findings };
+}
+
+/**
+ * Does the same to an envelope, byte for byte: body and query of the URL, as form, JSON or text, without trusting that they are what they
+ * are said to be. A number of JSON that is masked becomes a string.
+ * @param envelope as it came from outside; its body may be any bytes of any size
+ * @returns the very same envelope, without `findings`, where nothing was found; else one whose headers, query parameters and fields that
+ *   were derived from the body are gone
+ */
+export function guardEnvelope(envelope: Envelope, options: GuardOptions): GuardedEnvelope {
+  const kind = kindOf(envelope);
+  const query = findQuery(envelope.url);
+  const queryText = query === undefined ? '' : envelope.url.slice(query.start, query.end);
+  const bodyDoubtful = mayHoldCardData(envelope.body, kind, options.oneTimeCodes);
+  const queryDoubtful = queryText !== '' && mayHoldCardData(Buffer.from(queryText, 'utf8'), 'form', options.oneTimeCodes);
+  if (!bodyDoubtful && !queryDoubtful) return { envelope, findings: undefined };
+  const source = toSource(envelope.body);
+  const body = bodyDoubtful ? guardRounds(source, true, kind, options) : undefined;
+  const inQuery = queryDoubtful ? guardRounds(queryText, false, 'form', options) : undefined;
+  const findings = addCounts(body?.counts, inQuery?.counts);
+  if (findings === undefined) return { envelope, findings: undefined };
+  const url =
+    query === undefined || inQuery === undefined
+      ? envelope.url
+      : envelope.url.slice(0, query.start) + inQuery.source + envelope.url.slice(query.end);
+  return {
+    envelope: {
+      ...envelope,
+      url: withoutDerivedParameters(url),
+      headers: withoutDerivedHeaders(envelope.headers),
+      body: Buffer.from(maskDerivedFields(body?.source ?? source, kind), 'latin1'),
+    },
+    findings,
+  };
+}
+
+type Guarded = { readonly source: string; readonly counts: GuardCounts };
+
+function guardRounds(source: string, bytes: boolean, kind: SourceKind, options: GuardOptions): Guarded | undefined {
+  let guarded = source;
+  let counts: GuardCounts | undefined;
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    const found = guardSource(guarded, bytes, kind, options);
+    if (found === undefined) break;
+    guarded = applyEdits(guarded, found.edits);
+    counts = addCounts(counts, found.counts);
+  }
+  return counts === undefined ? undefined : { source: guarded, counts };
+}
+
+/** One character a byte. */
+function toSource(body: Uint8Array): string {
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).latin1Slice();
+}
+
+/** JSON is told by how it begins, since platforms send it as `text/plain` too; a form only by its content type. */
+function kindOf(envelope: Envelope): SourceKind {
+  const { body } = envelope;
+  let at = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0;
+  while (at < 64 && (body[at] === 0x20 || body[at] === 0x0a || body[at] === 0x0d || body[at] === 0x09)) at += 1;
+  if (body[at] === 0x7b || body[at] === 0x5b) return 'json';
+  const type = findHeader(envelope.headers, 'content-type');
+  return type !== undefined && /^\s*application\/x-www-form-urlencoded/i.test(type) ? 'form' : 'text';
+}

@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+
+import type { Command } from 'commander';
+
+import { restoreBackup } from '../../archive/backup.ts';
+import type { BackupReport } from '../../archive/backup.ts';
+import { runOperation, settingsOf, withCommonOptions } from '../context.ts';
+import type { CommonOptions } from '../context.ts';
+import { createProgress, print, printJson, say } from '../output.ts';
+
+/** `backup`: copies the archive while it runs. */
+export function registerBackup(program: Command): void {
+  withCommonOptions(program.command('backup <dir>').description('write a backup into a new directory under DIR; capture goes on')).action(
+    async (into: string, options: CommonOptions) => {
+      const report = await runOperation<BackupReport>(options, 'backup', { into: resolve(into) }, 'backing up');
+      if (options.json === true) return printJson(report);
+      print(report.path);
+      say(`${report.records} records, ${report.files} files, ${report.bytes} bytes. Keep "content" as long as you like, "keys" only for days; the root key is in neither.`);
+    },
+  );
+}
+
+/** `restore`: makes a data directory from a backup. */
+export function registerRestore(program: Command): void {
+  withCommonOptions(program.command('restore <backup>').description('make a data directory from a backup'))
+    .option('--kit <file>', 'text of the recovery kit, where the root key is not on this machine')
+    .option('--destroyed <file>', 'a newer list of destructions than the one in the backup')
+    .action(async (backup: string, options: CommonOptions & { kit?: string; destroyed?: string }) => {
+      const settings = settingsOf(options);
+      const progress = createProgress('restoring');
+      const report = await restoreBackup({
+        from: resolve(backup),
+        directory: settings.data,
+        ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
+        ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
+        ...(options.kit === undefined ? {} : { kit: await readFile(options.kit, 'utf8') }),
+        ...(options.destroyed === undefined ? {} : { destroyed: resolve(options.destroyed) }),
+        onProgress: (done, total) => progress.update({ done, total }),
+      });
+      progress.end();
+      if (options.json === true) return printJson(report);
+      say(`${report.records} records are back in ${settings.data}; ${report.destroyedReplayed} destruction(s) were replayed. Next: "cartulary verify --data ${settings.data}".`);
+    });
+}

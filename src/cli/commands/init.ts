@@ -1,0 +1,34 @@
+import { writeFile } from 'node:fs/promises';
+
+import type { Command } from 'commander';
+
+import { initHouse } from '../../archive/house.ts';
+import { settingsOf, withCommonOptions } from '../context.ts';
+import type { CommonOptions } from '../context.ts';
+import { paint, print, printJson, say } from '../output.ts';
+
+type Options = CommonOptions & { readonly name: string; readonly kit?: string };
+
+/** `init`: makes a data directory with one archive, its keys and its first API key. */
+export function registerInit(program: Command): void {
+  withCommonOptions(program.command('init').description('make an archive'))
+    .requiredOption('--name <shop>', 'name of the shop')
+    .option('--kit <file>', 'write the recovery kit to this file instead of printing it')
+    .action(async (options: Options) => {
+      const settings = settingsOf(options);
+      const made = await initHouse({
+        directory: settings.data,
+        name: options.name,
+        ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
+        ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
+      });
+      if (options.kit !== undefined) await writeFile(options.kit, made.recoveryKit, { mode: 0o600, flag: 'wx' });
+      if (options.json === true) return printJson(made);
+      if (options.kit === undefined) print(made.recoveryKit);
+      say(paint('bold', `The archive of ${options.name} is made in ${settings.data}.`));
+      say(`  archive   ${made.archiveId}`);
+      say(`  log key   ${made.logKey}`);
+      say(`  API key   ${made.apiKey}   (shown this once)`);
+      say('Print the recovery kit and keep it away from this machine. Next: "cartulary source add twilio --name … --secret …", then "cartulary start".');
+    });
+}

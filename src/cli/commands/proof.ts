@@ -1,0 +1,28 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Command } from 'commander';
+
+import { runOperation, withCommonOptions } from '../context.ts';
+import type { CommonOptions } from '../context.ts';
+import { print, printJson } from '../output.ts';
+
+type Proofs = { checkpoint: string; proofs: { leafIndex: number; file: string }[] };
+
+/** `proof`: `.tlog-proof` files of a message. */
+export function registerProof(program: Command): void {
+  withCommonOptions(program.command('proof <message>').description('inclusion proofs of a message as .tlog-proof files'))
+    .option('--out <dir>', 'write the files here')
+    .action(async (id: string, options: CommonOptions & { out?: string }) => {
+      const proofs = await runOperation<Proofs>(options, 'proof', { id });
+      if (options.json === true) return printJson(proofs);
+      for (const { leafIndex, file } of proofs.proofs) {
+        if (options.out === undefined) print(file);
+        else {
+          const path = join(options.out, `${leafIndex}.tlog-proof`);
+          await writeFile(path, file);
+          print(path);
+        }
+      }
+    });
+}

@@ -1,0 +1,62 @@
+/**
+ * What commands stand on: settings, and a way to run an operation whether this process opens the data directory itself or another holds it.
+ */
+import { existsSync } from 'node:fs';
+
+import type { Command } from 'commander';
+
+import { dataLayout } from '../archive/layout.ts';
+import { callLocalSocket, localContext } from '../api/local-socket.ts';
+import { OPERATIONS } from '../api/operations/list.ts';
+import { openService } from '../api/service.ts';
+import { CartularyError } from '../model/errors.ts';
+import { readSettings } from '../settings.ts';
+import type { Settings } from '../settings.ts';
+import { createProgress } from './output.ts';
+
+/** Options that every command has. */
+export type CommonOptions = { readonly data?: string; readonly json?: boolean };
+
+/** Adds the options that every command has. */
+export function withCommonOptions(command: Command): Command {
+  return command.option('--data <dir>', 'data directory (default: CARTULARY_DATA, or ./data)').option('--json', 'print the result as JSON');
+}
+
+/** Settings of a command. */
+export function settingsOf(options: CommonOptions): Settings {
+  return readSettings(process.env, options.data === undefined ? {} : { data: options.data });
+}
+
+/**
+ * Runs an operation: in the process that holds the data directory, if there is one, else here.
+ * @param what shown with the progress of long work
+ */
+export async function runOperation<Result>(options: CommonOptions, name: string, args: unknown, what = 'working'): Promise<Result> {
+  const settings = settingsOf(options);
+  const { socket } = dataLayout(settings.data);
+  const progress = createProgress(what);
+  try {
+    if (existsSync(socket)) {
+      const answer = await callLocalSocket(socket, name, args, (value) => progress.update(value));
+      if (answer !== undefined) return answer.result as Result;
+    }
+    return (await runHere(settings, name, args, (value) => progress.update(value))) as Result;
+  } finally {
+    progress.end();
+  }
+}
+
+async function runHere(settings: Settings, name: string, args: unknown, onProgress: (progress: { done: number; total: number }) => void): Promise<unknown> {
+  const operation = OPERATIONS.find((known) => known.name === name);
+  if (operation === undefined) throw new CartularyError('internal', `there is no operation ${name}`);
+  const abort = new AbortController();
+  const stop = (): void => abort.abort();
+  process.once('SIGINT', stop);
+  const service = await openService({ ...settings, logLevel: settings.logLevel === 'info' ? 'warn' : settings.logLevel });
+  try {
+    return await operation.run(args, localContext(service, abort.signal, onProgress));
+  } finally {
+    process.off('SIGINT', stop);
+    await service.close();
+  }
+}

@@ -1,0 +1,289 @@
+/**
+ * Writes the index: changes in, month files and a watermark out. One writer at a time.
+ *
+ * What a crash leaves: a month file commits its part of a batch in one transaction with `synchronous=NORMAL`, so a process that dies
+ * loses nothing, and a machine that dies may lose the last transactions of some files. The watermark lies in `index-state.db`
+ * (`synchronous=FULL`) and moves only after the write-ahead logs of all files changed since have been synced: it is never ahead
+ * of what is durable. Changes after it are applied once more when the log is followed again, and applying twice leaves one.
+ * It moves every 2,000 changes, on `flush` and on `close`; a month that is being built anew is noted beside it until it is done.
+ */
+import { closeSync, existsSync, fdatasyncSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { CartularyError } from '../model/errors.ts';
+import { openEncryptedDatabase } from '../vault/page-encryption.ts';
+import type { EncryptedDatabase } from '../vault/page-encryption.ts';
+import type { IndexChange, IndexDocument } from './document.ts';
+import { makeHandles } from './handles.ts';
+import type { Handles } from './handles.ts';
+import { BATCH_CHANGES_MAX, WRITER_FILES_MAX } from './limits.ts';
+import { removeMonthFile, syncDirectory } from './month-file.ts';
+import type { MonthFileOptions } from './month-file.ts';
+import { openMonthWriter } from './month-writer.ts';
+import type { MonthWriter } from './month-writer.ts';
+import { listMonths, monthFileName, monthOf, toSentAt, UNDATED } from './months.ts';
+import type { Month } from './months.ts';
+
+/** How an index is opened for writing. */
+export type IndexWriterOptions = {
+  /** Made if it is missing; belongs to the index alone. */
+  readonly directory: string;
+  /** 32 bytes, the page key of all files. */
+  readonly key: Uint8Array;
+  /** Unix milliseconds; tells months that are over from the one being written. */
+  readonly nowMs: number;
+  /** Month files open at a time. */
+  readonly openFilesMax?: number;
+  /** Page cache of each open file. */
+  readonly cacheKib?: number;
+  /** Changes after which the watermark is made durable. */
+  readonly durableChanges?: number;
+};
+
+/** Writes the index of one archive. */
+export type IndexWriter = {
+  /**
+   * Applies changes in the order given; of several of one message the last counts. Safe to repeat, whole or in part.
+   * @param watermark log sequence that is followed to once these changes are in; not below the present one
+   * @throws CartularyError `too-large` over 100,000 changes, `conflict` where the watermark goes back, `bad-input` for a bad number
+   */
+  apply(changes: readonly IndexChange[], watermark: number): void;
+  /** Log sequence followed to; after a crash the durable one, from which to follow again. 0 for a new index. */
+  watermark(): number;
+  /** Makes all that was applied, and the watermark, durable. */
+  flush(): void;
+  /**
+   * Puts `documents` in the place of all that a month holds; readers see the old or the new. A damaged file is replaced.
+   * @param documents all messages sent in that month, in any order
+   * @throws CartularyError `bad-input` for a document of another month
+   */
+  rebuildMonth(month: Month, documents: Iterable<IndexDocument>): void;
+  /** Months whose rebuilding was begun and not finished. */
+  unfinishedMonths(): Month[];
+  /**
+   * Rewrites a month so that no word and no term of a removed or replaced message is left in its file or write-ahead log.
+   * @throws CartularyError `overloaded` where a reader stands in the way for ten seconds; repeat it
+   */
+  eraseMonth(month: Month): void;
+  /** Months with entries that were removed or replaced since they were last erased or rebuilt. */
+  monthsWithTraces(): Month[];
+  /**
+   * Merges the pieces of months that are over (of all with `all`); worth its time once a month, or when nothing else is to do.
+   * @returns months that were merged
+   */
+  optimise(options?: { readonly all?: boolean; readonly nowMs?: number }): Month[];
+  close(): void;
+};
+
+type MonthBatch = { puts: IndexDocument[]; removals: { messageNo: number; sentAtMs: number }[] };
+
+type State = {
+  readonly options: IndexWriterOptions;
+  readonly stateFile: EncryptedDatabase;
+  readonly months: Handles<MonthWriter>;
+  /** Files changed since the watermark was last made durable. */
+  readonly dirty: Set<Month>;
+  watermark: number;
+  durable: number;
+  pending: number;
+};
+
+const STATE_SCHEMA = `
+  CREATE TABLE IF NOT EXISTS watermark(id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL);
+  INSERT OR IGNORE INTO watermark VALUES (1, 0);
+  CREATE TABLE IF NOT EXISTS unfinished(month TEXT PRIMARY KEY) WITHOUT ROWID;
+`;
+const DURABLE_CHANGES = 2_000;
+const CACHE_KIB = 4_096;
+
+/** Opens the index for writing. @throws CartularyError `corrupt` where the state file cannot be opened with the key */
+export function openIndexWriter(options: IndexWriterOptions): IndexWriter {
+  mkdirSync(options.directory, { recursive: true });
+  const stateFile = openEncryptedDatabase(join(options.directory, 'index-state.db'), {
+    key: options.key,
+    synchronous: 'FULL',
+    pageBytes: 4096,
+    cacheKib: 64,
+  });
+  stateFile.transaction(() => stateFile.exec(STATE_SCHEMA)).immediate();
+  const watermark = Number(stateFile.prepare('SELECT sequence FROM watermark').pluck().get());
+  const state: State = {
+    options,
+    stateFile,
+    months: makeHandles(
+      options.openFilesMax ?? WRITER_FILES_MAX,
+      (month) => openMonthWriter(month, fileOptions(options)),
+      (month) => month.close(),
+    ),
+    dirty: new Set(),
+    watermark,
+    durable: watermark,
+    pending: 0,
+  };
+  return {
+    apply: (changes, sequence) => apply(state, changes, sequence),
+    watermark: () => state.watermark,
+    flush: () => flush(state),
+    rebuildMonth: (month, documents) => rebuildMonth(state, month, documents),
+    unfinishedMonths: () => stateFile.prepare<[], string>('SELECT month FROM unfinished ORDER BY month').pluck().all(),
+    eraseMonth: (month) => eraseMonth(state, month),
+    monthsWithTraces: () => listMonths(options.directory).filter((month) => state.months.get(month).traces() > 0),
+    optimise: (settings) => optimise(state, settings ?? {}),
+    close: () => {
+      try {
+        flush(state);
+      } finally {
+        state.months.close();
+        stateFile.close();
+      }
+    },
+  };
+}
+
+function fileOptions(options: IndexWriterOptions): MonthFileOptions {
+  return { directory: options.directory, key: options.key, cacheKib: options.cacheKib ?? CACHE_KIB };
+}
+
+function apply(state: State, changes: readonly IndexChange[], watermark: number): void {
+  if (changes.length > BATCH_CHANGES_MAX) {
+    throw new CartularyError('too-large', `at most ${BATCH_CHANGES_MAX} changes are applied at a time`);
+  }
+  assertNumber(watermark, 'the watermark');
+  if (watermark < state.watermark) throw new CartularyError('conflict', 'the watermark of the index cannot go back');
+  for (const [month, batch] of splitByMonth(changes)) {
+    // A removal makes no file.
+    if (batch.puts.length === 0 && !hasFile(state, month)) continue;
+    state.dirty.add(month);
+    state.months.get(month).apply(batch);
+  }
+  state.watermark = watermark;
+  state.pending += changes.length;
+  if (state.pending >= (state.options.durableChanges ?? DURABLE_CHANGES)) flush(state);
+}
+
+function assertNumber(value: number, what: string): void {
+  if (!Number.isSafeInteger(value) || value < 0) throw new CartularyError('bad-input', `${what} is not a whole number`);
+}
+
+function hasFile(state: State, month: Month): boolean {
+  return existsSync(join(state.options.directory, monthFileName(month)));
+}
+
+/** Of each message the last put or removal, and every place it may have stood before. */
+function splitByMonth(changes: readonly IndexChange[]): Map<Month, MonthBatch> {
+  const batches = new Map<Month, MonthBatch>();
+  const batchOf = (sentAtMs: number) => {
+    const month = monthOf(sentAtMs);
+    let batch = batches.get(month);
+    if (batch === undefined) batches.set(month, (batch = { puts: [], removals: [] }));
+    return batch;
+  };
+  const last = new Map<number, IndexDocument | undefined>();
+  const places: { messageNo: number; sentAtMs: number }[] = [];
+  const leave = (messageNo: number, sentAtMs: number | undefined) => {
+    if (sentAtMs !== undefined) places.push({ messageNo, sentAtMs: toSentAt(sentAtMs) });
+  };
+  for (const change of changes) {
+    if ('remove' in change) {
+      assertNumber(change.remove.messageNo, 'a message number');
+      const { messageNo, sentAtMs } = change.remove;
+      leave(messageNo, sentAtMs);
+      leave(messageNo, last.get(messageNo)?.sentAtMs);
+      last.set(messageNo, undefined);
+      continue;
+    }
+    const { put, previousSentAtMs } = change;
+    assertNumber(put.messageNo, 'a message number');
+    leave(put.messageNo, last.get(put.messageNo)?.sentAtMs);
+    leave(put.messageNo, previousSentAtMs);
+    last.set(put.messageNo, put);
+  }
+  for (const place of places) {
+    const final = last.get(place.messageNo);
+    // A put at the same place replaces what stands there anyway.
+    if (final === undefined || toSentAt(final.sentAtMs) !== place.sentAtMs) batchOf(place.sentAtMs).removals.push(place);
+  }
+  for (const document of last.values()) {
+    if (document !== undefined) batchOf(document.sentAtMs).puts.push(document);
+  }
+  return batches;
+}
+
+function flush(state: State): void {
+  const { directory } = state.options;
+  for (const month of state.dirty) syncLog(join(directory, `${monthFileName(month)}-wal`));
+  if (state.dirty.size > 0) syncDirectory(directory);
+  state.dirty.clear();
+  state.pending = 0;
+  if (state.watermark === state.durable) return;
+  state.stateFile.prepare('UPDATE watermark SET sequence = ?').run(state.watermark);
+  state.durable = state.watermark;
+}
+
+/** A log that is gone was moved into its file, which SQLite syncs before it removes the log. */
+function syncLog(path: string): void {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r+');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw cause;
+  }
+  try {
+    fdatasyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function rebuildMonth(state: State, month: Month, documents: Iterable<IndexDocument>): void {
+  const { stateFile, options } = state;
+  stateFile.prepare('INSERT OR IGNORE INTO unfinished VALUES (?)').run(month);
+  state.dirty.add(month);
+  getOrReplace(state, month).replaceAll(onlyOfMonth(month, documents));
+  syncLog(join(options.directory, `${monthFileName(month)}-wal`));
+  syncDirectory(options.directory);
+  // What stood in the month before is in no list any more, but in free pages and in the log.
+  state.months.get(month).erase();
+  stateFile.prepare('DELETE FROM unfinished WHERE month = ?').run(month);
+}
+
+function getOrReplace(state: State, month: Month): MonthWriter {
+  try {
+    const writer = state.months.get(month);
+    if (writer.isSound()) return writer;
+  } catch (cause) {
+    if (!(cause instanceof CartularyError) || cause.code !== 'corrupt') throw cause;
+  }
+  state.months.release(month);
+  removeMonthFile(state.options.directory, month);
+  return state.months.get(month);
+}
+
+function* onlyOfMonth(month: Month, documents: Iterable<IndexDocument>): Generator<IndexDocument> {
+  for (const document of documents) {
+    assertNumber(document.messageNo, 'a message number');
+    if (monthOf(document.sentAtMs) !== month) {
+      throw new CartularyError('bad-input', 'a document belongs to another month than the one that is rebuilt');
+    }
+    yield document;
+  }
+}
+
+function eraseMonth(state: State, month: Month): void {
+  if (!hasFile(state, month)) return;
+  state.dirty.add(month);
+  state.months.get(month).erase();
+}
+
+function optimise(state: State, settings: { readonly all?: boolean; readonly nowMs?: number }): Month[] {
+  const current = monthOf(settings.nowMs ?? state.options.nowMs);
+  const merged: Month[] = [];
+  for (const month of listMonths(state.options.directory)) {
+    if (settings.all !== true && (month === UNDATED || month >= current)) continue;
+    if (!state.months.get(month).optimise()) continue;
+    state.dirty.add(month);
+    merged.push(month);
+  }
+  return merged;
+}
