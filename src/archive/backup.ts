@@ -9,7 +9,7 @@ import { dirname, join, relative } from 'node:path';
 
 import { z } from 'zod';
 
-import { parseCheckpoint } from '../ledger/checkpoint.ts';
+import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { ArchiveId } from '../model/ids.ts';
 import { joinCopies } from '../store/sqlite/copy.ts';
@@ -130,7 +130,7 @@ export async function checkBackup(from: string, onProgress: (done: number, total
 
 /** The signer on this machine must know the last head that was signed before, unless it remembers a later one. */
 async function rememberHead(place: ArchiveLayout, checkpoint: string): Promise<number> {
-  const { origin, size, root } = parseCheckpoint(checkpoint);
+  const { origin, size, root } = parseSignedCheckpoint(checkpoint);
   const known = await readFile(place.signerMemory, 'utf8').catch(() => undefined);
   if (known === undefined || (JSON.parse(known) as { size: number }).size < size) {
     await mkdir(dirname(place.signerMemory), { recursive: true, mode: 0o700 });

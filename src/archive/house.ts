@@ -136,7 +136,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   const store = await openSqliteStore({ path: place.database, key: keyring.databaseKey, onFatal });
   const blobs = openBlobDirectory(place.blobs);
   const identifier = createIdentifier(keyring.idKey);
-  const threads = await startArchiveThreads(threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place }), keyring.logKey, store.writer, {
+  const threads = await startArchiveThreads(threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place }), keyring.logKey, store, {
     onFatal,
     onStalled: options.onStalled ?? rethrowLater,
   });
@@ -156,9 +156,8 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     recorder: createRecorder({
       archiveId,
       identifier,
-      sealer,
       random,
-      writer: store.writer,
+      sealing: threads.sealing,
       onCommitted: (size) => threads.onCommitted(size),
     }),
     media: createMediaVault({ sealer, random, blobs }),

@@ -8,7 +8,7 @@ import type { IndexDocument } from '../search/document.ts';
 
 /** When a message counts as sent: what the platform says, else when it reached us. */
 export function sentAtMs(message: Message): number {
-  return message.content?.sentAt?.ms ?? message.capturedAt.ms;
+  return message.content?.sentAt?.ms ?? message.revisions[0]?.at.ms ?? message.capturedAt.ms;
 }
 
 /**

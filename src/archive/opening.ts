@@ -9,6 +9,7 @@ import { formatId, ID_BYTES } from '../model/ids.ts';
 import { parseRecord } from '../model/record.ts';
 import type { ArchiveRecord, LoggedRecord } from '../model/record.ts';
 import type { MessageRow } from '../store/store.ts';
+import { unpackRecord } from './record-codec.ts';
 import { equalConstantTime } from '../vault/hash.ts';
 import { commitRecord } from '../vault/seal.ts';
 import type { Sealer } from '../vault/seal.ts';
@@ -26,11 +27,12 @@ export function openRecord(
 ): OpenedRecord {
   if (row.secret === undefined || row.sealed === undefined) throw new CartularyError('key-destroyed', 'the key of this record was destroyed');
   const leaf = decodeLeaf(row.leaf);
-  const { r, plaintext } = sealer.openRecord({ messageId: row.messageId, recordId: leaf.recordId, secret: row.secret, sealed: row.sealed });
-  if (!equalConstantTime(commitRecord(r, plaintext), leaf.commitment)) {
+  const opened = sealer.openRecord({ messageId: row.messageId, recordId: leaf.recordId, secret: row.secret, sealed: row.sealed });
+  const bytes = unpackRecord(opened.plaintext);
+  if (!equalConstantTime(commitRecord(opened.r, bytes), leaf.commitment)) {
     throw new CartularyError('corrupt', 'a record is not what its leaf committed to');
   }
-  return { bytes: plaintext, r, record: parseRecord(plaintext) };
+  return { bytes, r: opened.r, record: parseRecord(bytes) };
 }
 
 /** Opens all records of a message. */

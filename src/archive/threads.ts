@@ -3,13 +3,19 @@
  * write-ahead log is moved into its file from outside the append.
  */
 import { appendFile, mkdir } from 'node:fs/promises';
+import type { MessagePort } from 'node:worker_threads';
 
+import { decodeResults } from '../store/batch-codec.ts';
+import { createGroupQueue } from '../store/group-queue.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { startThread, threadUrl } from '../store/thread.ts';
 import type { Thread } from '../store/thread.ts';
+import { encodeSealBatch } from './seal-batch.ts';
+import type { SealItem, Sealing } from './sealing.ts';
 import type { FollowCalls, FollowEvent, FollowNote } from './threads/follow-thread.ts';
 import type { LogCalls } from './threads/log-thread.ts';
 import type { ReadCalls } from './threads/read-thread.ts';
+import type { SealCalls, SealSetup } from './threads/seal-thread.ts';
 import type { VerifyCalls, VerifyReport } from './threads/verify-thread.ts';
 import type { ThreadSetup } from './threads/workspace.ts';
 
@@ -17,6 +23,8 @@ export type ArchiveThreads = {
   readonly read: Thread<ReadCalls>;
   readonly follow: Thread<FollowCalls>;
   readonly log: Thread<LogCalls>;
+  /** Seals and commits in a thread of its own. */
+  readonly sealing: Sealing;
   /** To be told after each commit. */
   onCommitted(size: number): void;
   /** Checks the archive in a thread of its own, which ends with the check. */
@@ -41,10 +49,11 @@ const CHECKPOINT_EVERY_MS = 2000;
 export async function startArchiveThreads(
   setup: ThreadSetup,
   logKey: Uint8Array,
-  writer: StoreWriter,
+  store: { readonly writer: StoreWriter; connect(): Promise<MessagePort> },
   options: { readonly onFatal: (cause: unknown) => void; readonly onStalled: (cause: unknown) => void },
 ): Promise<ArchiveThreads> {
   const { onFatal } = options;
+  const { writer } = store;
   // The follower may report before the constant is assigned, hence the box.
   const box: { follow?: Thread<FollowCalls> } = {};
   const onEvent = (event: unknown): void => {
@@ -55,6 +64,15 @@ export async function startArchiveThreads(
     startThread<Calls>(threadUrl(`./threads/${name}-thread.ts`, import.meta.url), data, { name, onFatal, ...(withEvents ? { onEvent } : {}) });
   const follow = await start<FollowCalls>('follow', setup, true);
   box.follow = follow;
+  const port = await store.connect();
+  const seal = await startThread<SealCalls>(threadUrl('./threads/seal-thread.ts', import.meta.url), { ...setup, port } satisfies SealSetup, { name: 'seal', onFatal, transfer: [port] });
+  const queue = createGroupQueue<SealItem>(
+    (item) => item.recordBytes.length + 128,
+    async (items) => {
+      const batch = encodeSealBatch(items);
+      return decodeResults(await seal.call('keep', batch, { transfer: [batch] }));
+    },
+  );
   const [read, log] = await Promise.all([start<ReadCalls>('read', setup), start<LogCalls>('log', { ...setup, logKey })]);
 
   const timers = startTimers(writer, log, options.onStalled);
@@ -62,6 +80,7 @@ export async function startArchiveThreads(
     read,
     follow,
     log,
+    sealing: { keep: queue.push },
     onCommitted(size) {
       follow.tell({ size } satisfies FollowNote);
       timers.onCommitted();
@@ -84,6 +103,8 @@ export async function startArchiveThreads(
     },
     async close() {
       timers.stop();
+      await queue.drain();
+      await seal.end();
       await log.call('publish', undefined).catch(options.onStalled);
       await Promise.all([read.end(), log.end(), follow.end()]);
     },

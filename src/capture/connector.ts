@@ -13,6 +13,8 @@ export type ConnectorSetting = {
   readonly title: string;
   readonly required: boolean;
   readonly secret: boolean;
+  /** Where it is not given, the signing secret is it (Twilio's Auth Token is both). */
+  readonly defaultsToSecret?: true;
 };
 
 /** A request to the platform's API, without its credentials. */
@@ -32,6 +34,12 @@ export type MediaAccess = {
   /** Hosts that are given the credentials; a redirect elsewhere goes without. */
   readonly credentialHosts: readonly string[];
   readonly credentials?: PlatformCredentials;
+  /**
+   * Where a URL answers with a description of media (JSON) instead of a medium: finds in that answer the URL of the medium, which is then
+   * fetched. Undefined: the answer is the medium itself.
+   * @param part the medium's index among the parts
+   */
+  readonly locate?: (answer: Envelope, part: number) => string | undefined;
   /** Largest medium kept, bytes. */
   readonly bytesMax: number;
   /** Time after the event until which media can still be fetched, milliseconds; orders the jobs. */

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UnreadableEnvelope } from './connector.ts';
 import { FORM_PAIRS_MAX, parseForm, parseQuery } from './form.ts';

@@ -5,7 +5,8 @@
  * before the commit is durable.
  */
 import type { Archive } from '../archive/archive.ts';
-import type { DraftJob, RecordActor, RecordDraft } from '../archive/recorder.ts';
+import type { RecordActor, RecordDraft } from '../archive/recorder.ts';
+import type { DraftJob } from '../archive/sealing.ts';
 import type { Source } from '../archive/registry.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { Envelope, EnvelopePart, SourceView } from '../model/envelope.ts';

@@ -26,6 +26,7 @@ import type {
 } from './signature-schemes.ts';
 import { verifyToken } from './signature-token.ts';
 import { plivoSignedTexts, twilioSignedTexts } from './signature-urls.ts';
+import { textMac } from './text-mac.ts';
 
 export { SIGNATURE_SCHEMES };
 export type { SignatureScheme };
@@ -246,7 +247,7 @@ function matchTexts(
   for (const text of texts) {
     for (const [index, secret] of secrets.entries()) {
       if (secret === '') continue;
-      if (hasEqual(signatures, createHmac(algorithm, secret).update(text, 'utf8').digest())) return { key: index };
+      if (hasEqual(signatures, textMac(algorithm, secret, text))) return { key: index };
     }
   }
   return 'mismatch';

@@ -83,7 +83,11 @@ export async function openBundle(source: BundleSource): Promise<OpenBundle> {
         ? await openPromise(source, options)
         : await fromRandomAccessReaderPromise(source.reader, source.bytes, options);
   } catch (cause) {
-    throw new BundleFault('not-a-bundle', 'the file cannot be read as a ZIP: it is missing, cut off or another kind of file', { cause });
+    throw new BundleFault(
+      'not-a-bundle',
+      'the file cannot be read as a ZIP: it is missing, cut off or another kind of file',
+      { cause },
+    );
   }
   // Errors come through the calls that caused them; without a listener one that comes late would end the process.
   zip.on('error', () => undefined);
@@ -116,7 +120,8 @@ async function readDirectory(zip: ZipFile): Promise<Map<string, Entry>> {
         // The name is not repeated: it may be anything.
         throw new BundleFault('file-unexpected', 'the bundle holds a file that no bundle has');
       }
-      if (entries.has(name)) throw new BundleFault('hostile-zip', 'the bundle holds two files of one name', { file: name });
+      if (entries.has(name))
+        throw new BundleFault('hostile-zip', 'the bundle holds two files of one name', { file: name });
       assertEntry(name, entry);
       entries.set(name, entry);
     }
@@ -133,7 +138,9 @@ function assertEntry(name: string, entry: Entry): void {
   }
   const free = Math.max(entry.compressedSize, RATIO_FREE_BYTES / RATIO_MAX) * RATIO_MAX;
   if (entry.uncompressedSize > free) {
-    throw new BundleFault('hostile-zip', `the file would grow to more than ${RATIO_MAX} times its size`, { file: name });
+    throw new BundleFault('hostile-zip', `the file would grow to more than ${RATIO_MAX} times its size`, {
+      file: name,
+    });
   }
 }
 
@@ -157,7 +164,8 @@ async function assertApart(zip: ZipFile, entries: ReadonlyMap<string, Entry>): P
       local.lastModFileDate === entry.lastModFileDate &&
       (streamed ? local.crc32 === 0 || local.crc32 === entry.crc32 : local.crc32 === entry.crc32);
     if (!same) throw new BundleFault('hostile-zip', 'the ZIP says two things of one file', { file: name });
-    if (entry.relativeOffsetOfLocalHeader < end) throw new BundleFault('hostile-zip', 'two files of the ZIP overlap', { file: name });
+    if (entry.relativeOffsetOfLocalHeader < end)
+      throw new BundleFault('hostile-zip', 'two files of the ZIP overlap', { file: name });
     end = local.fileDataStart + entry.compressedSize;
   }
 }
@@ -181,11 +189,16 @@ async function* readEntry(zip: ZipFile, name: string, entry: Entry, digest: File
 }
 
 /** All of a small file. Throws as `read`, and `hostile-zip` above `bytesMax`. */
-export async function readWhole(bundle: OpenBundle, name: string, bytesMax: number): Promise<{ bytes: Buffer; digest: FileDigest }> {
+export async function readWhole(
+  bundle: OpenBundle,
+  name: string,
+  bytesMax: number,
+): Promise<{ bytes: Buffer; digest: FileDigest }> {
   const { chunks, digest } = bundle.read(name);
   const pieces: Buffer[] = [];
   for await (const chunk of chunks) {
-    if (digest.bytes > bytesMax) throw new BundleFault('hostile-zip', `this file has at most ${bytesMax} bytes`, { file: name });
+    if (digest.bytes > bytesMax)
+      throw new BundleFault('hostile-zip', `this file has at most ${bytesMax} bytes`, { file: name });
     pieces.push(chunk);
   }
   return { bytes: Buffer.concat(pieces), digest };

@@ -10,7 +10,7 @@ import type { Archive, Progress } from '../archive/archive.ts';
 import { assertAllowed, callerActor } from '../archive/caller.ts';
 import type { Caller } from '../archive/caller.ts';
 import type { BundledMessage } from '../archive/threads/read-thread.ts';
-import { parseCheckpoint } from '../ledger/checkpoint.ts';
+import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
 import { CartularyError } from '../model/errors.ts';
 import { parseRecord } from '../model/record.ts';
 import type { Exporter, ExportRecord, ExportSummary } from './exports/exporter.ts';
@@ -70,7 +70,7 @@ async function* readMessages(
   request: { readonly q: string; readonly checkpoint: string; readonly total: number },
   context: { readonly signal: AbortSignal; readonly onProgress: (progress: Progress) => void },
 ): AsyncIterable<readonly ExportRecord[]> {
-  const { size } = parseCheckpoint(request.checkpoint);
+  const { size } = parseSignedCheckpoint(request.checkpoint);
   let cursor: string | undefined;
   let done = 0;
   do {

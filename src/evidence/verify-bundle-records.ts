@@ -2,7 +2,7 @@
  * The records of a bundle, one after the other beside their proofs, their messages and their gaps: four files read side by side, so that no more
  * than one message is held.
  */
-import { equalBytes, formatHex, parseBase64 } from '../ledger/bytes.ts';
+import { equalBytes, formatHex } from '../ledger/bytes.ts';
 import type { Checkpoint } from '../ledger/checkpoint.ts';
 import { LEAF_KINDS, decodeLeaf } from '../ledger/leaf.ts';
 import type { Leaf, LeafKind } from '../ledger/leaf.ts';
@@ -121,10 +121,16 @@ function openLines(bundle: OpenBundle, name: string, { list, onDigest }: Records
   return { next, drain };
 }
 
-async function expectEnd({ expected }: Pass, source: LineSource, code: 'proof-invalid' | 'message-mismatch' | 'gap-mismatch', file: string): Promise<number> {
+async function expectEnd(
+  { expected }: Pass,
+  source: LineSource,
+  code: 'proof-invalid' | 'message-mismatch' | 'gap-mismatch',
+  file: string,
+): Promise<number> {
   const more = await source.drain();
   const compared = code !== 'message-mismatch' || expected.compareMessages;
-  if (more > 0 && compared) addFault(expected.list, code, `the file has ${more} lines more than the records bear out`, { file });
+  if (more > 0 && compared)
+    addFault(expected.list, code, `the file has ${more} lines more than the records bear out`, { file });
   return more;
 }
 
@@ -137,15 +143,19 @@ async function passRecord(pass: Pass, line: string): Promise<void> {
   try {
     const raw = parseRecordLine(line);
     seq = raw.seq;
-    if (wasSeen(pass.seen, seq)) addFault(list, 'record-repeated', 'this place of the log was given before', { file, seq });
+    if (wasSeen(pass.seen, seq))
+      addFault(list, 'record-repeated', 'this place of the log was given before', { file, seq });
     const checked = checkRecord(pass.expected, raw);
     checkProof(pass.expected, raw, proof);
     const logged = { seq, record: checked.record };
     await passGap(pass, logged);
     claimMedium(pass, logged);
-    if (pass.group[0] !== undefined && pass.group[0].logged.record.message !== checked.record.message) await passMessage(pass);
+    if (pass.group[0] !== undefined && pass.group[0].logged.record.message !== checked.record.message)
+      await passMessage(pass);
     if (pass.group.length >= BUNDLE_LIMITS.messageRecordsMax) {
-      throw new BundleFault('hostile-zip', `a message has at most ${BUNDLE_LIMITS.messageRecordsMax} records`, { file });
+      throw new BundleFault('hostile-zip', `a message has at most ${BUNDLE_LIMITS.messageRecordsMax} records`, {
+        file,
+      });
     }
     pass.group.push({ logged, leaf: checked.leaf });
   } catch (error) {
@@ -153,13 +163,24 @@ async function passRecord(pass: Pass, line: string): Promise<void> {
   }
 }
 
-type RawRecord = { readonly seq: number; readonly leaf: Uint8Array; readonly r: Uint8Array; readonly recordBytes: Uint8Array };
+type RawRecord = {
+  readonly seq: number;
+  readonly leaf: Uint8Array;
+  readonly r: Uint8Array;
+  readonly recordBytes: Uint8Array;
+};
 
 function parseRecordLine(line: string): RawRecord {
   const { seq, leaf, r, record } = recordLine.parse(JSON.parse(line));
-  const raw = { seq, leaf: Buffer.from(leaf, 'base64'), r: Buffer.from(r, 'base64'), recordBytes: Buffer.from(record, 'base64') };
+  const raw = {
+    seq,
+    leaf: Buffer.from(leaf, 'base64'),
+    r: Buffer.from(r, 'base64'),
+    recordBytes: Buffer.from(record, 'base64'),
+  };
   // One form only, which also refuses whatever the decoder skips.
-  if (formatRecordLine(raw) !== line) throw new BundleFault('record-invalid', 'the line is not in its one form', { seq });
+  if (formatRecordLine(raw) !== line)
+    throw new BundleFault('record-invalid', 'the line is not in its one form', { seq });
   return raw;
 }
 
@@ -173,7 +194,8 @@ function checkRecord(expected: RecordsExpectation, raw: RawRecord): { record: Ar
   }
   const record = parseRecord(raw.recordBytes);
   const { list } = expected;
-  const differ = (what: string): void => addFault(list, 'leaf-mismatch', `leaf and record differ in ${what}`, { file, seq });
+  const differ = (what: string): void =>
+    addFault(list, 'leaf-mismatch', `leaf and record differ in ${what}`, { file, seq });
   if (record.record !== ID_PREFIX.record + formatHex(leaf.recordId)) differ('the id of the record');
   if (record.archive !== ID_PREFIX.archive + formatHex(leaf.archiveId)) differ('the archive');
   if (expected.archiveId !== undefined && record.archive !== expected.archiveId) {
@@ -191,12 +213,13 @@ function checkProof({ list, checkpoint }: RecordsExpectation, raw: RawRecord, li
   try {
     if (line === undefined) throw new BundleFault('proof-invalid', 'there is no proof for this record', place);
     const parsed = proofLine.parse(JSON.parse(line));
-    const proof = parsed.proof.map(parseBase64);
+    const proof = parsed.proof.map((hash) => Buffer.from(hash, 'base64'));
     const hash = leafHash(raw.leaf);
     if (formatProofLine({ index: seq, leafHash: hash, proof }) !== line) {
       throw new BundleFault('proof-invalid', 'the proof is about another leaf, or not in its one form', place);
     }
-    if (checkpoint === undefined) throw new BundleFault('proof-invalid', 'there is no checkpoint to which the proof could lead', place);
+    if (checkpoint === undefined)
+      throw new BundleFault('proof-invalid', 'there is no checkpoint to which the proof could lead', place);
     verifyInclusion({ index: seq, size: checkpoint.size, leafHash: hash, root: checkpoint.root, proof });
   } catch (error) {
     addThrown(list, error, 'proof-invalid', place);
@@ -208,7 +231,10 @@ async function passGap(pass: Pass, logged: LoggedRecord): Promise<void> {
   if (line === undefined) return;
   pass.counts.gaps += 1;
   if ((await pass.gaps.next()) !== line) {
-    addFault(pass.expected.list, 'gap-mismatch', 'the gap is not listed as its record has it', { file: BUNDLE_FILES.gaps, seq: logged.seq });
+    addFault(pass.expected.list, 'gap-mismatch', 'the gap is not listed as its record has it', {
+      file: BUNDLE_FILES.gaps,
+      seq: logged.seq,
+    });
   }
 }
 
@@ -232,7 +258,11 @@ async function passMessage(pass: Pass): Promise<void> {
   const { list } = expected;
   const repeated = messageIds.has(message);
   messageIds.add(message);
-  if (repeated) addFault(list, 'record-repeated', 'the records of one message do not stand together', { file: BUNDLE_FILES.records, seq });
+  if (repeated)
+    addFault(list, 'record-repeated', 'the records of one message do not stand together', {
+      file: BUNDLE_FILES.records,
+      seq,
+    });
   checkChain(list, group);
   if (!expected.compareMessages) return;
   const line = await pass.messages.next();
@@ -242,10 +272,16 @@ async function passMessage(pass: Pass): Promise<void> {
     const state = foldMessage(group.map(({ logged }) => logged));
     folded = state === undefined ? undefined : formatMessageLine(state);
   } catch {
-    addFault(list, 'record-invalid', 'the records of this message do not add up to one', { file: BUNDLE_FILES.records, seq });
+    addFault(list, 'record-invalid', 'the records of this message do not add up to one', {
+      file: BUNDLE_FILES.records,
+      seq,
+    });
   }
   if (line === undefined || line !== folded) {
-    addFault(list, 'message-mismatch', 'the message is not what its records add up to', { file: BUNDLE_FILES.messages, seq });
+    addFault(list, 'message-mismatch', 'the message is not what its records add up to', {
+      file: BUNDLE_FILES.messages,
+      seq,
+    });
   }
 }
 
@@ -255,8 +291,10 @@ function checkChain(list: FaultList, group: Pass['group']): void {
   let last = -1;
   for (const { logged, leaf } of group) {
     const place = { file: BUNDLE_FILES.records, seq: logged.seq };
-    if (logged.seq <= last) addFault(list, 'record-repeated', 'the records of a message are not in the order of the log', place);
-    if (formatHex(leaf.previous) !== before) addFault(list, 'record-missing', 'a record of this message before this one is missing', place);
+    if (logged.seq <= last)
+      addFault(list, 'record-repeated', 'the records of a message are not in the order of the log', place);
+    if (formatHex(leaf.previous) !== before)
+      addFault(list, 'record-missing', 'a record of this message before this one is missing', place);
     before = formatHex(leaf.recordId);
     last = logged.seq;
   }

@@ -14,7 +14,15 @@ import { formatBase64 } from '../ledger/bytes.ts';
 import { parseCheckpoint, verifyCheckpoint } from '../ledger/checkpoint.ts';
 import type { Checkpoint, Cosignature } from '../ledger/checkpoint.ts';
 import { parseNote, parseVkey } from '../ledger/note.ts';
-import { BUNDLE_FILES, BUNDLE_LIMITS, FOLD_VERSION, MEDIA_NAME, bundleManifest, formatManifest, formatSums } from './bundle-format.ts';
+import {
+  BUNDLE_FILES,
+  BUNDLE_LIMITS,
+  FOLD_VERSION,
+  MEDIA_NAME,
+  bundleManifest,
+  formatManifest,
+  formatSums,
+} from './bundle-format.ts';
 import type { BundleManifest } from './bundle-format.ts';
 import { BundleFault, openBundle, readWhole } from './bundle-reader.ts';
 import type { BundleSource, FileDigest, OpenBundle } from './bundle-reader.ts';
@@ -35,7 +43,10 @@ export type BundleReport = {
   /** Cosignatures by the given witnesses. */
   readonly cosignatures: readonly Pick<Cosignature, 'name' | 'timeSeconds'>[];
   /** What the bundle says of itself: statements, proven by nothing in it. */
-  readonly claims?: Pick<BundleManifest, 'archive' | 'exportedAt' | 'exportedBy' | 'query' | 'withheld' | 'missingMedia'>;
+  readonly claims?: Pick<
+    BundleManifest,
+    'archive' | 'exportedAt' | 'exportedBy' | 'query' | 'withheld' | 'missingMedia'
+  >;
   /** Hex SHA-256 of the manifest: what the archive's audit record of this export should name. */
   readonly manifestSha256?: string;
   /** The first faults; `faultsTotal` counts all. */
@@ -92,7 +103,16 @@ export async function verifyBundle(source: BundleSource, expected: BundleExpecta
   return reportOf(findings);
 }
 
-function reportOf({ list, notes, digests, checkpoint, signed, cosignatures, manifest, counts }: Findings): BundleReport {
+function reportOf({
+  list,
+  notes,
+  digests,
+  checkpoint,
+  signed,
+  cosignatures,
+  manifest,
+  counts,
+}: Findings): BundleReport {
   const manifestSha256 = digests.get(BUNDLE_FILES.manifest)?.sha256;
   return {
     ok: list.total === 0,
@@ -123,7 +143,9 @@ async function checkBundle(bundle: OpenBundle, expected: BundleExpectation, find
   const { manifest, checkpoint } = findings;
   const foldVersion = manifest?.foldVersion ?? FOLD_VERSION;
   if (foldVersion !== FOLD_VERSION) {
-    findings.notes.push('messages.jsonl was made by another version of the rules and was not compared with the records');
+    findings.notes.push(
+      'messages.jsonl was made by another version of the rules and was not compared with the records',
+    );
   }
   const found = await checkRecords(bundle, {
     list,
@@ -148,7 +170,8 @@ async function checkManifest(bundle: OpenBundle, findings: Findings): Promise<vo
     const text = bytes.toString('utf8');
     const manifest = bundleManifest.parse(JSON.parse(text));
     // One form only: otherwise two readers could take one manifest for two (a key given twice).
-    if (formatManifest(manifest) !== text) throw new BundleFault('manifest-invalid', 'the manifest is not in its one form', { file });
+    if (formatManifest(manifest) !== text)
+      throw new BundleFault('manifest-invalid', 'the manifest is not in its one form', { file });
     findings.manifest = manifest;
   } catch (error) {
     addThrown(findings.list, error, 'manifest-invalid', { file });
@@ -179,24 +202,34 @@ async function checkCheckpoint(bundle: OpenBundle, expected: BundleExpectation, 
   if (manifest === undefined || checkpoint === undefined) return;
   const { key, origin, size, root } = manifest.log;
   if (origin !== checkpoint.origin || size !== checkpoint.size || root !== formatBase64(checkpoint.root)) {
-    addFault(list, 'manifest-invalid', 'the manifest names another head of the log than the checkpoint', { file: BUNDLE_FILES.manifest });
+    addFault(list, 'manifest-invalid', 'the manifest names another head of the log than the checkpoint', {
+      file: BUNDLE_FILES.manifest,
+    });
   }
   if (key !== expected.logKey) {
-    addFault(list, 'manifest-invalid', 'the manifest names another log key than the one that was given', { file: BUNDLE_FILES.manifest });
+    addFault(list, 'manifest-invalid', 'the manifest names another log key than the one that was given', {
+      file: BUNDLE_FILES.manifest,
+    });
   }
 }
 
-async function checkMedia(bundle: OpenBundle, claims: ReadonlyMap<string, MediaClaim>, findings: Findings): Promise<void> {
+async function checkMedia(
+  bundle: OpenBundle,
+  claims: ReadonlyMap<string, MediaClaim>,
+  findings: Findings,
+): Promise<void> {
   const { list, counts, manifest } = findings;
   const names = new Map<string, string>();
   for (const name of bundle.names) {
     const sha256 = MEDIA_NAME.exec(name)?.[1];
     if (sha256 === undefined) continue;
-    if (names.has(sha256)) addFault(list, 'file-unexpected', 'two files are named by the hash of one medium', { file: name });
+    if (names.has(sha256))
+      addFault(list, 'file-unexpected', 'two files are named by the hash of one medium', { file: name });
     names.set(sha256, name);
     const digest = await digestFile(bundle, name, findings);
     const claim = claims.get(sha256);
-    if (claim === undefined) addFault(list, 'file-unexpected', 'no record says that this medium was stored', { file: name });
+    if (claim === undefined)
+      addFault(list, 'file-unexpected', 'no record says that this medium was stored', { file: name });
     else if (digest !== undefined && (digest.sha256 !== sha256 || digest.bytes !== claim.bytes)) {
       addFault(list, 'media-changed', 'the medium is not the one that was stored', { file: name, seq: claim.seq });
     }
@@ -205,7 +238,9 @@ async function checkMedia(bundle: OpenBundle, claims: ReadonlyMap<string, MediaC
   const missing = new Set(manifest?.missingMedia);
   for (const [sha256, { seq }] of claims) {
     if (names.has(sha256) === missing.has(sha256)) {
-      const text = names.has(sha256) ? 'a medium is said to be missing and is there' : 'a medium that was stored is not in the bundle';
+      const text = names.has(sha256)
+        ? 'a medium is said to be missing and is there'
+        : 'a medium that was stored is not in the bundle';
       addFault(list, 'media-missing', text, { seq });
     }
   }
@@ -228,7 +263,8 @@ async function checkAgainstManifest(bundle: OpenBundle, manifest: BundleManifest
   const { list, digests, counts } = findings;
   const there = new Set(bundle.names);
   const named = new Map(manifest.files.map((file) => [file.name, file]));
-  if (named.size !== manifest.files.length) addFault(list, 'manifest-invalid', 'the manifest names a file twice', { file: BUNDLE_FILES.manifest });
+  if (named.size !== manifest.files.length)
+    addFault(list, 'manifest-invalid', 'the manifest names a file twice', { file: BUNDLE_FILES.manifest });
   for (const { name, bytes, sha256 } of manifest.files) {
     const digest = digests.get(name);
     if (!there.has(name)) addFault(list, 'file-missing', 'the manifest names a file that is not there');
@@ -247,7 +283,11 @@ async function checkAgainstManifest(bundle: OpenBundle, manifest: BundleManifest
   await checkSums(bundle, manifest, findings);
   for (const key of ['messages', 'records', 'media', 'gaps'] as const) {
     if (manifest.counts[key] !== counts[key]) {
-      addFault(list, 'count-mismatch', `the manifest counts ${manifest.counts[key]} ${key}, the bundle has ${counts[key]}`);
+      addFault(
+        list,
+        'count-mismatch',
+        `the manifest counts ${manifest.counts[key]} ${key}, the bundle has ${counts[key]}`,
+      );
     }
   }
 }
@@ -262,7 +302,8 @@ async function checkSums(bundle: OpenBundle, manifest: BundleManifest, findings:
     const { bytes } = await readWhole(bundle, file, BUNDLE_LIMITS.manifestBytesMax);
     const sha256 = findings.digests.get(BUNDLE_FILES.manifest)?.sha256 ?? '';
     const text = formatSums([...manifest.files, { name: BUNDLE_FILES.manifest, sha256 }]);
-    if (!bytes.equals(Buffer.from(text, 'utf8'))) throw new BundleFault('file-changed', 'the sums are not those of the manifest', { file });
+    if (!bytes.equals(Buffer.from(text, 'utf8')))
+      throw new BundleFault('file-changed', 'the sums are not those of the manifest', { file });
   } catch (error) {
     addThrown(findings.list, error, 'file-changed', { file });
   }

@@ -1,7 +1,8 @@
 /**
  * Bytes to text and back, strictly: one value has one text, so that a file which parses is, byte for byte, the file that
- * formatting its content gives. Written out because the ledger runs in browsers too, where there is no `Buffer`, and
- * because `atob` accepts spaces, missing padding and stray low bits.
+ * formatting its content gives. Parsing is written out
+ * because the ledger runs in browsers too, where there is no `Buffer`, and because `atob` accepts spaces, missing padding
+ * and stray low bits.
  */
 import { LedgerError } from './error.ts';
 
@@ -28,15 +29,7 @@ export function parseUtf8(bytes: Uint8Array): string {
 
 /** Standard Base 64 with padding (RFC 4648 §4). */
 export function formatBase64(bytes: Uint8Array): string {
-  let text = '';
-  for (let index = 0; index < bytes.length; index += 3) {
-    const left = bytes.length - index;
-    const word = ((bytes[index] ?? 0) << 16) | ((bytes[index + 1] ?? 0) << 8) | (bytes[index + 2] ?? 0);
-    text += BASE64.charAt(word >> 18) + BASE64.charAt((word >> 12) & 63);
-    text += left > 1 ? BASE64.charAt((word >> 6) & 63) : '=';
-    text += left > 2 ? BASE64.charAt(word & 63) : '=';
-  }
-  return text;
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
 }
 
 /**

@@ -82,6 +82,11 @@ export function parseCheckpoint(text: string): Checkpoint {
   return { origin, size, root, extensions };
 }
 
+/** Reads a signed checkpoint whose signatures were, or need not be, verified here: one's own. Throws `bad-format`, `limit`. */
+export function parseSignedCheckpoint(note: string): Checkpoint {
+  return parseCheckpoint(parseNote(note).text);
+}
+
 /**
  * Signs a head. Checks nothing about the log: only `signHead` (`signer.ts`) may be called with a log's real key. Throws
  * `bad-argument`, `bad-format`.

@@ -44,8 +44,7 @@ function indexPath(n: number, width: number): string {
     throw new LedgerError('bad-argument', `a tile is 1 to ${TILE_WIDTH} hashes wide`);
   }
   const digits = String(n);
-  const groups = digits.padStart(Math.ceil(digits.length / 3) * 3, '0').match(/.{3}/g) ?? [];
-  const path = groups.map((group, index) => (index < groups.length - 1 ? `x${group}` : group)).join('/');
+  const path = digits.padStart(Math.ceil(digits.length / 3) * 3, '0').replaceAll(/([0-9]{3})(?=[0-9])/g, 'x$1/');
   return width === TILE_WIDTH ? path : `${path}.p/${width}`;
 }
 

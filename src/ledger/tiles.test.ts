@@ -186,6 +186,8 @@ describe('integration', () => {
     expect(await codeOfAsync(() => readEdge(300, log.readTile, log.root))).toBe('root-mismatch');
     expect(await codeOfAsync(() => readEdge(0, log.readTile, log.root))).toBe('root-mismatch');
     expect(await codeOfAsync(() => readEdge(301, log.readTile))).toBe('bad-tile');
+    const full = await buildMemoryLog(512);
+    expect((await readEdge(512, full.readTile, full.root)).partials.map(({ length }) => length / 32)).toEqual([0, 2]);
   });
 
   test('refuses what does not fit', async () => {

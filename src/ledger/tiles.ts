@@ -30,7 +30,7 @@ import { LedgerError, assertCount } from './error.ts';
 import { HASH_BYTES } from './hash.ts';
 import { TILE_BYTES_MAX, TILE_HEIGHT, TILE_WIDTH, levelCount, readTileHashes, tilePath } from './tile-geometry.ts';
 import type { ReadTile } from './tile-geometry.ts';
-import { ENTRY_BYTES_MAX, assertHash, copyHashes, emptyRoot, foldNodes, nodeHashInto, pushLeaf } from './tree.ts';
+import { ENTRY_BYTES_MAX, assertHash, copyHashes, foldNodes, nodeHashInto, pushLeaf } from './tree.ts';
 
 export { TILE_WIDTH, entriesPath, parseTilePath, tilePath, tileWidth, tilesForGrowth } from './tile-geometry.ts';
 export type { ParsedTilePath, ReadTile, TileAddress } from './tile-geometry.ts';
@@ -68,7 +68,7 @@ export async function readEdge(size: number, readTile: ReadTile, root?: Uint8Arr
     partials.push(address.width === 0 ? new Uint8Array(0) : (await readTileHashes(readTile, address)).slice());
   }
   const nodes = partials.toReversed().flatMap(perfectRoots);
-  if (root !== undefined && !equalBytes(foldNodes(nodes) ?? emptyRoot(), root)) {
+  if (root !== undefined && !equalBytes(foldNodes(nodes), root)) {
     throw new LedgerError('root-mismatch', `the tiles of size ${size} do not lead to the root that is remembered`);
   }
   return { size, nodes, partials };
@@ -159,7 +159,7 @@ export async function integrateLeaves(integration: Integration): Promise<Integra
     if (row.isChanged && row.width > 0) tiles.push(makeTile(level, levelCount(size, level + 1), row));
   }
   const partials = rows.map((row) => row.hashes.slice(0, row.width * HASH_BYTES));
-  const root = foldNodes(nodes) ?? emptyRoot();
+  const root = foldNodes(nodes);
   return { size, root, tiles, edge: { size, nodes: copyHashes(nodes), partials } };
 }
 
@@ -207,12 +207,13 @@ export function parseEntryBundle(bytes: Uint8Array): Uint8Array[] {
 /** The first `entriesMax` entries of a bundle, and the bytes after them. Throws `bad-format`. */
 export function splitEntryBundle(bytes: Uint8Array, entriesMax: number): { entries: Uint8Array[]; rest: Uint8Array } {
   const plain = plainBytes(bytes);
+  const view = new DataView(plain.buffer, plain.byteOffset, plain.byteLength);
   const entries: Uint8Array[] = [];
   let offset = 0;
   while (offset < bytes.length && entries.length < entriesMax) {
     const start = offset + 2;
-    const end = start + (((bytes[offset] ?? 0) << 8) | (bytes[offset + 1] ?? 0));
-    if (start > bytes.length || end > bytes.length) {
+    const end = start > bytes.length ? start : start + view.getUint16(offset);
+    if (end > bytes.length) {
       throw new LedgerError('bad-format', 'the bundle ends inside an entry', { position: entries.length });
     }
     entries.push(plain.subarray(start, end));

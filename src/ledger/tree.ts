@@ -90,7 +90,7 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
  * For the inner loops of the tiles; `target` may be `pairs`.
  */
 export function nodeHashInto(target: Uint8Array, offset: number, pairs: Uint8Array, pairOffset: number): void {
-  for (let index = 0; index < 2 * HASH_BYTES; index += 1) nodeInput[1 + index] = pairs[pairOffset + index] ?? 0;
+  nodeInput.set(pairs.subarray(pairOffset, pairOffset + 2 * HASH_BYTES), 1);
   sha256Into(target, offset, nodeInput);
 }
 
@@ -152,15 +152,12 @@ export function rangeSize(range: CompactRange): number {
 
 /** The root of the tree of which this is the range (32 bytes). */
 export function rangeRoot(range: CompactRange): Uint8Array {
-  return foldNodes(range.nodes) ?? emptyRoot();
+  return foldNodes(range.nodes);
 }
 
 /** Folds a row of subtrees, largest first, into their root: from the right, since small trees hang below large ones. */
-export function foldNodes(nodes: readonly Uint8Array[]): Uint8Array | undefined {
-  return nodes.reduceRight<Uint8Array | undefined>(
-    (root, node) => (root === undefined ? node : nodeHash(node, root)),
-    undefined,
-  );
+export function foldNodes(nodes: readonly Uint8Array[]): Uint8Array {
+  return nodes.length === 0 ? emptyRoot() : nodes.reduceRight((root, node) => nodeHash(node, root));
 }
 
 /** The range as bytes: the size as a big-endian uint64, then its hashes, largest subtree first. */

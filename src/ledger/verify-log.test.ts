@@ -247,6 +247,20 @@ describe('changed entries', () => {
     ]);
   });
 
+  test('an edited entry before a removed one stays a finding of its own', async () => {
+    const copy = copyLog(log);
+    repack(copy, log.entries.with(255, utf8('x')).toSpliced(256, 1));
+    expect(short(await verify(copy))).toEqual([
+      { code: 'entry-altered', position: 255 },
+      { code: 'entry-removed', position: 256, count: 1 },
+    ]);
+    repack(copy, log.entries.with(255, utf8('x')).toSpliced(256, 0, utf8('y')));
+    expect(short(await verify(copy))).toEqual([
+      { code: 'entry-altered', position: 255 },
+      { code: 'entry-added', position: 256, count: 1 },
+    ]);
+  });
+
   test('two removals in different places are two findings', async () => {
     const copy = copyLog(log);
     editBundle(copy, 0, (entries) => entries.toSpliced(10, 1));

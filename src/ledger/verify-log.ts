@@ -405,8 +405,7 @@ async function closeEdge(run: Run): Promise<void> {
     row.hashes.set(chosen);
   }
   if (run.head.size % TILE_WIDTH === 0) checkPins(run, run.head.size, new Uint8Array(0));
-  const [leaves, ...above] = run.rows.map(hashesOf);
-  if (equalBytes(rootOf(leaves ?? new Uint8Array(0), above), run.head.root)) return;
+  if (equalBytes(rootOf(run.rows.map(hashesOf)), run.head.root)) return;
   const position = run.lastAgreedSize;
   addFault(run.list, 'root-mismatch', { position, count: run.head.size - position });
 }
@@ -416,15 +415,16 @@ function hashesOf({ hashes, width }: Row): Uint8Array {
 }
 
 /** The root of a tree with these partial tiles (fewer than 256 hashes each), from level 0 up. */
-function rootOf(leaves: Uint8Array, above: readonly Uint8Array[]): Uint8Array {
-  return foldNodes([leaves, ...above].toReversed().flatMap(perfectRoots)) ?? emptyRoot();
+function rootOf(partials: readonly Uint8Array[]): Uint8Array {
+  return foldNodes(partials.toReversed().flatMap(perfectRoots));
 }
 
 /** Compares the earlier heads whose size lies in the tile that begins at `base`, before its root goes up. */
 function checkPins(run: Run, base: number, leaves: Uint8Array): void {
   for (let pin = run.pins[0]; pin !== undefined && pin.size < base + TILE_WIDTH; pin = run.pins[0]) {
     run.pins.shift();
-    const root = rootOf(leaves.subarray(0, (pin.size - base) * HASH_BYTES), run.rows.slice(1).map(hashesOf));
+    const above = run.rows.slice(1).map(hashesOf);
+    const root = rootOf([leaves.subarray(0, (pin.size - base) * HASH_BYTES), ...above]);
     if (equalBytes(root, pin.root)) {
       run.lastAgreedSize = pin.size;
       run.pinsAgreed += 1;

@@ -5,9 +5,9 @@
  * loses nothing, and a machine that dies may lose the last transactions of some files. The watermark lies in `index-state.db`
  * (`synchronous=FULL`) and moves only after the write-ahead logs of all files changed since have been synced: it is never ahead
  * of what is durable. Changes after it are applied once more when the log is followed again, and applying twice leaves one.
- * It moves every 2,000 changes, on `flush` and on `close`; a month that is being built anew is noted beside it until it is done.
+ * It moves every 2,000 changes, on `flush` and on `close`. A month that is built anew changes in one transaction, or by one rename where its file is damaged.
  */
-import { closeSync, existsSync, fdatasyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fdatasyncSync, mkdirSync, openSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
@@ -17,9 +17,9 @@ import type { IndexChange, IndexDocument } from './document.ts';
 import { makeHandles } from './handles.ts';
 import type { Handles } from './handles.ts';
 import { BATCH_CHANGES_MAX, WRITER_FILES_MAX } from './limits.ts';
-import { removeMonthFile, syncDirectory } from './month-file.ts';
+import { syncDirectory } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
-import { openMonthWriter } from './month-writer.ts';
+import { openMonthWriter, replaceMonth } from './month-writer.ts';
 import type { MonthWriter } from './month-writer.ts';
 import { listMonths, monthFileName, monthOf, toSentAt, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
@@ -58,8 +58,6 @@ export type IndexWriter = {
    * @throws CartularyError `bad-input` for a document of another month
    */
   rebuildMonth(month: Month, documents: Iterable<IndexDocument>): void;
-  /** Months whose rebuilding was begun and not finished. */
-  unfinishedMonths(): Month[];
   /**
    * Rewrites a month so that no word and no term of a removed or replaced message is left in its file or write-ahead log.
    * @throws CartularyError `overloaded` where a reader stands in the way for ten seconds; repeat it
@@ -91,7 +89,6 @@ type State = {
 const STATE_SCHEMA = `
   CREATE TABLE IF NOT EXISTS watermark(id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL);
   INSERT OR IGNORE INTO watermark VALUES (1, 0);
-  CREATE TABLE IF NOT EXISTS unfinished(month TEXT PRIMARY KEY) WITHOUT ROWID;
 `;
 const DURABLE_CHANGES = 2_000;
 const CACHE_KIB = 4_096;
@@ -125,9 +122,8 @@ export function openIndexWriter(options: IndexWriterOptions): IndexWriter {
     watermark: () => state.watermark,
     flush: () => flush(state),
     rebuildMonth: (month, documents) => rebuildMonth(state, month, documents),
-    unfinishedMonths: () => stateFile.prepare<[], string>('SELECT month FROM unfinished ORDER BY month').pluck().all(),
     eraseMonth: (month) => eraseMonth(state, month),
-    monthsWithTraces: () => listMonths(options.directory).filter((month) => state.months.get(month).traces() > 0),
+    monthsWithTraces: () => listMonths(readdirSync(options.directory)).filter((month) => state.months.get(month).traces() > 0),
     optimise: (settings) => optimise(state, settings ?? {}),
     close: () => {
       try {
@@ -237,27 +233,26 @@ function syncLog(path: string): void {
 }
 
 function rebuildMonth(state: State, month: Month, documents: Iterable<IndexDocument>): void {
-  const { stateFile, options } = state;
-  stateFile.prepare('INSERT OR IGNORE INTO unfinished VALUES (?)').run(month);
+  const checked = onlyOfMonth(month, documents);
+  const writer = findSoundWriter(state, month);
+  if (writer === undefined) {
+    state.months.release(month);
+    replaceMonth(month, fileOptions(state.options), checked);
+    return;
+  }
   state.dirty.add(month);
-  getOrReplace(state, month).replaceAll(onlyOfMonth(month, documents));
-  syncLog(join(options.directory, `${monthFileName(month)}-wal`));
-  syncDirectory(options.directory);
-  // What stood in the month before is in no list any more, but in free pages and in the log.
-  state.months.get(month).erase();
-  stateFile.prepare('DELETE FROM unfinished WHERE month = ?').run(month);
+  writer.replaceAll(checked);
+  writer.erase();
 }
 
-function getOrReplace(state: State, month: Month): MonthWriter {
+function findSoundWriter(state: State, month: Month): MonthWriter | undefined {
   try {
     const writer = state.months.get(month);
-    if (writer.isSound()) return writer;
+    return writer.isSound() ? writer : undefined;
   } catch (cause) {
-    if (!(cause instanceof CartularyError) || cause.code !== 'corrupt') throw cause;
+    if (cause instanceof CartularyError && cause.code === 'corrupt') return undefined;
+    throw cause;
   }
-  state.months.release(month);
-  removeMonthFile(state.options.directory, month);
-  return state.months.get(month);
 }
 
 function* onlyOfMonth(month: Month, documents: Iterable<IndexDocument>): Generator<IndexDocument> {
@@ -279,7 +274,7 @@ function eraseMonth(state: State, month: Month): void {
 function optimise(state: State, settings: { readonly all?: boolean; readonly nowMs?: number }): Month[] {
   const current = monthOf(settings.nowMs ?? state.options.nowMs);
   const merged: Month[] = [];
-  for (const month of listMonths(state.options.directory)) {
+  for (const month of listMonths(readdirSync(state.options.directory))) {
     if (settings.all !== true && (month === UNDATED || month >= current)) continue;
     if (!state.months.get(month).optimise()) continue;
     state.dirty.add(month);

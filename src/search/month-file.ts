@@ -51,7 +51,40 @@ export type MonthFileOptions = {
  */
 export function openMonthForWriting(month: Month, options: MonthFileOptions): EncryptedDatabase {
   const path = join(options.directory, monthFileName(month));
-  if (!existsSync(path)) createMonthFile(path, options);
+  if (!existsSync(path)) {
+    createTables(makingPath(path), options).close();
+    renameSync(makingPath(path), path);
+    syncDirectory(options.directory);
+  }
+  return openForWriting(path, options);
+}
+
+/**
+ * Opens an empty file that takes the place of a month once it is filled: close it, then call `replaceMonthFile`.
+ * @throws CartularyError `corrupt`
+ */
+export function openReplacement(month: Month, options: MonthFileOptions): EncryptedDatabase {
+  const path = makingPath(join(options.directory, monthFileName(month)));
+  createTables(path, options).close();
+  return openForWriting(path, options);
+}
+
+/**
+ * Puts the replacement in the place of a month that cannot be read any more. Connections that are open keep seeing the old file.
+ * The old log goes first: it must not be taken for the new file's, and what it could add to a damaged file is lost anyway.
+ */
+export function replaceMonthFile(month: Month, options: MonthFileOptions): void {
+  const path = join(options.directory, monthFileName(month));
+  for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true });
+  renameSync(makingPath(path), path);
+  syncDirectory(options.directory);
+}
+
+function makingPath(path: string): string {
+  return `${path}.making`;
+}
+
+function openForWriting(path: string, options: MonthFileOptions): EncryptedDatabase {
   const database = openEncryptedDatabase(path, {
     key: options.key,
     mustExist: true,
@@ -60,8 +93,23 @@ export function openMonthForWriting(month: Month, options: MonthFileOptions): En
     synchronous: 'NORMAL',
   });
   try {
-    database.pragma('journal_size_limit = 67108864');
-    assertVersion(database);
+    nameDamage(() => {
+      database.pragma('journal_size_limit = 67108864');
+      assertVersion(database);
+    });
+    return database;
+  } catch (cause) {
+    database.close();
+    throw cause;
+  }
+}
+
+/** The connection that made a file; closing it moves the write-ahead log into the file, syncs, and removes the log. */
+function createTables(path: string, options: MonthFileOptions): EncryptedDatabase {
+  for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
+  const database = openEncryptedDatabase(path, { key: options.key, pageBytes: PAGE_BYTES, synchronous: 'FULL' });
+  try {
+    database.transaction(() => database.exec(SCHEMA)).immediate();
     return database;
   } catch (cause) {
     database.close();
@@ -80,12 +128,14 @@ export function openMonthForReading(month: Month, options: MonthFileOptions): En
     synchronous: 'NORMAL',
   });
   try {
-    assertVersion(database);
-    // Belongs to the connection, not to the file: words of the vocabulary, and where in a message they stand.
-    database.exec(`
-      CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab('main', 'ft', 'row');
-      CREATE VIRTUAL TABLE temp.instances USING fts5vocab('main', 'ft', 'instance');
-    `);
+    nameDamage(() => {
+      assertVersion(database);
+      // Belongs to the connection, not to the file: words of the vocabulary, and where in a message they stand.
+      database.exec(`
+        CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab('main', 'ft', 'row');
+        CREATE VIRTUAL TABLE temp.instances USING fts5vocab('main', 'ft', 'instance');
+      `);
+    });
     return database;
   } catch (cause) {
     database.close();
@@ -93,11 +143,18 @@ export function openMonthForReading(month: Month, options: MonthFileOptions): En
   }
 }
 
-/** Removes the file of a month with what SQLite keeps beside it. Connections that are open go on seeing the old one. */
-export function removeMonthFile(directory: string, month: Month): void {
-  const path = join(directory, monthFileName(month));
-  for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
-  syncDirectory(directory);
+/**
+ * Runs work on a file and names damage that shows only now.
+ * @throws CartularyError `corrupt` where a page cannot be read; anything else as it is
+ */
+export function nameDamage<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+    if (!/^SQLITE_(?:CORRUPT|NOTADB)/.test(code)) throw cause;
+    throw new CartularyError('corrupt', 'a file of the search index is damaged; rebuild its month', { cause });
+  }
 }
 
 /** Makes names in a directory durable. */
@@ -110,20 +167,6 @@ export function syncDirectory(directory: string): void {
   } finally {
     closeSync(descriptor);
   }
-}
-
-function createMonthFile(path: string, options: MonthFileOptions): void {
-  const making = `${path}.making`;
-  for (const suffix of ['', '-wal', '-shm']) rmSync(making + suffix, { force: true });
-  const database = openEncryptedDatabase(making, { key: options.key, pageBytes: PAGE_BYTES, synchronous: 'FULL' });
-  try {
-    database.transaction(() => database.exec(SCHEMA)).immediate();
-  } finally {
-    // The last connection moves the write-ahead log into the file, syncs and removes it.
-    database.close();
-  }
-  renameSync(making, path);
-  syncDirectory(options.directory);
 }
 
 function assertVersion(database: EncryptedDatabase): void {

@@ -9,7 +9,7 @@ import { hash } from 'node:crypto';
 import { CartularyError } from '../model/errors.ts';
 import type { EncryptedDatabase } from '../vault/page-encryption.ts';
 import type { IndexDocument } from './document.ts';
-import { openMonthForWriting } from './month-file.ts';
+import { nameDamage, openMonthForWriting, openReplacement, replaceMonthFile } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
 import { rowOf, toSentAt, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
@@ -30,7 +30,6 @@ export type MonthChanges = {
 /** An open month. */
 export type MonthWriter = {
   readonly month: Month;
-  readonly database: EncryptedDatabase;
   /** Carries out the changes in one transaction. */
   apply(changes: MonthChanges): void;
   /** Removes all and puts what is given in its place, in one transaction. */
@@ -74,7 +73,31 @@ type State = {
 
 /** Opens the writer of a month. @throws CartularyError `corrupt` */
 export function openMonthWriter(month: Month, options: MonthFileOptions): MonthWriter {
-  const database = openMonthForWriting(month, options);
+  return makeMonthWriter(month, openMonthForWriting(month, options), options);
+}
+
+/** Replaces a month whose file cannot be used, from an empty one. Nothing changes before the new file is whole and durable. */
+export function replaceMonth(month: Month, options: MonthFileOptions, documents: Iterable<IndexDocument>): void {
+  const writer = makeMonthWriter(month, openReplacement(month, options), options);
+  try {
+    writer.replaceAll(documents);
+    writer.erase();
+  } finally {
+    writer.close();
+  }
+  replaceMonthFile(month, options);
+}
+
+function makeMonthWriter(month: Month, database: EncryptedDatabase, options: MonthFileOptions): MonthWriter {
+  try {
+    return nameDamage(() => wrapMonthWriter(month, database, options));
+  } catch (cause) {
+    database.close();
+    throw cause;
+  }
+}
+
+function wrapMonthWriter(month: Month, database: EncryptedDatabase, options: MonthFileOptions): MonthWriter {
   const state: State = {
     month,
     database,
@@ -88,11 +111,10 @@ export function openMonthWriter(month: Month, options: MonthFileOptions): MonthW
   reload(state);
   return {
     month,
-    database,
-    apply: (changes) => inTransaction(state, () => applyChanges(state, changes)),
-    replaceAll: (documents) => inTransaction(state, () => replaceAll(state, documents)),
-    optimise: () => optimise(state),
-    erase: () => erase(state),
+    apply: (changes) => nameDamage(() => inTransaction(state, () => applyChanges(state, changes))),
+    replaceAll: (documents) => nameDamage(() => inTransaction(state, () => replaceAll(state, documents))),
+    optimise: () => nameDamage(() => optimise(state)),
+    erase: () => nameDamage(() => erase(state)),
     isSound: () => isSound(database),
     traces: () => state.traces,
     close: () => database.close(),
@@ -144,6 +166,15 @@ function addProfile(state: State, profile: Profile): Profile {
   return profile;
 }
 
+/** What failed may have left wrong figures in memory; a file that cannot even be read will say so at the next use. */
+function recover(state: State): void {
+  try {
+    reload(state);
+  } catch {
+    state.profiles = { byKey: new Map(), byId: new Map() };
+  }
+}
+
 function inTransaction(state: State, work: () => void): void {
   const { sql, database } = state;
   sql.begin.run();
@@ -157,7 +188,7 @@ function inTransaction(state: State, work: () => void): void {
     sql.commit.run();
   } catch (cause) {
     if (database.inTransaction) sql.rollback.run();
-    reload(state);
+    recover(state);
     throw cause;
   }
 }
@@ -336,7 +367,8 @@ function replaceAll(state: State, documents: Iterable<IndexDocument>): void {
   const { database, sql } = state;
   database.exec("INSERT INTO ft(ft) VALUES ('delete-all'); DELETE FROM doc; DELETE FROM profile;");
   sql.setMeta.run('displaced', 0);
-  sql.setMeta.run('traces', 0);
+  // What stood here is in no list any more, but in free pages and in the log, until the month is erased.
+  sql.setMeta.run('traces', 1);
   reload(state);
   const batchMax = 10_000;
   let batch: IndexDocument[] = [];
@@ -373,8 +405,10 @@ function erase(state: State): void {
   // and the write-ahead log, which held both, is cut to nothing.
   database.exec("INSERT INTO ft(ft) VALUES ('optimize'); VACUUM;");
   truncateLog(database);
+  // Only now: a crash before leaves the mark that there is something to erase.
   state.sql.setMeta.run('traces', 0);
   state.traces = 0;
+  truncateLog(database);
 }
 
 /** @throws CartularyError `overloaded` where a reader holds the log for longer than the busy timeout */

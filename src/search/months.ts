@@ -7,8 +7,6 @@
  * Small row numbers matter: each word of a message stores the distance to the row before. With 20 more bits for the message number,
  * the index of 80,000 chat messages was 374 bytes a message; with milliseconds alone it is 256, measured before page packing.
  */
-import { readdirSync } from 'node:fs';
-
 /** `2026-01`, or `undated`. */
 export type Month = string;
 
@@ -50,8 +48,8 @@ export function monthFileName(month: Month): string {
   return `index-${month}.db`;
 }
 
-/** Months that have a file, oldest first; `undated` before all. */
-export function listMonths(directory: string): Month[] {
-  const months = readdirSync(directory).flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []);
+/** Months among the names of a directory, oldest first; `undated` before all. */
+export function listMonths(names: readonly string[]): Month[] {
+  const months = names.flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []);
   return months.sort((a, b) => (a === b ? 0 : a === UNDATED || (b !== UNDATED && a < b) ? -1 : 1));
 }

@@ -3,7 +3,7 @@
  * because nobody may go on as if it still worked.
  */
 import { parentPort, Worker } from 'node:worker_threads';
-import type { MessagePort } from 'node:worker_threads';
+import type { MessagePort, Transferable } from 'node:worker_threads';
 
 import { CartularyError, ERRORS } from '../model/errors.ts';
 import type { ErrorCode } from '../model/errors.ts';
@@ -16,7 +16,7 @@ export type Thread<Calls extends CallTable> = {
   call<Name extends keyof Calls & string>(
     name: Name,
     args: Calls[Name]['args'],
-    options?: { readonly transfer?: ArrayBuffer[]; readonly onProgress?: (progress: unknown) => void; readonly signal?: AbortSignal },
+    options?: { readonly transfer?: Transferable[]; readonly onProgress?: (progress: unknown) => void; readonly signal?: AbortSignal },
   ): Promise<Calls[Name]['result']>;
   /** Sends a note that needs no answer. */
   tell(note: unknown): void;
@@ -51,9 +51,9 @@ export function threadUrl(relative: string, base: string): URL {
 export async function startThread<Calls extends CallTable>(
   url: URL,
   setup: unknown,
-  options: { readonly name: string; readonly onFatal: (cause: unknown) => void; readonly onEvent?: (event: unknown) => void },
+  options: { readonly name: string; readonly onFatal: (cause: unknown) => void; readonly onEvent?: (event: unknown) => void; readonly transfer?: Transferable[] },
 ): Promise<Thread<Calls>> {
-  const worker = new Worker(url, { workerData: setup, name: options.name });
+  const worker = new Worker(url, { workerData: setup, name: options.name, transferList: options.transfer ?? [] });
   const waiting = new Map<number, Waiter>();
   let nextId = 1;
   let ended = false;
@@ -107,6 +107,22 @@ function settle(waiting: Map<number, Waiter>, reply: Exclude<ThreadReply, { even
   waiting.delete(reply.id);
   if (reply.ok) waiter.resolve(reply.result);
   else waiter.reject(new CartularyError(reply.code in ERRORS ? (reply.code as ErrorCode) : 'internal', reply.message, { detail: reply.detail ?? {} }));
+}
+
+/** Calls over a port that another thread serves; simpler than a thread's own calls, since whoever serves it reports its death elsewhere. */
+export function callOverPort<Calls extends CallTable>(port: MessagePort): Pick<Thread<Calls>, 'call'> {
+  const waiting = new Map<number, Waiter>();
+  let nextId = 1;
+  port.on('message', (reply: Exclude<ThreadReply, { event: unknown }>) => settle(waiting, reply));
+  return {
+    call(name, args, { transfer = [] } = {}) {
+      const id = nextId++;
+      return new Promise((resolve, reject) => {
+        waiting.set(id, { resolve, reject, onProgress: undefined });
+        port.postMessage({ id, name, args } satisfies ThreadRequest, transfer);
+      });
+    },
+  };
 }
 
 /** What a handler may do besides answering. */

@@ -67,10 +67,13 @@ export type SealedRecord = {
 export type Sealer = {
   /**
    * Seals a record as `r ‖ record bytes` under the current seal key.
-   * @param input `r`: 32 fresh random bytes; `plaintext`: the record bytes (DESIGN §5.1), at most 64 MiB
+   * @param input `r`: 32 fresh random bytes; `plaintext`: the record bytes (DESIGN §5.1), at most 64 MiB, which the commitment is over;
+   *   `packed`: what is sealed in their place, where the caller compresses
    * @throws CartularyError `too-large`, `locked` after `destroy`, `internal` on an id of the wrong length
    */
-  sealRecord(input: SealPlace & { readonly r: Uint8Array; readonly plaintext: Uint8Array }): SealedRecord;
+  sealRecord(
+    input: SealPlace & { readonly r: Uint8Array; readonly plaintext: Uint8Array; readonly packed?: Uint8Array },
+  ): SealedRecord;
   /**
    * Opens what `sealRecord` made. The commitment of the leaf is checked by the caller with {@link commitRecord}.
    * @throws CartularyError `corrupt` where it was altered, cut or belongs elsewhere; `key-missing` where the version is unknown
@@ -199,17 +202,20 @@ export function commitRecord(r: Uint8Array, record: Uint8Array): Uint8Array {
 
 function sealRecord(
   derivation: Derivation,
-  input: SealPlace & { readonly r: Uint8Array; readonly plaintext: Uint8Array },
+  input: SealPlace & { readonly r: Uint8Array; readonly plaintext: Uint8Array; readonly packed?: Uint8Array },
 ): SealedRecord {
   assertPlaintext(input.plaintext);
-  const work = workFor(input.plaintext.length);
-  const end = BLOCK_BYTES + input.plaintext.length;
+  const packed = input.packed ?? input.plaintext;
+  const work = workFor(Math.max(input.plaintext.length, packed.length));
+  const used = BLOCK_BYTES + Math.max(input.plaintext.length, packed.length);
+  const end = BLOCK_BYTES + packed.length;
   const commitment = commitInto(work, input.r, input.plaintext);
+  if (input.packed !== undefined) work.set(input.packed, BLOCK_BYTES);
   // The record bytes already stand behind the padded block of the commitment: with `r` before them they are the plaintext.
   work.set(input.r, BLOCK_BYTES - SECRET_BYTES);
   const key = deriveKey(derivation, PURPOSES.record, input);
   const sealed = encrypt(key, derivation, work.subarray(BLOCK_BYTES - SECRET_BYTES, end));
-  work.fill(0, 0, end);
+  work.fill(0, 0, used);
   return { sealed, commitment, ciphertextHash: sha256(sealed) };
 }
 

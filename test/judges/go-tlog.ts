@@ -21,7 +21,7 @@ export type GoTlog = { readonly binary: string } | { readonly skipped: string };
 
 let built: Promise<GoTlog> | undefined;
 
-/** Builds the judge, once. Never rejects: without Go it answers `skipped: …` with the reason. */
+/** Builds the judge, once; `removeGoTlog` cleans up after the tests. Without Go it answers `skipped: …` with the reason. */
 export function buildGoTlog(): Promise<GoTlog> {
   built ??= build();
   return built;

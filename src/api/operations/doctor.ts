@@ -4,7 +4,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { request } from 'undici';
 import { z } from 'zod';
 
-import { parseCheckpoint } from '../../ledger/checkpoint.ts';
+import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
 import { isLoopback } from '../../settings.ts';
 import { assertNotPlaintext } from '../../vault/page-encryption.ts';
 import { version } from '../../version.ts';
@@ -52,7 +52,7 @@ const PROBES: readonly Probe[] = [
   },
   async (service) => {
     const records = await service.archive.size();
-    const { size } = parseCheckpoint(await service.archive.publish());
+    const { size } = parseSignedCheckpoint(await service.archive.publish());
     return { name: 'log', state: 'ok', text: `checkpoint over ${size} of ${records} records` };
   },
   async (service) => {

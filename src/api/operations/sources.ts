@@ -38,7 +38,7 @@ const addSource = defineOperation(
       connector: connector.name,
       name: args.name,
       secrets: [args.secret],
-      settings: args.settings,
+      settings: { ...defaultSettings(connector, args.secret, args.account), ...args.settings },
       ...(args.account === undefined ? {} : { account: args.account }),
       ...(args.region === undefined ? {} : { region: args.region }),
       ...(args.tee === undefined ? {} : { teeUrl: args.tee }),
@@ -104,6 +104,16 @@ function getSource(service: Service, id: string): Source {
   const source = service.archive.registry.findSource(parseId('source', id));
   if (source === undefined || source.removedAtMs !== undefined) throw new CartularyError('not-found', 'there is no such source');
   return source;
+}
+
+/** Settings that follow from what was given anyway. */
+function defaultSettings(connector: Connector, signingSecret: string, account: string | undefined): Record<string, string> {
+  const defaults: Record<string, string> = {};
+  for (const setting of connector.settings) {
+    if (setting.defaultsToSecret === true) defaults[setting.name] = signingSecret;
+    if (setting.name === 'accountSid' && account !== undefined) defaults[setting.name] = account;
+  }
+  return defaults;
 }
 
 function assertSettings(connector: Connector, settings: Readonly<Record<string, string>>): void {

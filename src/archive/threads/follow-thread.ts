@@ -10,8 +10,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { decodeLeaf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
+import type { IndexChange } from '../../search/document.ts';
 import { openIndexWriter } from '../../search/index-writer.ts';
-import type { IndexChange } from '../../search/index-writer.ts';
 import type { RecordRow, StateRow } from '../../store/store.ts';
 import { serveThread } from '../../store/thread.ts';
 import type { ThreadReply } from '../../store/thread.ts';
@@ -76,6 +76,7 @@ async function run(): Promise<void> {
       settleWaiters();
       await breathe();
     }
+    index.flush();
   } catch (cause) {
     for (const waiter of waiters) waiter.reject(cause);
     waiters = [];
@@ -207,7 +208,7 @@ serveThread<FollowCalls>(
         progress({ done: index.watermark(), total: target });
         await breathe();
       }
-      index.optimise();
+      index.flush();
       return { records: target };
     },
     async close() {

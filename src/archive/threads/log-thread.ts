@@ -8,7 +8,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { workerData } from 'node:worker_threads';
 
 import { createNoteSigner, formatVkey } from '../../ledger/note.ts';
-import { parseCheckpoint } from '../../ledger/checkpoint.ts';
+import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
 import { formatProofFile } from '../../ledger/proof-file.ts';
 import { signHead } from '../../ledger/signer.ts';
 import type { Head, SignerMemory } from '../../ledger/signer.ts';
@@ -54,7 +54,7 @@ await writeFileDurably(setup.layout.vkey, Buffer.from(`${formatVkey(signer)}\n`)
 
 let edge: TreeEdge | undefined;
 let checkpoint = await files.readCheckpoint();
-let published = checkpoint === undefined ? 0 : parseCheckpoint(checkpoint).size;
+let published = checkpoint === undefined ? 0 : parseSignedCheckpoint(checkpoint).size;
 let turn: Promise<unknown> = Promise.resolve();
 
 /** One publication at a time. */
@@ -132,7 +132,7 @@ function openSignerMemory(path: string): SignerMemory {
 async function prove(indices: readonly number[], wanted: string | undefined): Promise<LogCalls['prove']['result']> {
   const isCovered = checkpoint !== undefined && indices.every((index) => index < published);
   const over = wanted ?? (isCovered && checkpoint !== undefined ? checkpoint : await publish());
-  const { size } = parseCheckpoint(over);
+  const { size } = parseSignedCheckpoint(over);
   const proofs = [];
   for (const index of indices) {
     if (index >= size) throw new CartularyError('not-found', 'there is no such leaf');

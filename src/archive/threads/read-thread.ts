@@ -12,7 +12,8 @@ import { idBytes } from '../../model/ids.ts';
 import type { ConversationId, MessageId } from '../../model/ids.ts';
 import type { LoggedRecord } from '../../model/record.ts';
 import { openIndexReader } from '../../search/index-reader.ts';
-import { formatQuery, parseQuery } from '../../search/query.ts';
+import { formatQuery } from '../../search/query-format.ts';
+import { parseQuery } from '../../search/query.ts';
 import { serveThread } from '../../store/thread.ts';
 import { openMessage, openMessageRecords, openRecord } from '../opening.ts';
 import { viewMessage, viewMessageDetail } from '../views.ts';
@@ -102,7 +103,7 @@ async function facets(args: { q: string }): Promise<FacetsView> {
   const query = parseQuery(args.q, { nowMs: Date.now() });
   index.refresh();
   const found = index.facets(query, { scanMax: 100_000 });
-  return { histogram: found.histogram, facets: found.facets, counted: found.counted, capped: found.capped, query: formatQuery(query) };
+  return { histogram: [...found.histogram], facets: Object.fromEntries(Object.entries(found.facets).map(([name, counts]) => [name, [...counts]])), counted: found.counted, capped: found.capped, query: formatQuery(query) };
 }
 
 async function findMessage(id: MessageId): Promise<Awaited<ReturnType<typeof reader.readMessages>>[number] | undefined> {

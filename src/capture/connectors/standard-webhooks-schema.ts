@@ -2,7 +2,8 @@
  * The events that any program may send: a published schema, version 1. It is the contract with senders we have never met, hence:
  *
  * - fields are added, never renamed or removed; a change that would break a sender is version 2 beside version 1;
- * - a field that is not known here is kept (in `extra`) and never refused; an event whose type is not known is kept as `unknown`;
+ * - a field that is not known here is never refused: of event and data it is kept in `extra`, deeper down in the raw slice; an event whose type
+ *   is not known is kept as `unknown`;
  * - short forms are taken: an address may be `"+4915112345678"`, `"anna@example.com"` or an object.
  *
  * Everything here is controlled by the sender; limits keep one event from becoming an archive of its own.
@@ -84,29 +85,29 @@ const medium = z
   .refine((value) => value.url === undefined || value.base64 === undefined, 'has both url and base64');
 
 const part = z.discriminatedUnion('kind', [
-  z.looseObject({
+  z.object({
     kind: z.literal('location'),
     latitude: z.number().min(-90).max(90),
     longitude: z.number().min(-180).max(180),
     name: short.exactOptional(),
     address: short.exactOptional(),
   }),
-  z.looseObject({ kind: z.literal('contact'), text }),
-  z.looseObject({
+  z.object({ kind: z.literal('contact'), text }),
+  z.object({
     kind: z.literal('template'),
     name: short,
     language: short.exactOptional(),
     params: z.array(text).max(100).exactOptional(),
   }),
-  z.looseObject({ kind: z.literal('interactive'), type: short, text, payload: text.exactOptional() }),
-  z.looseObject({
+  z.object({ kind: z.literal('interactive'), type: short, text, payload: text.exactOptional() }),
+  z.object({
     kind: z.literal('link'),
     url: z.string().max(4_096),
     title: short.exactOptional(),
     description: text.exactOptional(),
   }),
-  z.looseObject({ kind: z.literal('order'), text }),
-  z.looseObject({ kind: z.literal('unsupported'), type: short, text: text.exactOptional() }),
+  z.object({ kind: z.literal('order'), text }),
+  z.object({ kind: z.literal('unsupported'), type: short, text: text.exactOptional() }),
 ]);
 
 /** What names a message: its id, and where ids are unique only within them, conversation and account. */
@@ -143,7 +144,7 @@ const created = z.looseObject({
     .enum(['provider-api', 'phone-app', 'agent-console', 'campaign', 'auto-reply', 'import', 'unknown'])
     .exactOptional(),
   actor: z
-    .looseObject({
+    .object({
       type: z.enum(['customer', 'agent', 'bot', 'ai', 'campaign', 'flow', 'system']),
       id: short.exactOptional(),
       name: short.exactOptional(),

@@ -14,8 +14,16 @@ import { UnreadableEnvelope } from '../connector.ts';
 /** Name of the platform in natural keys. */
 export const TWILIO = 'twilio';
 
+/** Twilio's REST API. */
+export const TWILIO_API = 'https://api.twilio.com';
+
 /** What reading needs besides the bytes. */
 export type ReadContext = { readonly source: SourceView; readonly receivedAtMs: number };
+
+/** Where the REST API is; a setting re-points it, as tests and regional accounts do. */
+export function apiBaseOf(source: SourceView): string {
+  return source.settings['apiBaseUrl'] ?? TWILIO_API;
+}
 
 /** The context of an envelope. */
 export function contextOf(envelope: Envelope, source: SourceView): ReadContext {
@@ -27,10 +35,15 @@ export function contextOf(envelope: Envelope, source: SourceView): ReadContext {
  * @throws UnreadableEnvelope where neither payload nor source names an account, or there is no SID
  */
 export function messageKey(context: ReadContext, account: string | undefined, id: string | undefined): MessageKey {
-  const owner = account !== undefined && account !== '' ? account : context.source.account;
+  const owner = account !== undefined && account !== '' ? account : accountOf(context.source);
   if (owner === undefined) throw new UnreadableEnvelope('no account SID');
   if (id === undefined || id === '') throw new UnreadableEnvelope('no message SID');
   return { platform: TWILIO, account: owner, id };
+}
+
+/** The account that a source was bound to. */
+export function accountOf(source: SourceView): string | undefined {
+  return source.account ?? source.settings['accountSid'];
 }
 
 /** One end of a text: a phone number, or what a channel calls its users. */
@@ -58,7 +71,7 @@ const BSUID = /^[A-Z]{2}\.[A-Za-z0-9.]{4,}$/;
 
 /** Reads `+1…`, `12345`, `SHOP`, `whatsapp:+1…`, `whatsapp:US.…`, `rcs:agent`, `messenger:…`. */
 export function parseEndpoint(text: string): Endpoint {
-  const match = PREFIXED.exec(text);
+  const match = text.startsWith('+') ? null : PREFIXED.exec(text);
   if (match === null) return { prefix: '', address: parsePhoneAddress(text) };
   const prefix = `${(match[1] ?? '').toLowerCase()}:`;
   return { prefix, address: { ...parseChannelAddress(prefix, match[2] ?? ''), raw: text.slice(0, 256) } };
@@ -102,6 +115,7 @@ export function readEnds(given: EndsGiven): Ends {
   const customerText = direction === 'inbound' ? given.from : given.to;
   if (customerText === undefined || customerText === '') throw new UnreadableEnvelope('no address of the customer');
   const customer = parseEndpoint(customerText);
+  if (customer.address.value === '') throw new UnreadableEnvelope('no address of the customer');
   const shop = parseShop(shopText, given.messagingServiceSid);
   const others = (given.others ?? []).map(parseEndpoint);
   const prefix = shop.prefix === '' ? customer.prefix : shop.prefix;

@@ -9,6 +9,7 @@ import { isJsonObject, parseJsonSafely } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import { isOptOutWord } from '../opt-out-words.ts';
 import {
+  accountOf,
   createdEvent,
   firstTime,
   isMultimediaSid,
@@ -16,6 +17,7 @@ import {
   parseCount,
   readEnds,
   statusEvent,
+  TWILIO,
 } from './twilio-common.ts';
 import type { ReadContext } from './twilio-common.ts';
 import { readConversationEvent } from './twilio-conversations.ts';
@@ -37,7 +39,7 @@ import {
 export function readEventStreams(envelope: Envelope, context: ReadContext): EnvelopePart[] {
   const value = parseJsonSafely(envelope.body);
   if (!Array.isArray(value)) return [{ events: readCloudEvent(value, context) }];
-  return cutByMessage(envelope, undefined, value, (element) => readCloudEvent(element, context));
+  return cutByMessage(envelope, undefined, value, context, (element) => readCloudEvent(element, context));
 }
 
 function readCloudEvent(value: unknown, context: ReadContext): Event[] {
@@ -223,21 +225,21 @@ function conversationFields(name: string, data: JsonObject): Map<string, string>
   return fields;
 }
 
+/** An event of another kind: kept by its name, about the message that it names, if it names one. */
 function readStreamUnknown(event: JsonObject, data: JsonObject, context: ReadContext): Event {
   const id = textOf(event['id']);
-  const subject = [data['messageSid'], data['MessageSid'], data['sms_sid'], data['smsSid'], event['id']]
-    .map(textOf)
-    .find((sid) => sid !== undefined);
+  const sids = [data['messageSid'], data['MessageSid'], data['sms_sid'], data['smsSid'], id, event['type']];
+  const accounts = [data['accountSid'], data['AccountSid'], data['account_sid'], accountOf(context.source)];
   return {
     kind: 'unknown',
     name: String(event['type']).slice(0, 100),
-    target: messageKey(
-      context,
-      textOf(data['accountSid']) ?? textOf(data['AccountSid']) ?? textOf(data['account_sid']),
-      subject,
-    ),
+    target: { platform: TWILIO, account: firstText(accounts), id: firstText(sids) },
     occurredAt: firstTime(context, event['time'], data['timestamp']),
     ...(id === undefined ? {} : { dedupe: `event|${id}` }),
     extra: { ...event },
   };
+}
+
+function firstText(values: readonly unknown[]): string {
+  return values.map(textOf).find((text) => text !== undefined) ?? '';
 }

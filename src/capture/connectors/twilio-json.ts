@@ -2,13 +2,16 @@
  * What Event Streams and the REST API share: their envelopes are JSON that may tell of several messages, and their objects name the same things
  * in different spellings.
  */
+import { createHash } from 'node:crypto';
 import type { Envelope, EnvelopePart } from '../../model/envelope.ts';
-import type { BusinessInfo, Event, MediaPart, MessageKey, SmsInfo } from '../../model/event.ts';
+import type { BusinessInfo, Event, MediaPart, SmsInfo } from '../../model/event.ts';
 import { formatMessageKey } from '../../model/event.ts';
+import { receiptInstant } from '../../model/time.ts';
 import { UnreadableEnvelope } from '../connector.ts';
 import { isJsonObject, sliceJsonElements } from '../json.ts';
 import type { JsonObject } from '../json.ts';
-import { addExtra, parseCount, unlessEmpty } from './twilio-common.ts';
+import { accountOf, addExtra, parseCount, TWILIO, unlessEmpty } from './twilio-common.ts';
+import type { ReadContext } from './twilio-common.ts';
 
 /** Most media that one text is taken to have; Twilio allows ten. */
 export const MEDIA_MAX = 100;
@@ -17,41 +20,65 @@ const ELEMENTS_MAX = 5_000;
 
 /**
  * Reads the elements of an array. Where they tell of several messages the envelope is cut, so that no record holds another message's text and
- * each can be destroyed alone: each part is then the exact bytes of its element.
+ * each can be destroyed alone: each part is then the exact bytes of its element. An element that cannot be read is set aside as quarantine, and
+ * the others go on.
  * @param member name of the array in the object that is the whole text; undefined where the array is the whole
- * @throws UnreadableEnvelope where there are too many elements, or `read` throws it
+ * @throws UnreadableEnvelope where there are too many elements, or the only one cannot be read
  */
 export function cutByMessage(
   envelope: Envelope,
   member: string | undefined,
   elements: readonly unknown[],
+  context: ReadContext,
   read: (element: unknown) => readonly Event[],
 ): EnvelopePart[] {
   if (elements.length > ELEMENTS_MAX) throw new UnreadableEnvelope(`more than ${ELEMENTS_MAX} elements`);
-  const lists = elements.map(read);
-  const subjects = new Set(lists.flat().map((event) => formatMessageKey(event.target)));
-  if (subjects.size <= 1) return subjects.size === 0 ? [] : [{ events: lists.flat() }];
+  if (elements.length === 1) return [{ events: read(elements[0]) }];
   const slices = sliceJsonElements(envelope.body, member);
-  if (slices.length !== elements.length) throw new UnreadableEnvelope('the elements cannot be told apart');
   const parts: EnvelopePart[] = [];
-  for (const [index, events] of lists.entries()) {
+  const subjects = new Set<string>();
+  for (const [index, element] of elements.entries()) {
     const body = slices[index];
-    if (body !== undefined && events.length > 0) parts.push({ body, events });
+    if (body === undefined) throw new UnreadableEnvelope('the elements cannot be told apart');
+    const events = readOrSetAside(element, body, context, read);
+    for (const event of events) subjects.add(formatMessageKey(event.target));
+    parts.push({ body, events });
   }
-  return parts;
+  return subjects.size === 1 ? [{ events: parts.flatMap((part) => part.events) }] : parts;
+}
+
+function readOrSetAside(
+  element: unknown,
+  slice: Uint8Array,
+  context: ReadContext,
+  read: (element: unknown) => readonly Event[],
+): readonly Event[] {
+  try {
+    return read(element);
+  } catch (cause) {
+    if (!(cause instanceof UnreadableEnvelope)) throw cause;
+    const digest = createHash('sha256').update(slice).digest('hex').slice(0, 32);
+    return [
+      {
+        kind: 'quarantine',
+        reason: cause.reason,
+        target: { platform: TWILIO, account: accountOf(context.source) ?? '', id: `quarantine:${digest}` },
+        occurredAt: receiptInstant(context.receivedAtMs),
+        dedupe: `quarantine|${digest}`,
+      },
+    ];
+  }
 }
 
 /**
- * Places of media that are counted and not named. With a key, each carries the URL of the list that names them, in which
- * `locateTwilioMedia` finds the medium.
+ * Places of media that are counted and not named.
+ * @param listUrl where the list that names them is, in which `locateTwilioMedia` finds each; undefined where it is not to be asked for
  */
-export function mediaPlaces(count: number, key: MessageKey | undefined): MediaPart[] {
+export function mediaPlaces(count: number, listUrl: string | undefined): MediaPart[] {
   return Array.from({ length: count }, (_, index) => ({
     kind: 'media',
     index,
-    ...(key === undefined
-      ? {}
-      : { url: `https://api.twilio.com/2010-04-01/Accounts/${key.account}/Messages/${key.id}/Media.json` }),
+    ...(listUrl === undefined ? {} : { url: listUrl }),
     role: 'other',
   }));
 }

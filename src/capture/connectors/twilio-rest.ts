@@ -11,6 +11,7 @@ import { isJsonObject, parseJsonSafely } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import { isOptOutWord } from '../opt-out-words.ts';
 import {
+  apiBaseOf,
   createdEvent,
   firstTime,
   isMultimediaSid,
@@ -42,7 +43,7 @@ export function readRestAnswer(envelope: Envelope, context: ReadContext): Envelo
   if (!isJsonObject(value)) throw new UnreadableEnvelope('the answer is no JSON object');
   const { messages } = value;
   if (Array.isArray(messages))
-    return cutByMessage(envelope, 'messages', messages, (element) => readResource(element, context));
+    return cutByMessage(envelope, 'messages', messages, context, (element) => readResource(element, context));
   return [{ events: readResource(value, context) }];
 }
 
@@ -97,7 +98,7 @@ function readMessageResource(value: JsonObject, sid: string, context: ReadContex
   const events: Event[] = [];
   if (direction === 'inbound' || from !== undefined || !BEFORE_SENDER.has(status)) {
     const at = firstTime(context, value['date_sent'], value['date_created']);
-    const content = resourceContent(value, { key, direction, mediaCount }, ends, sms);
+    const content = resourceContent(value, { key, direction, mediaCount, base: apiBaseOf(context.source) }, ends, sms);
     events.push(createdEvent(key, at, content, extra));
   }
   // An inbound text's state is that it was received, which the text itself says.
@@ -120,11 +121,16 @@ function readMessageResource(value: JsonObject, sid: string, context: ReadContex
 
 function resourceContent(
   value: JsonObject,
-  facts: { readonly key: MessageKey; readonly direction: 'inbound' | 'outbound'; readonly mediaCount: number },
+  facts: {
+    readonly key: MessageKey;
+    readonly direction: 'inbound' | 'outbound';
+    readonly mediaCount: number;
+    readonly base: string;
+  },
   ends: Ends,
   sms: SmsInfo | undefined,
 ): MessageContent {
-  const { key, direction, mediaCount } = facts;
+  const { key, direction, mediaCount, base } = facts;
   const text = typeof value['body'] === 'string' ? value['body'] : '';
   const sentAt = parseTwilioTime(value['date_sent']);
   const times: Record<string, Instant> = {};
@@ -144,7 +150,10 @@ function resourceContent(
     ...(sentAt === undefined ? {} : { sentAt }),
     ...(Object.keys(times).length === 0 ? {} : { times }),
     ...(text === '' ? {} : { body: { text, format: 'plain' } }),
-    parts: mediaPlaces(mediaCount, key),
+    parts: mediaPlaces(
+      mediaCount,
+      `${base}/2010-04-01/Accounts/${encodeURIComponent(key.account)}/Messages/${encodeURIComponent(key.id)}/Media.json`,
+    ),
     // A text without words or media was redacted, or was a card that the resource does not show.
     contentState: text === '' && mediaCount === 0 ? 'missing-provider' : 'present',
     origin: direction === 'inbound' ? 'unknown' : isReply ? 'auto-reply' : 'provider-api',
@@ -172,7 +181,7 @@ export function locateTwilioMedia(answer: Envelope, part: number): string | unde
   const medium: unknown = Array.isArray(media) ? media[part] : undefined;
   const uri = isJsonObject(medium) ? medium['uri'] : undefined;
   if (typeof uri !== 'string' || !/^\/2010-04-01\/Accounts\/[A-Za-z0-9/]+\.json$/.test(uri)) return undefined;
-  return `https://api.twilio.com${uri.slice(0, -'.json'.length)}`;
+  return URL.parse(uri.slice(0, -'.json'.length), answer.url)?.href;
 }
 
 /** A conversation's message as the REST API gives it, under the webhook's names. */

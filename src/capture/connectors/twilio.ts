@@ -14,12 +14,11 @@ import type { Connector, PlatformCredentials, PlatformRequest } from '../connect
 import { parseForm, parseQuery } from '../form.ts';
 import { isJsonObject, parseJsonSafely } from '../json.ts';
 import { SIGNATURE_SCHEMES } from '../signatures.ts';
-import { contextOf, TWILIO } from './twilio-common.ts';
+import { accountOf, apiBaseOf, contextOf, TWILIO, TWILIO_API } from './twilio-common.ts';
 import { readEventStreams } from './twilio-events.ts';
 import { readForm } from './twilio-form.ts';
-import { readRestAnswer } from './twilio-rest.ts';
+import { locateTwilioMedia, readRestAnswer } from './twilio-rest.ts';
 
-const API = 'https://api.twilio.com';
 /** Twilio's largest page. */
 const PAGE_SIZE = 1000;
 const DAY_MS = 86_400_000;
@@ -38,9 +37,9 @@ function readTwilio(envelope: Envelope, source: SourceView): readonly EnvelopePa
 }
 
 function isJson(envelope: Envelope): boolean {
-  const type = findHeader(envelope.headers, 'content-type');
-  if (type !== undefined && /json/i.test(type)) return true;
-  if (type !== undefined && /x-www-form-urlencoded/i.test(type)) return false;
+  const type = findHeader(envelope.headers, 'content-type')?.toLowerCase() ?? '';
+  if (type.startsWith('application/x-www-form-urlencoded')) return false;
+  if (type.includes('json')) return true;
   // `[` or `{` is no beginning of a form of Twilio's.
   return envelope.body[0] === 0x5b || envelope.body[0] === 0x7b;
 }
@@ -58,12 +57,8 @@ const credentials: PlatformCredentials = (settings) => {
   return { authorization: `Basic ${Buffer.from(`${user}:${password}`, 'utf8').toString('base64')}` };
 };
 
-function baseOf(source: SourceView): string {
-  return source.settings['apiBaseUrl'] ?? API;
-}
-
-function accountOf(source: SourceView): string {
-  const account = source.account ?? source.settings['accountSid'];
+function getAccount(source: SourceView): string {
+  const account = accountOf(source);
   if (account === undefined || !/^AC[0-9a-zA-Z]+$/.test(account)) {
     throw new CartularyError('setting', 'this Twilio source has no account SID; set "accountSid"');
   }
@@ -81,14 +76,14 @@ function fetchMessage(source: SourceView, key: MessageKey): PlatformRequest {
       `https://conversations.twilio.com/v1/Conversations/${encodeURIComponent(key.conversation)}/Messages/${id}`,
     );
   }
-  return get(`${baseOf(source)}/2010-04-01/Accounts/${encodeURIComponent(key.account)}/Messages/${id}.json`);
+  return get(`${apiBaseOf(source)}/2010-04-01/Accounts/${encodeURIComponent(key.account)}/Messages/${id}.json`);
 }
 
 function listSince(source: SourceView, sinceMs: number): PlatformRequest {
   const since = new Date(sinceMs).toISOString().replace(/\.\d+Z$/, 'Z');
   // The name of the filter is `DateSent>`, so that with its value it reads `DateSent>=…`.
   const query = `PageSize=${PAGE_SIZE}&DateSent%3E=${encodeURIComponent(since)}`;
-  return get(`${baseOf(source)}/2010-04-01/Accounts/${accountOf(source)}/Messages.json?${query}`);
+  return get(`${apiBaseOf(source)}/2010-04-01/Accounts/${getAccount(source)}/Messages.json?${query}`);
 }
 
 function nextPage(source: SourceView, answer: Envelope): PlatformRequest | undefined {
@@ -102,7 +97,7 @@ function nextPage(source: SourceView, answer: Envelope): PlatformRequest | undef
   const uri = isJsonObject(page) ? page['next_page_uri'] : undefined;
   // It is followed with credentials: only a path on the API's own host is.
   if (typeof uri !== 'string' || !/^\/2010-04-01\/Accounts\/[^\s\\]*$/.test(uri)) return undefined;
-  return get(`${baseOf(source)}${uri}`);
+  return get(`${apiBaseOf(source)}${uri}`);
 }
 
 /** Fragment that makes Twilio try again: three times, whatever failed. It is read by Twilio and never sent. */
@@ -139,10 +134,21 @@ export const TWILIO_CONNECTOR: Connector = {
   platform: TWILIO,
   signature: SIGNATURE_SCHEMES.twilio,
   settings: [
-    { name: 'accountSid', title: 'Account SID (AC…)', required: true, secret: false },
+    {
+      name: 'accountSid',
+      title: 'Account SID (AC…), to ask for missing texts and the list of messages',
+      required: false,
+      secret: false,
+    },
     { name: 'apiKeySid', title: 'API key SID (SK…), to fetch media and missing texts', required: false, secret: false },
     { name: 'apiKeySecret', title: 'API key secret', required: false, secret: true },
-    { name: 'authToken', title: 'Auth Token, to fetch with where there is no API key', required: false, secret: true },
+    {
+      name: 'authToken',
+      title: 'Auth Token, to fetch with where there is no API key; the signing secret where it is not given',
+      required: false,
+      secret: true,
+      defaultsToSecret: true,
+    },
   ],
   read: readTwilio,
   acknowledgement: { status: 200, contentType: 'text/xml', body: '<Response/>' },
@@ -158,11 +164,12 @@ export const TWILIO_CONNECTOR: Connector = {
     ],
     credentialHosts: ['api.twilio.com', 'api.dublin.ie1.twilio.com', 'api.sydney.au1.twilio.com', 'mcs.us1.twilio.com'],
     credentials,
+    locate: locateTwilioMedia,
     bytesMax: 100 * 1024 * 1024,
     // Twilio keeps media until the message is deleted: there is time, unless the shop redacts.
     lossAfterMs: 30 * DAY_MS,
   },
-  pull: { baseUrl: API, credentials, fetchMessage, list: listSince, nextPage },
+  pull: { baseUrl: TWILIO_API, credentials, fetchMessage, list: listSince, nextPage },
   setupSteps,
   captures: [
     'inbound SMS, MMS, WhatsApp and RCS: text, media, location, buttons and list replies, reply and forward marks, profile name, ad referral',

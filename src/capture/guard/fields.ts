@@ -11,7 +11,7 @@ import type { Escape } from './decode.ts';
 import { SECURITY_INDEX } from './context.ts';
 import { isDerivedField } from './derived.ts';
 import { fold } from './fold.ts';
-import { addCounts, findMasks, findMasksBehind } from './masks.ts';
+import { addCounts, findMasks, findMasksBehind, maxCounts } from './masks.ts';
 import type { GuardCounts, GuardOptions, Masks } from './masks.ts';
 import { classifyKey } from './keys.ts';
 import type { KeyKind } from './keys.ts';
@@ -43,7 +43,7 @@ export function guardSource(
 ): SourceFindings | undefined {
   if (kind === 'text') return guardAsText(source, bytes, options);
   const pass = kind === 'json' ? passJson(source, bytes, options, 0) : passForm(source, bytes, options);
-  return endPass(pass) ?? (pass.wellFormed ? undefined : guardAsText(source, bytes, options));
+  return (pass.wellFormed ? undefined : guardAsText(source, bytes, options)) ?? endPass(pass);
 }
 
 /** Applies edits, which are in order and do not overlap. */
@@ -173,15 +173,19 @@ const SHORT_VALUE_CHARS_MAX = 24;
 function findInValue(pass: Pass, text: string, kind: KeyKind): SourceFindings | undefined {
   const nested = findNested(text, pass.options, pass.depth);
   if (nested !== undefined) return nested.found;
+  const decoded = findDecoded(text, false, 'percent', PERCENT_SIGN, pass.options);
   const prefix = prefixFor(pass, text, kind);
   const masks = prefix === '' ? findMasks(text, pass.options) : findMasksBehind(prefix, text, pass.options);
-  if (masks !== undefined) return asEdits(masks);
+  if (masks !== undefined) return joinFindings(decoded, asEdits(masks));
+  if (decoded !== undefined) return decoded;
   if (pass.cardTail !== '' && kind !== 'spared' && text.length <= SHORT_VALUE_CHARS_MAX) {
     const behind = findMasksBehind(`${pass.cardTail} `, text, pass.options);
     if (behind !== undefined) return asEdits(behind);
   }
-  return findEncoded(text, pass.options, pass.depth);
+  return findInBase64(text, pass.options, pass.depth);
 }
+
+const PERCENT_SIGN = /%[0-9a-fA-F]{2}/;
 
 function asEdits(masks: Masks): SourceFindings {
   return { edits: masks.ranges.map(([start, end]) => ({ start, end, text: '*' })), counts: masks.counts };
@@ -245,13 +249,8 @@ function findNested(
   return pass.wellFormed ? { found: endPass(pass) } : undefined;
 }
 
-/** Looks into what a text holds in another spelling: Base64, percent-encoding. */
-function findEncoded(text: string, options: GuardOptions, depth: number): SourceFindings | undefined {
-  if (depth >= NESTING_MAX || text.length < 8) return undefined;
-  return findInBase64(text, options, depth) ?? findDecoded(text, false, 'percent', /%[0-9a-fA-F]{2}/, options);
-}
-
 function findInBase64(text: string, options: GuardOptions, depth: number): SourceFindings | undefined {
+  if (depth >= NESTING_MAX) return undefined;
   const edits: Edit[] = [];
   let counts: GuardCounts | undefined;
   for (const run of findBase64Text(text)) {
@@ -267,7 +266,7 @@ function findInRun(text: string, options: GuardOptions, depth: number): SourceFi
   const nested = findNested(text, options, depth);
   if (nested !== undefined) return nested.found;
   const masks = findMasks(text, options);
-  return masks === undefined ? findEncoded(text, options, depth) : asEdits(masks);
+  return masks === undefined ? findInBase64(text, options, depth) : asEdits(masks);
 }
 
 function findDecoded(
@@ -289,19 +288,32 @@ function findDecoded(
   return { edits, counts: masks.counts };
 }
 
-/**
- * Looks at a source as plain text, whatever it is: as it stands, and with each kind of escape undone that it shows signs of.
- * Gives the findings of the first reading that has any.
- */
+/** Looks at a source as plain text, whatever it is: as it stands, and with each kind of escape undone that it shows signs of. */
 function guardAsText(source: string, bytes: boolean, options: GuardOptions): SourceFindings | undefined {
-  return (
-    findDecoded(source, bytes, 'none', undefined, options) ??
-    findDecoded(source, bytes, 'form', /%[0-9a-fA-F]{2}/, options) ??
-    findDecoded(source, bytes, 'json', /\\u[0-9a-fA-F]{4}/, options) ??
-    findDecoded(source, bytes, 'entities', /&#[x0-9]/, options) ??
-    findDecoded(source, bytes, 'quoted-printable', /=(?:[0-9A-Fa-f]{2}|\r?\n)/, options) ??
-    findInBase64(source, options, 0)
-  );
+  const readings = [
+    findDecoded(source, bytes, 'none', undefined, options),
+    findDecoded(source, bytes, 'form', PERCENT_SIGN, options),
+    findDecoded(source, bytes, 'json', /\\u[0-9a-fA-F]{4}/, options),
+    findDecoded(source, bytes, 'entities', /&#[x0-9]/, options),
+    findDecoded(source, bytes, 'quoted-printable', /=\r?\n|=3[0-9D]|(?:=[0-9A-F]{2}){2}/, options),
+    findInBase64(source, options, 0),
+  ];
+  return readings.reduce(joinFindings, undefined);
+}
+
+/** Joins what two readings of the same source found; of overlapping edits the first and longest stays, the next round sees the rest. */
+function joinFindings(a: SourceFindings | undefined, b: SourceFindings | undefined): SourceFindings | undefined {
+  if (a === undefined) return b;
+  if (b === undefined) return a;
+  const all = [...a.edits, ...b.edits].sort((x, y) => x.start - y.start || y.end - x.end);
+  const edits: Edit[] = [];
+  let end = 0;
+  for (const edit of all) {
+    if (edit.start < end) continue;
+    edits.push(edit);
+    end = edit.end;
+  }
+  return { edits, counts: maxCounts(a.counts, b.counts) };
 }
 
 /**

@@ -105,7 +105,7 @@ function guardRounds(source: string, bytes: boolean, kind: SourceKind, options: 
 
 /** One character a byte. */
 function toSource(body: Uint8Array): string {
-  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).latin1Slice();
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1');
 }
 
 /** JSON is told by how it begins, since platforms send it as `text/plain` too; a form only by its content type. */

@@ -24,16 +24,24 @@ export type GuardOptions = {
 export type Masks = { readonly ranges: readonly Range[]; readonly counts: GuardCounts };
 export type Range = readonly [start: number, end: number];
 
-/** Adds up counts. */
+/** Adds up the counts of two different texts. */
 export function addCounts(a: GuardCounts | undefined, b: GuardCounts | undefined): GuardCounts | undefined {
   if (a === undefined) return b;
-  if (b === undefined) return a;
-  const sum: { [kind in GuardKind]?: number } = { ...a };
+  return b === undefined ? a : combineCounts(a, b, (x, y) => x + y);
+}
+
+/** The counts of two readings of one text. */
+export function maxCounts(a: GuardCounts, b: GuardCounts): GuardCounts {
+  return combineCounts(a, b, Math.max);
+}
+
+function combineCounts(a: GuardCounts, b: GuardCounts, combine: (x: number, y: number) => number): GuardCounts {
+  const combined: { [kind in GuardKind]?: number } = {};
   for (const kind of GUARD_KINDS) {
-    const count = (a[kind] ?? 0) + (b[kind] ?? 0);
-    if (count > 0) sum[kind] = count;
+    const count = combine(a[kind] ?? 0, b[kind] ?? 0);
+    if (count > 0) combined[kind] = count;
   }
-  return sum;
+  return combined;
 }
 
 const GUARD_KINDS: readonly GuardKind[] = ['card-security-code', 'track-data', 'card-number', 'one-time-code'];

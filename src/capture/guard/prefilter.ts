@@ -19,11 +19,10 @@ const DIGIT = 27;
 const INVISIBLE = 28;
 const PERCENT = 29;
 const BACKSLASH = 30;
-const STRONG = 31;
-const UNKNOWN = 32;
-const TRACK = 33;
-const AMPERSAND = 34;
-const EQUALS = 35;
+const TRACK = 31;
+const AMPERSAND = 32;
+const EQUALS = 33;
+const UNKNOWN = 34;
 
 /** Classes of the code points that are followed here; beyond them stand other scripts. */
 const FOLLOWED = 0x370;
@@ -37,7 +36,6 @@ for (let point = 0; point < FOLLOWED; point += 1) {
 }
 CLASSES[0x25] = PERCENT;
 CLASSES[0x5c] = BACKSLASH;
-CLASSES[0x22] = STRONG;
 CLASSES[0x5e] = TRACK;
 CLASSES[0x26] = AMPERSAND;
 CLASSES[0x3d] = EQUALS;
@@ -106,29 +104,36 @@ const ALL_NEEDLES = prepareNeedles([
   ...[...SECURITY_CODE_LABELS, ...SHORT_SECURITY_LABELS, ...ONE_TIME_LABELS, ...WEAK_CODE_LABELS],
 ]);
 
-/** Digits that are remembered of a chain; no chain with more is ruled out but by being one run. */
+/** Digits that are remembered of a chain. */
 const CHAIN_DIGITS_MAX = 64;
-/** Signs between the groups of one number, in bytes and generously. */
+/** Signs between the groups of one number, generously. */
 const GAP_MAX = 6;
 const KEY_MASK = 0xfffff;
+/** Longest number that track data can hold before its separator, and the shortest. */
+const TRACK_DIGITS_MIN = 12;
+const LETTER_D = 4;
+const LETTER_G = 7;
 
-type Chain = {
-  digits: Uint8Array;
-  length: number;
-  /** Index among the digits at which each run begins. */
-  runs: Uint8Array;
-  runCount: number;
-  /** The sign before the first digit was a plus. */
-  plus: boolean;
+type Scan = {
+  readonly bytes: Uint8Array;
+  readonly kind: SourceKind;
+  readonly needles: Needles;
+  readonly oneTimeCodes: boolean;
+  /** Classes of the last four characters, what is no letter as one 0. */
+  key: number;
+  /** Digits of the chain so far, and the index among them at which each run begins. */
+  digits: number;
+  runs: number;
+  inRun: boolean;
+  gap: number;
+  /** Where the current run of what could be Base64 begins, and whether an escape is in it. */
+  token: number;
+  tokenCoded: boolean;
 };
 
-const chain: Chain = {
-  digits: new Uint8Array(CHAIN_DIGITS_MAX),
-  length: 0,
-  runs: new Uint8Array(CHAIN_DIGITS_MAX),
-  runCount: 0,
-  plus: false,
-};
+/** Scratch of one call; the function calls nobody who could call it again. */
+const chainDigits = new Uint8Array(CHAIN_DIGITS_MAX);
+const chainRuns = new Uint8Array(CHAIN_DIGITS_MAX);
 
 /**
  * Can a body hold anything that guard takes out?
@@ -136,114 +141,193 @@ const chain: Chain = {
  */
 export function mayHoldCardData(bytes: Uint8Array, kind: SourceKind, oneTimeCodes: boolean): boolean {
   const needles = oneTimeCodes ? ALL_NEEDLES : SECURITY_NEEDLES;
-  const { length } = bytes;
-  let key = 0;
-  let gap = 0;
-  let inRun = false;
-  let last = 0;
-  let token = 0;
-  chain.length = 0;
-  chain.runCount = 0;
-  for (let at = 0; at < length; at += 1) {
+  const scan: Scan = {
+    ...{ bytes, kind, needles, oneTimeCodes, key: 0, digits: 0, runs: 0, inRun: false, gap: 0, token: 0, tokenCoded: false },
+  };
+  for (let at = 0; at < bytes.length; at += 1) {
     const byte = bytes[at] ?? 0;
-    let point = byte;
-    if (byte >= 0x80) {
-      const size = utf8Length(bytes, at);
-      point = size === 0 ? -1 : utf8Point(bytes, at, size);
-      at += size - 1;
+    const sort = byte < 0x80 ? (CLASSES[byte] ?? UNKNOWN) : UNKNOWN;
+    let doubt: boolean;
+    if (sort === DIGIT) doubt = takeDigit(scan, byte - 0x30);
+    else if (sort === OTHER) doubt = takeOther(scan, byte, at, at + 1);
+    else if (sort < DIGIT) doubt = takeLetter(scan, sort);
+    else {
+      const end = takeSpecial(scan, at, byte, sort);
+      if (end < 0) return true;
+      at = end - 1;
+      continue;
     }
-    let kindOfPoint = point < FOLLOWED ? (point < 0 ? UNKNOWN : (CLASSES[point] ?? UNKNOWN)) : classBeyond(point);
-    if (kindOfPoint >= INVISIBLE) {
-      if (kindOfPoint === PERCENT) {
-        const high = hexDigit(bytes[at + 1] ?? 0);
-        const low = hexDigit(bytes[at + 2] ?? 0);
-        if (high >= 0 && low >= 0) {
-          // Outside of forms both readings of `%41` are possible, so neither is followed.
-          if (kind !== 'form') return true;
-          point = high * 16 + low;
-          at += 2;
-          if (point >= 0x80) {
-            const end = escapedPoint(bytes, at - 2);
-            if (end < 0) return true;
-            point = escaped;
-            at = end - 1;
-          }
-          kindOfPoint = point < FOLLOWED ? (CLASSES[point] ?? UNKNOWN) : classBeyond(point);
-          if (kindOfPoint === PERCENT || kindOfPoint === BACKSLASH || kindOfPoint === EQUALS) return true;
-          if (kindOfPoint === STRONG || kindOfPoint === AMPERSAND) kindOfPoint = OTHER;
-          if (kindOfPoint === OTHER && point < 0x80 && isBase64Char(point)) token -= 1;
-        } else kindOfPoint = OTHER;
-      } else if (kindOfPoint === BACKSLASH) {
-        const next = bytes[at + 1] ?? 0;
-        if (kind !== 'json' || next === 0x5c || next === 0x75) return true;
-        at += 1;
-        kindOfPoint = OTHER;
-      }
-      if (kindOfPoint === INVISIBLE) continue;
-      if (kindOfPoint === UNKNOWN) return true;
-      if (kindOfPoint === TRACK || kindOfPoint === EQUALS) {
-        if (kindOfPoint === TRACK && chain.length > 0) return true;
-        if (kindOfPoint === EQUALS && chain.length >= 12) return true;
-        if (kind === 'text' && kindOfPoint === EQUALS && hexDigit(bytes[at + 1] ?? 0) >= 0 && hexDigit(bytes[at + 2] ?? 0) >= 0) {
-          return true;
-        }
-        if (kind === 'text' && kindOfPoint === EQUALS && ((bytes[at + 1] ?? 0) === 0x0a || (bytes[at + 1] ?? 0) === 0x0d)) return true;
-        kindOfPoint = OTHER;
-      } else if (kindOfPoint === STRONG || kindOfPoint === AMPERSAND) {
-        if (kindOfPoint === AMPERSAND && kind !== 'form' && bytes[at + 1] === 0x23) return true;
-        if (kind !== 'text') {
-          if (chain.length >= CARD_DIGITS_MIN && isSuspicious()) return true;
-          chain.length = 0;
-          chain.runCount = 0;
-          inRun = false;
-        }
-        kindOfPoint = OTHER;
-      }
-    }
-    if (kindOfPoint === DIGIT) {
-      if (!inRun) {
-        if (gap > GAP_MAX && chain.length > 0) {
-          if (chain.length >= CARD_DIGITS_MIN && isSuspicious()) return true;
-          chain.length = 0;
-          chain.runCount = 0;
-        }
-        if (oneTimeCodes && last === 0x2d && (bytes[at - 2] ?? 0 | 0x20) === 0x67) return true;
-        if (chain.length === 0) chain.plus = last === 0x2b;
-        if (chain.runCount < CHAIN_DIGITS_MAX) chain.runs[chain.runCount] = Math.min(chain.length, CHAIN_DIGITS_MAX);
-        chain.runCount += 1;
-        inRun = true;
-      }
-      if (chain.length < CHAIN_DIGITS_MAX) chain.digits[chain.length] = byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : digitValue(point);
-      chain.length += 1;
-      gap = 0;
-      if ((key & 31) !== 0) key = (key << 5) & KEY_MASK;
-    } else if (kindOfPoint === OTHER) {
-      inRun = false;
-      gap += 1;
-      if ((key & 31) !== 0) key = (key << 5) & KEY_MASK;
-      if (!(point < 0x80 && isBase64Char(point)) || (kind === 'form' && point === 0x2b && byte === 0x2b)) {
-        if (at - token >= RUN_CHARS_MIN && holdsText(bytes, token, at)) return true;
-        token = at + 1;
-      }
-    } else {
-      if (chain.length > 0) {
-        if (chain.length >= CARD_DIGITS_MIN && isSuspicious()) return true;
-        // Track 2 as terminals print it has a D between number and date.
-        if (chain.length >= 12 && kindOfPoint === 4 && inRun) return true;
-        chain.length = 0;
-        chain.runCount = 0;
-      }
-      inRun = false;
-      key = ((key << 5) | kindOfPoint) & KEY_MASK;
-      if ((((needles[key >>> 5] ?? 0) >>> (key & 31)) & 1) === 1) return true;
-      const second = point < FOLLOWED ? (SECONDS[point] ?? 0) : 0;
-      if (second !== 0) {
-        key = ((key << 5) | second) & KEY_MASK;
-        if ((((needles[key >>> 5] ?? 0) >>> (key & 31)) & 1) === 1) return true;
-      }
-    }
-    last = point;
+    if (doubt) return true;
   }
-  if (length - token >= RUN_CHARS_MIN && holdsText(bytes, token, length)) return true;
-  return chain.length >= CARD_DIGITS_MIN && isSuspicious();
+  return endToken(scan, bytes.length, bytes.length) || endChain(scan);
+}
+
+function takeDigit(scan: Scan, value: number): boolean {
+  let doubt = false;
+  if (!scan.inRun) {
+    if (scan.gap > GAP_MAX) doubt = endChain(scan);
+    if (scan.runs < CHAIN_DIGITS_MAX) chainRuns[scan.runs] = Math.min(scan.digits, CHAIN_DIGITS_MAX);
+    scan.runs += 1;
+    scan.inRun = true;
+    scan.gap = 0;
+    if ((scan.key & 31) !== 0) scan.key = (scan.key << 5) & KEY_MASK;
+  }
+  if (scan.digits < CHAIN_DIGITS_MAX) chainDigits[scan.digits] = value;
+  scan.digits += 1;
+  return doubt;
+}
+
+function takeLetter(scan: Scan, letter: number): boolean {
+  if (scan.digits > 0) {
+    // Track 2 as terminals print it has a D between number and date.
+    if (letter === LETTER_D && scan.inRun && scan.digits >= TRACK_DIGITS_MIN) return true;
+    if (endChain(scan)) return true;
+  }
+  scan.inRun = false;
+  const key = ((scan.key << 5) | letter) & KEY_MASK;
+  scan.key = key;
+  return (((scan.needles[key >>> 5] ?? 0) >>> (key & 31)) & 1) === 1;
+}
+
+/** Takes a character that is neither letter nor digit and stands at `at`; what follows it stands at `end`. */
+function takeOther(scan: Scan, point: number, at: number, end: number): boolean {
+  scan.inRun = false;
+  scan.gap += 1;
+  // `G-123456`, as one sender of one-time codes writes them.
+  if (scan.oneTimeCodes && point === 0x2d && (scan.key & 0x3ff) === LETTER_G) return true;
+  if ((scan.key & 31) !== 0) scan.key = (scan.key << 5) & KEY_MASK;
+  return !isBase64Char(point) && endToken(scan, at, end);
+}
+
+/** Ends a chain of digits: could one of its parts be a card number? */
+function endChain(scan: Scan): boolean {
+  const { digits, runs } = scan;
+  scan.digits = 0;
+  scan.runs = 0;
+  if (digits < CARD_DIGITS_MIN) return false;
+  if (runs === 1) return digits <= CARD_DIGITS_MAX && isCardNumber(chainDigits, digits);
+  if (digits > CHAIN_DIGITS_MAX) return true;
+  for (let run = 0; run < runs; run += 1) {
+    const start = chainRuns[run] ?? 0;
+    if (digits - start < CARD_DIGITS_MIN) return false;
+    if (startsLikeCard(chainDigits[start] ?? 0, chainDigits[start + 1] ?? 0)) return true;
+  }
+  return false;
+}
+
+/** Ends a run of what could be Base64: does it begin like text? */
+function endToken(scan: Scan, at: number, next: number): boolean {
+  const start = scan.token;
+  const coded = scan.tokenCoded;
+  scan.token = next;
+  scan.tokenCoded = false;
+  if (at - start < RUN_CHARS_MIN) return false;
+  if (coded) return true;
+  const { bytes } = scan;
+  return beginsLikeText(Buffer.from(bytes.buffer, bytes.byteOffset + start, 16).toString('latin1'));
+}
+
+/** Takes what is escaped, beyond ASCII, or a sign with a meaning of its own. Where what follows it stands; -1 for a doubt. */
+function takeSpecial(scan: Scan, at: number, byte: number, sort: number): number {
+  const { bytes, kind } = scan;
+  const following = bytes[at + 1] ?? 0;
+  switch (sort) {
+    case PERCENT:
+      return takePercent(scan, at);
+    case BACKSLASH:
+      if (kind !== 'json' || following === 0x5c || following === 0x75) return -1;
+      scan.tokenCoded ||= following === 0x2f;
+      return takeOther(scan, following === 0x2f ? following : byte, at, at + 2) ? -1 : at + 2;
+    case TRACK:
+      if (scan.digits > 0) return -1;
+      break;
+    case EQUALS:
+      if (scan.digits >= TRACK_DIGITS_MIN) return -1;
+      if (kind === 'text' && (following === 0x0a || following === 0x0d || isHexPair(bytes, at + 1))) return -1;
+      break;
+    case AMPERSAND:
+      if (following === 0x23 || (kind === 'form' && endChain(scan))) return -1;
+      break;
+    default:
+      return byte < 0x80 ? takeInvisible(scan, at, at + 1) : takeBeyondAscii(scan, at);
+  }
+  return takeOther(scan, byte, at, at + 1) ? -1 : at + 1;
+}
+
+function isHexPair(bytes: Uint8Array, at: number): boolean {
+  return hexDigit(bytes[at] ?? 0) >= 0 && hexDigit(bytes[at + 1] ?? 0) >= 0;
+}
+
+function takeInvisible(scan: Scan, at: number, end: number): number {
+  return endToken(scan, at, end) ? -1 : end;
+}
+
+function takePercent(scan: Scan, at: number): number {
+  const { bytes, kind } = scan;
+  if (!isHexPair(bytes, at + 1)) return takeOther(scan, 0x25, at, at + 1) ? -1 : at + 1;
+  // Outside of forms both readings of `%41` are possible, so neither is followed.
+  if (kind !== 'form') return -1;
+  const byte = hexDigit(bytes[at + 1] ?? 0) * 16 + hexDigit(bytes[at + 2] ?? 0);
+  if (byte >= 0x80) return takeEscapedPoint(scan, at);
+  const sort = CLASSES[byte] ?? UNKNOWN;
+  scan.tokenCoded ||= isBase64Char(byte);
+  if (sort === DIGIT) return takeDigit(scan, byte - 0x30) ? -1 : at + 3;
+  if (sort < DIGIT && sort !== OTHER) return takeLetter(scan, sort) ? -1 : at + 3;
+  if (sort === INVISIBLE) return takeInvisible(scan, at, at + 3);
+  // An escape of an escape, or a separator of track data.
+  if (sort === PERCENT || sort === BACKSLASH || sort === TRACK || sort === EQUALS) return -1;
+  return takeOther(scan, byte, at, at + 3) ? -1 : at + 3;
+}
+
+/** Takes a character of UTF-8 as it stands. */
+function takeBeyondAscii(scan: Scan, at: number): number {
+  const { bytes } = scan;
+  const size = sequenceSize(bytes[at] ?? 0);
+  let point = size === 0 ? -1 : (bytes[at] ?? 0) & (0xff >> (size + 1));
+  for (let k = 1; k < size && point >= 0; k += 1) {
+    const byte = bytes[at + k] ?? 0;
+    point = (byte & 0xc0) === 0x80 ? (point << 6) | (byte & 0x3f) : -1;
+  }
+  return takePoint(scan, point, at, at + size);
+}
+
+/** Takes a character of UTF-8 whose bytes are percent-encoded. */
+function takeEscapedPoint(scan: Scan, at: number): number {
+  const { bytes } = scan;
+  const lead = hexDigit(bytes[at + 1] ?? 0) * 16 + hexDigit(bytes[at + 2] ?? 0);
+  const size = sequenceSize(lead);
+  let point = size === 0 ? -1 : lead & (0xff >> (size + 1));
+  for (let k = 1; k < size && point >= 0; k += 1) {
+    const from = at + 3 * k;
+    const byte = bytes[from] === 0x25 ? hexDigit(bytes[from + 1] ?? 0) * 16 + hexDigit(bytes[from + 2] ?? 0) : -1;
+    point = byte >= 0x80 && byte < 0xc0 ? (point << 6) | (byte & 0x3f) : -1;
+  }
+  return takePoint(scan, point, at, at + 3 * size);
+}
+
+function sequenceSize(lead: number): number {
+  if (lead < 0xc2 || lead > 0xf4) return 0;
+  return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+function takePoint(scan: Scan, point: number, at: number, end: number): number {
+  if (point < 0x80) return -1;
+  const sort = point < FOLLOWED ? (CLASSES[point] ?? UNKNOWN) : classBeyond(point);
+  if (sort === UNKNOWN || endToken(scan, at, end)) return -1;
+  if (sort === INVISIBLE) return end;
+  if (sort === OTHER) return takeOther(scan, point, at, end) ? -1 : end;
+  if (sort === DIGIT) return takeDigit(scan, foldPoint(point).charCodeAt(0) - 0x30) ? -1 : end;
+  const second = point < FOLLOWED ? (SECONDS[point] ?? 0) : 0;
+  return takeLetter(scan, sort) || (second !== 0 && takeLetter(scan, second)) ? -1 : end;
+}
+
+/** Other scripts are not followed; signs and emoji only part words. */
+function classBeyond(point: number): number {
+  const folded = foldPoint(point);
+  if (folded === '') return INVISIBLE;
+  for (let index = 0; index < folded.length; index += 1) {
+    const code = folded.charCodeAt(index);
+    if (isDigit(code) || isLetter(code)) return UNKNOWN;
+  }
+  return OTHER;
 }

@@ -122,7 +122,8 @@ export function scanForm(source: string, visit: FormVisitor): boolean {
     const equals = indexOrEnd(source, '=', at, end);
     const name = scanComponent(source, at, equals);
     const value = equals < end ? scanComponent(source, equals + 1, end) : undefined;
-    wellFormed &&= name.clean && (value?.clean ?? true);
+    // A number as name is no form but the stripe of a card, `;4111…=2712…?`.
+    wellFormed &&= name.clean && name.digits < 12 && (value?.clean ?? true);
     visit(name, value);
     at = end + 1;
   }

@@ -37,13 +37,13 @@ function signAfter(chars: string, end: number): { readonly char: string; readonl
   return char === '^' || char === '=' || (char === 'd' && at === end) ? { char, at } : undefined;
 }
 
-/** Where the number of 12 to 19 digits that ends here begins; groups may be parted by single spaces. */
+/** Where the number of 12 to 19 digits that ends here begins; groups may be parted by single spaces, digits may be masked already. */
 function panStart(chars: string, end: number): number | undefined {
   let at = end;
   let digits = 0;
   let start = end;
   while (digits <= PAN_DIGITS_MAX) {
-    if (isDigit(chars.charCodeAt(at - 1))) {
+    if (isDigit(chars.charCodeAt(at - 1)) || chars.charAt(at - 1) === '*') {
       at -= 1;
       digits += 1;
       start = at;
@@ -82,6 +82,7 @@ function trackTwo(chars: string, start: number, panEnd: number, sign: number): T
 }
 
 function looksLikeCard(chars: string, start: number, end: number): boolean {
+  if (chars.slice(start, end).includes('*')) return true;
   const digits = [...chars.slice(start, end)].filter((char) => char !== ' ').map(Number);
   return issuerLengths(leadingSix(digits)).length > 0 && fitsLuhn(digits, digits.length);
 }

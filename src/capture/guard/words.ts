@@ -231,7 +231,7 @@ export const COPULAS: ReadonlySet<string> = foldSet(`
 
 /** Keys of forms and JSON under which stands an id, a time or an address, never free text. Compared without case, dashes and underscores. */
 export const SPARED_KEYS: ReadonlySet<string> = new Set(
-  `from to cc msisdn phone phonenumber number sender recipient receiver waid userid chatid author mid mids ts timestamp time date datetime
+  `from to cc msisdn phone phonenumber sender recipient receiver waid userid chatid author mid mids ts timestamp time date datetime
   createdat updatedat sentat seq sequence watermark offset expiry expires contact handle destination source channel participant ean gtin
   barcode upc sku imei parentref token messagetoken nonce etag hash sha256 checksum latitude longitude lat lng lon long phonenumberid
   useragent ip trackingnumber trackingnumbers trackingcode ordernumber order invoice invoicenumber reference ref sid asin isbn iban`

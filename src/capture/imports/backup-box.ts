@@ -33,7 +33,8 @@ export function boxOf(channel: Channel, attributes: Attributes): Box {
   const name = channel === 'sms' ? 'type' : 'msg_box';
   const value = attributes[name] ?? '';
   const raw = `${name}=${value}`;
-  if (value === '1') return { direction: 'inbound', basis: 'provider', state: undefined, left: true, draft: false, raw };
+  if (value === '1')
+    return { direction: 'inbound', basis: 'provider', state: undefined, left: true, draft: false, raw };
   const state = OUTBOUND_STATES.get(value);
   if (state !== undefined) {
     const left = value === '2' || value === '5';

@@ -11,14 +11,23 @@ import { addressKey, parsePhoneAddress } from '../../model/address.ts';
 import type { Address, PartyRef } from '../../model/address.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { joinNatural } from '../../model/event.ts';
-import type { Body, Channel, Direction, Event, MessageContent, MessageKey, Part, Recipient } from '../../model/event.ts';
+import type {
+  Body,
+  Channel,
+  Direction,
+  Event,
+  MessageContent,
+  MessageKey,
+  Part,
+  Recipient,
+} from '../../model/event.ts';
 import { parseEpochInstant } from '../../model/time.ts';
 import type { Instant } from '../../model/time.ts';
 import { boxOf, deliveryOf } from './backup-box.ts';
 import type { Box } from './backup-box.ts';
 import { readParts } from './backup-parts.ts';
 import type { BackupMedium, ReadParts } from './backup-parts.ts';
-import type { PartData } from './element-scanner.ts';
+import type { PartData } from './element-scan.ts';
 import type { Attributes, ParsedElement } from './element-parser.ts';
 import type { ImportOptions } from './importer.ts';
 import { countRow, createRowCounter } from './row-counter.ts';
@@ -176,7 +185,12 @@ function readEnds(context: BackupContext, element: ParsedElement, box: Box): End
     const from = sender === undefined || isOwn(sender) ? unknownParty() : partyOf(sender);
     const others = written.filter((text) => addressKey(addressOf(context, text)) !== addressKey(from.address));
     const to: Recipient[] = [{ ...shop, role: 'to' }];
-    return { ...base, from, sender: sender ?? '', to: uniqueRecipients([...to, ...others.map((text) => withRole(partyOf(text), 'group'))]) };
+    return {
+      ...base,
+      from,
+      sender: sender ?? '',
+      to: uniqueRecipients([...to, ...others.map((text) => withRole(partyOf(text), 'group'))]),
+    };
   }
   const recipients = listed.filter(({ address, type }) => type !== '137' && !isOwn(address));
   const to =
@@ -286,7 +300,9 @@ function keyOf(
 /** An address as far as it is the same in every backup of the same phone, whatever region the person names. */
 function identityOf(written: string): string {
   const address = parseBackupAddress(written, undefined);
-  return addressKey(address.scheme === 'phone_raw' ? { ...address, value: address.value.replace(/[\s().-]/g, '') } : address);
+  return addressKey(
+    address.scheme === 'phone_raw' ? { ...address, value: address.value.replace(/[\s().-]/g, '') } : address,
+  );
 }
 
 function contentOf(row: {
@@ -310,8 +326,7 @@ function contentOf(row: {
     directionBasis: box.basis,
     from: ends.from,
     to: ends.to,
-    // Not the inferred own address: an outbound MMS of the same thread has none to infer.
-    thread: [context.own?.value ?? context.account, ...ends.remotes.map((address) => address.value)],
+    thread: threadOf(context, ends),
     threadKind: ends.remotes.length > 1 ? 'group' : 'direct',
     ...(sentAt === undefined ? {} : { sentAt }),
     ...(box.direction === 'inbound' ? { times: { received: at } } : {}),
@@ -320,6 +335,11 @@ function contentOf(row: {
     contentState: body === undefined && parts.length === 0 ? 'not-captured' : 'present',
     origin: 'import',
   };
+}
+
+/** SMS and MMS share a thread. Not with the inferred own address: an outbound MMS of the same thread has none to infer. */
+function threadOf(context: BackupContext, { remotes }: Ends): string[] {
+  return ['sms', context.own === undefined ? context.account : addressKey(context.own), ...remotes.map(addressKey)];
 }
 
 function statusEvents(target: MessageKey, at: Instant, box: Box, attributes: Attributes): Event[] {
@@ -349,7 +369,19 @@ function lostEvents(target: MessageKey, at: Instant, { damaged, absent }: ReadPa
 }
 
 /** Attributes that have a place of their own, or only repeat another. */
-const PLACED = new Set(['address', 'body', 'date', 'date_sent', 'type', 'msg_box', 'subject', 'sub', 'readable_date', 'text_only', 'm_size']);
+const PLACED = new Set([
+  'address',
+  'body',
+  'date',
+  'date_sent',
+  'type',
+  'msg_box',
+  'subject',
+  'sub',
+  'readable_date',
+  'text_only',
+  'm_size',
+]);
 
 function extraOf(
   element: ParsedElement,
@@ -362,7 +394,8 @@ function extraOf(
     if (value !== undefined && value !== '(Unknown)') extra[name] = value;
   }
   if (box.draft) extra['draft'] = true;
-  if (box.direction === 'inbound' && Number(valueOf(element.attributes, 'date_sent') ?? 0) === 0) extra['sentAtIsReceipt'] = true;
+  if (box.direction === 'inbound' && Number(valueOf(element.attributes, 'date_sent') ?? 0) === 0)
+    extra['sentAtIsReceipt'] = true;
   if (body?.text === 'null' || parts.texts.includes('null')) extra['ambiguousNull'] = true;
   if (element.loneSurrogates > 0) extra['loneSurrogates'] = element.loneSurrogates;
   if (element.invalidUtf8) extra['invalidUtf8'] = true;

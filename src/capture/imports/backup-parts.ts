@@ -3,7 +3,7 @@
  * not one.
  */
 import type { MediaPart, Part } from '../../model/event.ts';
-import type { PartData } from './element-scanner.ts';
+import type { PartData } from './element-scan.ts';
 import type { Attributes } from './element-parser.ts';
 
 /** A medium of the element: `part` is the `index` of its `MediaPart`. */

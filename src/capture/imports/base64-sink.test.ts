@@ -6,7 +6,11 @@ import { describe, expect, it } from 'vitest';
 import { createBase64Sink, finishBase64, pushBase64 } from './base64-sink.ts';
 import { cutBytes } from './testing/read-items.ts';
 
-function decode(text: string, cuts: readonly number[] = [], byteCountMax = 1e6): ReturnType<typeof finishBase64> & { bytes: Buffer } {
+function decode(
+  text: string,
+  cuts: readonly number[] = [],
+  byteCountMax = 1e6,
+): ReturnType<typeof finishBase64> & { bytes: Buffer } {
   const sink = createBase64Sink(byteCountMax);
   for (const chunk of cutBytes(Buffer.from(text, 'latin1'), cuts)) pushBase64(sink, Buffer.from(chunk));
   const result = finishBase64(sink);
@@ -42,14 +46,24 @@ describe('streamed Base 64', () => {
   it('refuses anything foreign, however it is cut', () => {
     const foreign = fc.constantFrom('*', '&', '<', '\u0000', 'é', '=A', '%3D');
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 6, maxLength: 60 }), foreign, fc.nat(80), fc.array(fc.nat(90), { maxLength: 5 }), (bytes, bad, place, cuts) => {
-        const text = Buffer.from(bytes).toString('base64').replace(/=+$/, '');
-        const at = place % (text.length - 3);
-        expect(decode(text.slice(0, at) + bad + text.slice(at), cuts)).toMatchObject({ fault: 'not-base64', chunks: [] });
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 6, maxLength: 60 }),
+        foreign,
+        fc.nat(80),
+        fc.array(fc.nat(90), { maxLength: 5 }),
+        (bytes, bad, place, cuts) => {
+          const text = Buffer.from(bytes).toString('base64').replace(/=+$/, '');
+          const at = place % (text.length - 3);
+          expect(decode(text.slice(0, at) + bad + text.slice(at), cuts)).toMatchObject({
+            fault: 'not-base64',
+            chunks: [],
+          });
+        },
+      ),
       { numRuns: 300, seed: 4 },
     );
-    for (const text of ['A', 'AAAAA', '=', 'AA=A', 'AAA==', 'AA==AAAA', 'nulll']) expect(decode(text)).toMatchObject({ fault: 'not-base64' });
+    for (const text of ['A', 'AAAAA', '=', 'AA=A', 'AAA==', 'AA==AAAA', 'nulll'])
+      expect(decode(text)).toMatchObject({ fault: 'not-base64' });
   });
 
   it.each(['', '  \n', 'null'])('takes "%s" for no value', (text) => {
@@ -59,7 +73,12 @@ describe('streamed Base 64', () => {
   it('keeps nothing beyond the budget, and still hashes', () => {
     const bytes = Buffer.alloc(1000, 5);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
-    expect(decode(bytes.toString('base64'), [100, 700], 999)).toMatchObject({ fault: 'too-large', chunks: [], byteCount: 1000, sha256 });
+    expect(decode(bytes.toString('base64'), [100, 700], 999)).toMatchObject({
+      fault: 'too-large',
+      chunks: [],
+      byteCount: 1000,
+      sha256,
+    });
     expect(decode(bytes.toString('base64'), [100, 700], 1000).fault).toBeUndefined();
   });
 });

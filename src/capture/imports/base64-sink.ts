@@ -50,7 +50,8 @@ export function pushBase64(sink: Base64Sink, bytes: Buffer): void {
   const text = bytes.toString('latin1');
   if (sink.head.length < 5) sink.head += text.slice(0, 5 - sink.head.length);
   // Node's decoder skips what it does not know, so a group too few is how anything foreign shows.
-  if (!decodeGroups(sink, sink.carry + text)) sink.bad = !decodeGroups(sink, sink.carry + text.replace(/[ \t\r\n]+/g, ''));
+  if (!decodeGroups(sink, sink.carry + text))
+    sink.bad = !decodeGroups(sink, sink.carry + text.replace(/[ \t\r\n]+/g, ''));
 }
 
 function decodeGroups(sink: Base64Sink, text: string): boolean {
@@ -79,7 +80,13 @@ function keep(sink: Base64Sink, decoded: Buffer): void {
 export function finishBase64(sink: Base64Sink): Base64Result {
   const empty = sink.head === 'null' || (!sink.bad && sink.byteCount === 0 && sink.carry === '');
   if (!empty && !sink.bad && sink.carry !== '') sink.bad = !decodeTail(sink);
-  const fault = empty ? 'empty' : sink.bad ? 'not-base64' : sink.byteCount > sink.byteCountMax ? 'too-large' : undefined;
+  const fault = empty
+    ? 'empty'
+    : sink.bad
+      ? 'not-base64'
+      : sink.byteCount > sink.byteCountMax
+        ? 'too-large'
+        : undefined;
   return {
     chunks: fault === undefined ? sink.chunks : [],
     byteCount: empty ? 0 : sink.byteCount,

@@ -107,11 +107,13 @@ function faultOf(error: unknown): ElementFault {
 
 // Repair
 
+// oxlint-disable no-control-regex -- control characters are what is looked for
 /** A reference, or a character that XML 1.0 forbids (production `Char`). */
-// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-const SUSPECTS = /&(?:#(?:(\d{1,10})|[xX]([0-9a-fA-F]{1,8}));|(?!(?:amp|lt|gt|quot|apos);)[^#])|[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff\ufdd0-\ufdef]/g;
-// oxlint-disable-next-line no-control-regex -- the same
-const NEEDS_REPAIR = /&#|&(?!(?:amp|lt|gt|quot|apos);)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff\ufdd0-\ufdef]/;
+const SUSPECTS =
+  /&(?:#(?:(\d{1,10})|[xX]([0-9a-fA-F]{1,8}));|(?!(?:amp|lt|gt|quot|apos);)[^#])|[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff\ufdd0-\ufdef]/g;
+const NEEDS_REPAIR =
+  /&#|&(?!(?:amp|lt|gt|quot|apos);)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff\ufdd0-\ufdef]/;
+// oxlint-enable no-control-regex
 const CARRIER_FIRST = 0xfdd0;
 
 type Repaired = { readonly text: string; readonly loneSurrogates: number; readonly mapped: boolean };

@@ -17,97 +17,26 @@
  * that it never matters where chunks are cut.
  */
 import { createBase64Sink, finishBase64, pushBase64 } from './base64-sink.ts';
-import type { Base64Result, Base64Sink } from './base64-sink.ts';
+import type { Base64Sink } from './base64-sink.ts';
+import {
+  breakElement,
+  closeBroken,
+  closeElement,
+  ELEMENT_MEDIA_BYTES_MAX,
+  ELEMENT_PARTS_MAX,
+  keepPiece,
+  limitElement,
+  openElement,
+  ROOT,
+} from './element-scan.ts';
+import type { Scan, ScanItem } from './element-scan.ts';
 
-/** Bytes of one element without its media. */
-export const ELEMENT_BYTES_MAX = 4 * 1024 * 1024;
-/** Decoded bytes of the media of one element together. */
-export const ELEMENT_MEDIA_BYTES_MAX = 100 * 1024 * 1024;
-/** `part` elements with data in one element. */
-export const ELEMENT_PARTS_MAX = 256;
 /** Bytes of the name of a tag or attribute. */
 const NAME_BYTES_MAX = 64;
 /** Elements within elements. */
 const DEPTH_MAX = 16;
 /** Characters of the XML declaration that are looked at. */
 const DECLARATION_CHARS_MAX = 1024;
-
-/** Why an element was given up; a closed list, so that no reason can quote the file. */
-export type ScanFault =
-  | 'not well-formed XML'
-  | 'the file ends inside this element'
-  | 'the element does not end before the next one begins'
-  | `an element larger than ${number} bytes without its media`
-  | `more than ${number} parts`
-  | `elements nested deeper than ${number}`;
-
-/** Data of the `part`s of an element, by the ordinal of the `part` tag from 0. */
-export type PartData = { readonly tag: number; readonly result: Base64Result };
-
-/** What the scanner finds. Ordinals count the children of the root from 1; offsets are bytes from the beginning of the file. */
-export type ScanItem =
-  | { readonly kind: 'root'; readonly bytes: Buffer }
-  | {
-      readonly kind: 'element';
-      readonly name: string;
-      readonly ordinal: number;
-      readonly offset: number;
-      readonly bytes: Buffer;
-      readonly data: readonly PartData[];
-    }
-  | { readonly kind: 'broken'; readonly ordinal: number; readonly offset: number; readonly fault: ScanFault }
-  /** A document type or entity declaration: nothing after it is read. */
-  | { readonly kind: 'declaration'; readonly offset: number }
-  /** The root is that of another kind of file: nothing after it is read. */
-  | { readonly kind: 'foreign'; readonly offset: number };
-
-type Element = {
-  readonly name: string;
-  readonly ordinal: number;
-  readonly offset: number;
-  pieces: Buffer[];
-  byteCount: number;
-  fault: ScanFault | undefined;
-  /** `part` tags seen. */
-  parts: number;
-  mediaBytes: number;
-  readonly data: PartData[];
-};
-
-/** A step takes bytes of the chunk from `at` and says where the next step goes on. */
-type Step = (scan: Scan, chunk: Buffer, at: number) => number;
-
-export type Scan = {
-  step: Step;
-  /** Where the current chunk begins in the file. */
-  base: number;
-  /** 0 outside the root, 1 in it, 2 and more inside an element. */
-  depth: number;
-  ordinals: number;
-  element: Element | undefined;
-  /** Where in the current chunk the bytes begin that are not yet in `element.pieces`; -1 when nothing is kept. */
-  from: number;
-  /** Offset of the last `<`. */
-  tagOffset: number;
-  name: string;
-  closing: boolean;
-  slash: boolean;
-  attribute: string;
-  quote: number;
-  sink: Base64Sink | undefined;
-  /** What closes the comment, CDATA section or processing instruction, before its `>`. */
-  closer: string;
-  tail: string;
-  mark: string;
-  /** What the XML declaration says, for its encoding. */
-  declaration: string;
-  /** The next `<` in the current chunk at or after what was read; looked up once, so that values cannot make it quadratic. */
-  nextTag: number;
-  rootSeen: boolean;
-  rootOpen: boolean;
-  stopped: boolean;
-  readonly found: ScanItem[];
-};
 
 const LT = 0x3c;
 const GT = 0x3e;
@@ -118,7 +47,6 @@ const SINGLE_QUOTE = 0x27;
 const BANG = 0x21;
 const QUESTION = 0x3f;
 
-const ROOT = 'smses';
 const MESSAGE_NAMES = new Set(['sms', 'mms']);
 
 export function createScan(): Scan {
@@ -172,77 +100,6 @@ export function* finishScan(scan: Scan): Generator<ScanItem> {
   breakElement(scan, fault ?? 'the file ends inside this element');
   closeBroken(scan);
   yield* scan.found.splice(0);
-}
-
-// Keeping bytes
-
-function keepPiece(scan: Scan, chunk: Buffer, end: number): void {
-  const { element, from } = scan;
-  scan.from = -1;
-  if (element === undefined || from < 0 || end <= from) return;
-  limitElement(scan, element, end - from);
-  if (element.fault !== undefined) return;
-  element.byteCount += end - from;
-  // A copy: the source may use its memory again, and a view would keep a whole chunk alive for a few bytes.
-  element.pieces.push(Buffer.from(chunk.subarray(from, end)));
-}
-
-function limitElement(scan: Scan, element: Element, more: number): void {
-  if (element.byteCount + more > ELEMENT_BYTES_MAX) {
-    breakElement(scan, `an element larger than ${ELEMENT_BYTES_MAX} bytes without its media`);
-  }
-}
-
-function openElement(scan: Scan, at: number): void {
-  const opening = Buffer.from(`<${scan.name}`, 'latin1');
-  const isRoot = scan.name === ROOT;
-  if (!isRoot) scan.ordinals += 1;
-  scan.element = {
-    name: scan.name,
-    ordinal: scan.ordinals,
-    offset: scan.tagOffset,
-    pieces: [opening],
-    byteCount: opening.length,
-    fault: undefined,
-    parts: 0,
-    mediaBytes: 0,
-    data: [],
-  };
-  scan.from = at;
-}
-
-function closeElement(scan: Scan, chunk: Buffer, end: number): void {
-  keepPiece(scan, chunk, end);
-  const element = scan.element;
-  if (element === undefined) return;
-  if (element.fault !== undefined) {
-    closeBroken(scan);
-    return;
-  }
-  scan.element = undefined;
-  const bytes = element.pieces.length === 1 ? element.pieces[0] : Buffer.concat(element.pieces);
-  if (bytes === undefined) return;
-  const { name, ordinal, offset, data } = element;
-  scan.found.push(name === ROOT ? { kind: 'root', bytes } : { kind: 'element', name, ordinal, offset, bytes, data });
-}
-
-/** Gives the element up; what it held is freed at once. Outside an element there is nothing to give up. */
-function breakElement(scan: Scan, fault: ScanFault): void {
-  const element = scan.element;
-  scan.sink = undefined;
-  scan.from = -1;
-  if (element === undefined) return;
-  element.fault ??= fault;
-  element.pieces = [];
-  element.data.length = 0;
-}
-
-function closeBroken(scan: Scan): void {
-  const element = scan.element;
-  scan.element = undefined;
-  scan.from = -1;
-  if (element?.fault === undefined || element.name === ROOT) return;
-  scan.found.push({ kind: 'broken', ordinal: element.ordinal, offset: element.offset, fault: element.fault });
 }
 
 /** What stands here is not XML: the element is given up, and the bytes from `at` on are looked at as text. */
@@ -495,7 +352,9 @@ function isSpaceByte(byte: number | undefined): boolean {
 function isNameByte(byte: number | undefined): boolean {
   if (byte === undefined) return false;
   if (byte >= 0x61 && byte <= 0x7a) return true;
-  return (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x2d && byte <= 0x3a && byte !== SLASH) || byte === 0x5f || byte >= 0x80;
+  return (
+    (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x2d && byte <= 0x3a && byte !== SLASH) || byte === 0x5f || byte >= 0x80
+  );
 }
 
 function skipName(chunk: Buffer, at: number): number {

@@ -37,7 +37,12 @@ const partyFields = {
 };
 const party = z.strictObject(partyFields);
 const recipient = z.strictObject({ ...partyFields, role: z.enum(['to', 'cc', 'bcc', 'group']) });
-const messageKey = z.strictObject({ platform: text.min(1), account: text, conversation: optionalText, id: text.min(1) });
+const messageKey = z.strictObject({
+  platform: text.min(1),
+  account: text,
+  conversation: optionalText,
+  id: text.min(1),
+});
 const body = z.strictObject({
   text,
   format: z.enum(['plain', 'html', 'markdown', 'entities']),

@@ -20,7 +20,15 @@ const parseEventLine: EventLineParser = (line) => {
   if (value.boom === 'unreadable') throw new UnreadableEnvelope('the type is unknown');
   if (value.boom === 'error') throw new CartularyError('bad-input', 'the time is missing');
   if (value.boom === 'bug') throw new TypeError('a fault of ours');
-  return [{ kind: 'message.deleted', target: { ...target, id: value.id ?? '' }, occurredAt: at, by: 'sender', scope: 'everyone' }];
+  return [
+    {
+      kind: 'message.deleted',
+      target: { ...target, id: value.id ?? '' },
+      occurredAt: at,
+      by: 'sender',
+      scope: 'everyone',
+    },
+  ];
 };
 const importer = createJsonlImporter(parseEventLine);
 const read = (input: Parameters<typeof readItems>[1]): Promise<ReadItem[]> => readItems(importer, input);
@@ -105,7 +113,9 @@ describe('lines', () => {
       Buffer.from('{"id":"z"}'),
     ];
     const items = await read(Buffer.concat(lines.flatMap((line) => [line, Buffer.from('\n')])));
-    expect(items.map((item) => [item.kind, 'position' in item && item.position, 'reason' in item && item.reason])).toEqual([
+    expect(
+      items.map((item) => [item.kind, 'position' in item && item.position, 'reason' in item && item.reason]),
+    ).toEqual([
       ['event', 1, false],
       ['rejected', 2, 'the line is not JSON'],
       ['rejected', 3, 'the line is not a JSON object'],
@@ -142,7 +152,8 @@ describe('lines', () => {
     }
     const before = process.memoryUsage().external;
     const kinds = [];
-    for await (const { kind } of importer.read({ chunks: endless(), fileSha256: '', bytesTotal: 0 }, {})) if (kind !== 'progress') kinds.push(kind);
+    for await (const { kind } of importer.read({ chunks: endless(), fileSha256: '', bytesTotal: 0 }, {}))
+      if (kind !== 'progress') kinds.push(kind);
     expect(kinds).toEqual(['rejected']);
     expect(heldMax).toBeLessThan(80e6);
   });
@@ -152,7 +163,9 @@ describe('lines', () => {
   });
 
   it('gives the same items however the bytes are cut', async () => {
-    const bytes = Buffer.from(`\ufeff{"id":"ä"}\r\n\r\nnot json\n${recordLine(created)}\n{"id":"b"}\r\n${recordLine(stored)}`);
+    const bytes = Buffer.from(
+      `\ufeff{"id":"ä"}\r\n\r\nnot json\n${recordLine(created)}\n{"id":"b"}\r\n${recordLine(stored)}`,
+    );
     const whole = await read(bytes);
     expect(whole).toHaveLength(5);
     await fc.assert(
@@ -189,7 +202,13 @@ describe('records of an export', () => {
   it('turn a medium that is not beside the file into a lost one', async () => {
     const [item] = eventItems(await read(recordLine(stored)));
     expect(item?.part.events).toMatchObject([
-      { kind: 'media.lost', dedupe: 'stored|m1|0', part: 0, reason: 'media-unavailable', extra: { sha256: 'd'.repeat(64) } },
+      {
+        kind: 'media.lost',
+        dedupe: 'stored|m1|0',
+        part: 0,
+        reason: 'media-unavailable',
+        extra: { sha256: 'd'.repeat(64) },
+      },
     ]);
     expect(item?.media).toEqual([]);
   });
@@ -209,8 +228,14 @@ describe('records of an export', () => {
     ['an unknown kind', { ...created, kind: 'message.burned' }],
     ['an unknown field', { ...created, secretWord: 'Rumpelstiltskin' }],
     ['a time out of range', { ...created, occurredAt: { ...at, ms: 1e18 } }],
-    ['a wrong type deep inside', { ...created, content: { ...(created as { content: object }).content, to: [{ kind: 'shop' }] } }],
-    ['a secret in a free name', { ...created, content: { ...(created as { content: object }).content, times: { Rumpelstiltskin: 1 } } }],
+    [
+      'a wrong type deep inside',
+      { ...created, content: { ...(created as { content: object }).content, to: [{ kind: 'shop' }] } },
+    ],
+    [
+      'a secret in a free name',
+      { ...created, content: { ...(created as { content: object }).content, times: { Rumpelstiltskin: 1 } } },
+    ],
     ['nothing', undefined],
   ])('with %s are refused without quoting them', async (_name, event) => {
     const [item] = await read(recordLine(event));

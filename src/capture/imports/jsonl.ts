@@ -102,7 +102,8 @@ function readLine(parseEventLine: EventLineParser, bytes: Buffer, options: Impor
   const value = parseJson(bytes, 'the line');
   if (!isObject(value)) throw new CartularyError('bad-input', 'the line is not a JSON object');
   if ('leaf' in value && 'r' in value && 'record' in value) return [readRecordLine(value)];
-  if (bytes.length > LINE_BYTES_MAX) throw new CartularyError('bad-input', `a line longer than ${LINE_BYTES_MAX} bytes`);
+  if (bytes.length > LINE_BYTES_MAX)
+    throw new CartularyError('bad-input', `a line longer than ${LINE_BYTES_MAX} bytes`);
   const events = parseEventLine(bytes, options);
   return events.map((event, index) => withDedupe(event, () => `line|${hash('sha256', bytes, 'hex')}|${index}`));
 }
@@ -133,7 +134,8 @@ function readRecordLine(value: Record<string, unknown>): Event {
     throw new CartularyError('bad-input', 'the record is not Base 64');
   }
   const record = parseJson(Buffer.from(encoded, 'base64'), 'the record');
-  if (!isObject(record) || record['v'] !== 1) throw new CartularyError('bad-input', 'the record has an unknown version');
+  if (!isObject(record) || record['v'] !== 1)
+    throw new CartularyError('bad-input', 'the record has an unknown version');
   const id = record['record'];
   if (typeof id !== 'string' || !/^rec_[0-9a-f]{32}$/.test(id)) {
     throw new CartularyError('bad-input', 'the record has no record id');
@@ -153,7 +155,10 @@ function parseEvent(value: unknown): Event {
   // Field names are ours but for the names inside these two, which the file chooses.
   const free = path.findIndex((step) => step === 'extra' || step === 'times');
   const named = free < 0 ? path : path.slice(0, free + 1);
-  throw new CartularyError('bad-input', `the event is not valid at ${named.length === 0 ? 'its top' : named.join('.')}`);
+  throw new CartularyError(
+    'bad-input',
+    `the event is not valid at ${named.length === 0 ? 'its top' : named.join('.')}`,
+  );
 }
 
 /** The ciphertext that the event names lies in the archive that exported it. The dedupe text stays: where the medium is here, this is known. */

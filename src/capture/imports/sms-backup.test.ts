@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { Event, EventOf } from '../../model/event.ts';
-import { ELEMENT_BYTES_MAX, ELEMENT_MEDIA_BYTES_MAX } from './element-scanner.ts';
+import { ELEMENT_BYTES_MAX, ELEMENT_MEDIA_BYTES_MAX } from './element-scan.ts';
 import { createRowCounter, countRow } from './row-counter.ts';
 import { smsBackupImporter } from './sms-backup.ts';
 import { cutBytes, eventItems, readAll, readItems, rejections } from './testing/read-items.ts';
@@ -65,7 +65,9 @@ const SAMPLE = [
   '\ufeff<?xml version="1.0" encoding="utf-8"?><!-- made by <sms body="no"/> a test -->\n<smses count="7" backup_set="x">',
   smsElement({ body: `two lines&#10;${escapeLikeTheApp('😀 & <b> "q"')}` }),
   '<!-- between -->',
-  mmsElement({ parts: `<part seq="-1" ct="application/smil" text='<smil/>'/>`.replace('<smil/>', '&lt;smil/&gt;') + picture() }),
+  mmsElement({
+    parts: `<part seq="-1" ct="application/smil" text='<smil/>'/>`.replace('<smil/>', '&lt;smil/&gt;') + picture(),
+  }),
   '<sms address="1" date="1700000000001" type="1" body="unclosed />',
   smsElement({ address: 'SHOP', type: 2, date: 1700000000002, status: 0, body: '&#55357; alone &#xDE00; too' }),
   '<mms date="1700000003" msg_box="2" address="+4930111111~+4930222222"><parts><part ct="text/plain" text="group" />',
@@ -110,7 +112,10 @@ describe('the fixture that other tools get wrong', () => {
   });
 
   it('names times by file, direction by provider, origin by import', async () => {
-    const [, second] = await read(readFileSync(new URL('sms.xml', FIXTURES)), { region: 'US', ownAddress: '+15550001111' });
+    const [, second] = await read(readFileSync(new URL('sms.xml', FIXTURES)), {
+      region: 'US',
+      ownAddress: '+15550001111',
+    });
     const event = created(second);
     expect(event.target).toMatchObject({ platform: 'android-backup', account: '+15550001111' });
     expect(event.content).toMatchObject({
@@ -122,7 +127,7 @@ describe('the fixture that other tools get wrong', () => {
       to: [{ kind: 'shop', address: { scheme: 'e164', value: '+15550001111' } }],
       sentAt: { ms: 1479160219000, precision: 'ms', zone: 'utc', origin: 'file' },
       times: { received: { ms: 1479160221000, precision: 'ms', zone: 'utc', origin: 'file' } },
-      thread: ['+15550001111', '+15551234567'],
+      thread: ['sms', 'e164||+15550001111', 'e164||+15551234567'],
     });
   });
 });
@@ -180,7 +185,8 @@ describe('MMS', () => {
   });
 
   it('knows senders, recipients and roles of a group', async () => {
-    const attributes = 'date="1700000000000" msg_box="1" address="+4930111111~+4930222222" contact_name="Ann, (Unknown)"';
+    const attributes =
+      'date="1700000000000" msg_box="1" address="+4930111111~+4930222222" contact_name="Ann, (Unknown)"';
     const addrs =
       '<addr address="+4930222222" type="137"/><addr address="+4930111111" type="151"/><addr address="+4930999999" type="151"/>';
     const [item] = await read(backup(mmsElement({ attributes, addrs, parts: '<part ct="text/plain" text="hi"/>' })));
@@ -190,7 +196,7 @@ describe('MMS', () => {
         { kind: 'shop', address: { value: '+4930999999' }, role: 'to' },
         { kind: 'customer', address: { value: '+4930111111' }, name: 'Ann', role: 'group' },
       ],
-      thread: ['phone', '+4930111111', '+4930222222'],
+      thread: ['sms', 'phone', 'e164||+4930111111', 'e164||+4930222222'],
       threadKind: 'group',
     });
     expect(created(item).extra).toMatchObject({ ownAddressInferred: true });
@@ -211,7 +217,9 @@ describe('MMS', () => {
   });
 
   it('keeps the message where a medium is damaged, absent or missing', async () => {
-    const parts = '<part ct="text/plain" text="see"/><part ct="image/png" data="AAA*"/><part ct="image/gif" data="null"/>' + picture();
+    const parts =
+      '<part ct="text/plain" text="see"/><part ct="image/png" data="AAA*"/><part ct="image/gif" data="null"/>' +
+      picture();
     const items = await read(backup(mmsElement({ parts })));
     expect(items.map(({ kind }) => kind)).toEqual(['event', 'rejected']);
     expect(items[1]).toMatchObject({ position: 1, partial: true });
@@ -223,7 +231,9 @@ describe('MMS', () => {
   });
 
   it('says that a notification without content was not captured', async () => {
-    const [item] = await read(backup(mmsElement({ attributes: 'date="1700000000" msg_box="1" m_type="130" address="1"' })));
+    const [item] = await read(
+      backup(mmsElement({ attributes: 'date="1700000000" msg_box="1" m_type="130" address="1"' })),
+    );
     expect(created(item).content).toMatchObject({ contentState: 'not-captured' });
   });
 });
@@ -232,7 +242,9 @@ describe('identity', () => {
   const ids = (items: readonly ReadItem[]): string[] => eventItems(items).map((item) => created(item).target.id);
 
   it('is the same when a file is read again, and for an overlapping later backup', async () => {
-    const rows = Array.from({ length: 20 }, (_, index) => smsElement({ date: 1700000000000 + index, body: `n ${index}` }));
+    const rows = Array.from({ length: 20 }, (_, index) =>
+      smsElement({ date: 1700000000000 + index, body: `n ${index}` }),
+    );
     const first = ids(await read(backup(...rows.slice(0, 12))));
     const again = ids(await read(backup(...rows.slice(0, 12)), { region: 'DE' }));
     const later = ids(await read(backup(...rows.slice(8))));
@@ -249,7 +261,9 @@ describe('identity', () => {
 
   it('does not depend on state, names or formatting of the number', async () => {
     const [base] = ids(await read(backup(smsElement({ type: 6 }))));
-    expect(ids(await read(backup(smsElement({ type: 2, contact_name: 'X', read: 0, address: '+49 30 123456' }))))).toEqual([base]);
+    expect(
+      ids(await read(backup(smsElement({ type: 2, contact_name: 'X', read: 0, address: '+49 30 123456' })))),
+    ).toEqual([base]);
   });
 
   it.each([{ body: 'other' }, { date: 1700000000001 }, { address: '+4930123457' }, { type: 2 }, { subject: 's' }])(
@@ -278,12 +292,19 @@ describe('identity', () => {
 describe('texts', () => {
   it('survive as the app writes them', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.string({ unit: 'binary', maxLength: 40 }), { minLength: 1, maxLength: 5 }), async (texts) => {
-        // U+FFFE and U+FFFF exist in no XML and on no phone; they become U+FFFD.
-        const wanted = texts.map((text) => text.replaceAll(/[\ufffe\uffff]/g, '\ufffd'));
-        const items = await read(backup(...texts.map((text, index) => smsElement({ date: 1700000000000 + index, body: escapeLikeTheApp(text) }))));
-        expect(items.map((item) => created(item).content.body?.text)).toEqual(wanted);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.string({ unit: 'binary', maxLength: 40 }), { minLength: 1, maxLength: 5 }),
+        async (texts) => {
+          // U+FFFE and U+FFFF exist in no XML and on no phone; they become U+FFFD.
+          const wanted = texts.map((text) => text.replaceAll(/[\ufffe\uffff]/g, '\ufffd'));
+          const items = await read(
+            backup(
+              ...texts.map((text, index) => smsElement({ date: 1700000000000 + index, body: escapeLikeTheApp(text) })),
+            ),
+          );
+          expect(items.map((item) => created(item).content.body?.text)).toEqual(wanted);
+        },
+      ),
       { numRuns: 150, seed: 7 },
     );
   });
@@ -342,14 +363,18 @@ describe('files that are wrong', () => {
   });
 
   it('imports what stands before a cut, wherever the file is cut', async () => {
-    const bytes = Buffer.from(backup(smsElement({ body: 'a' }), mmsElement({ parts: picture(Buffer.alloc(30, 1)) }), smsElement({ body: 'b' })));
+    const bytes = Buffer.from(
+      backup(smsElement({ body: 'a' }), mmsElement({ parts: picture(Buffer.alloc(30, 1)) }), smsElement({ body: 'b' })),
+    );
     const whole = eventItems(await read(bytes));
     const end = bytes.length - '</smses>'.length;
     for (let cut = bytes.indexOf('<smses') + 7; cut <= end; cut += 1) {
       const items = await read(bytes.subarray(0, cut));
       const good = eventItems(items);
       expect(good).toEqual(whole.slice(0, good.length));
-      expect(good).toHaveLength(whole.filter((item) => item.offset + 1 < cut && isWhole(bytes, item.offset, cut)).length);
+      expect(good).toHaveLength(
+        whole.filter((item) => item.offset + 1 < cut && isWhole(bytes, item.offset, cut)).length,
+      );
       expect(rejections(items)).toHaveLength(1);
       expect(rejections(items)[0]?.reason).toMatch(/the file ends|no element smses/);
     }
@@ -359,7 +384,10 @@ describe('files that are wrong', () => {
     const bytes = Buffer.from(SAMPLE);
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.constantFrom(...Buffer.from('<>&"\'/=! \0-]?a;#'))), { minLength: 1, maxLength: 6 }),
+        fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.constantFrom(...Buffer.from('<>&"\'/=! \0-]?a;#'))), {
+          minLength: 1,
+          maxLength: 6,
+        }),
         async (damage) => {
           const damaged = Buffer.from(bytes);
           for (const [at, byte] of damage) damaged[at] = byte;
@@ -377,7 +405,14 @@ describe('files that are wrong', () => {
     const external = `<!DOCTYPE smses [<!ENTITY x SYSTEM "file:///etc/passwd">]>`;
     for (const declaration of [bomb, external, '<!ENTITY x "y">', '<!doctype x>']) {
       const items = await read(`${declaration}<smses count="1">${smsElement({ body: '&b;&x;' })}</smses>`);
-      expect(items).toEqual([{ kind: 'rejected', position: 0, offset: declaration.indexOf('<!'), reason: expect.stringMatching(/declaration/) }]);
+      expect(items).toEqual([
+        {
+          kind: 'rejected',
+          position: 0,
+          offset: declaration.indexOf('<!'),
+          reason: expect.stringMatching(/declaration/),
+        },
+      ]);
     }
   });
 
@@ -386,11 +421,14 @@ describe('files that are wrong', () => {
     expect(items.map(({ kind }) => kind)).toEqual(['event', 'rejected']);
   });
 
-  it.each(['&bomb;', '&nbsp;', '&', '&#;', '&#xZZ;', '&__proto__;'])('rejects the reference %s and goes on', async (reference) => {
-    const items = await read(backup(smsElement({ body: reference }), smsElement()));
-    expect(items.map(({ kind }) => kind)).toEqual(['rejected', 'event']);
-    expect(JSON.stringify(items[0])).not.toContain(reference);
-  });
+  it.each(['&bomb;', '&nbsp;', '&', '&#;', '&#xZZ;', '&__proto__;'])(
+    'rejects the reference %s and goes on',
+    async (reference) => {
+      const items = await read(backup(smsElement({ body: reference }), smsElement()));
+      expect(items.map(({ kind }) => kind)).toEqual(['rejected', 'event']);
+      expect(JSON.stringify(items[0])).not.toContain(reference);
+    },
+  );
 
   it.each([
     ['PK\u0003\u0004…', /ZIP/],
@@ -415,8 +453,16 @@ describe('files that are wrong', () => {
   });
 
   it('reads backups one after another, and rows whose beginning is gone', async () => {
-    expect((await read(backup(smsElement()) + backup(smsElement({ body: 'b' })))).map(({ kind }) => kind)).toEqual(['event', 'event', 'warning']);
-    expect((await read(`y="1"/>${smsElement()}${smsElement({ body: 'b' })}</smses>`)).map(({ kind }) => kind)).toEqual(['event', 'event', 'warning']);
+    expect((await read(backup(smsElement()) + backup(smsElement({ body: 'b' })))).map(({ kind }) => kind)).toEqual([
+      'event',
+      'event',
+      'warning',
+    ]);
+    expect((await read(`y="1"/>${smsElement()}${smsElement({ body: 'b' })}</smses>`)).map(({ kind }) => kind)).toEqual([
+      'event',
+      'event',
+      'warning',
+    ]);
   });
 
   it('rejects an element larger than the limit, by name, and goes on', async () => {
@@ -426,7 +472,13 @@ describe('files that are wrong', () => {
   });
 
   it('rejects too many parts and too deep a nest', async () => {
-    const items = await read(backup(mmsElement({ parts: '<part ct="text/plain" text="x"/>'.repeat(257) }), mmsElement({ parts: '<a>'.repeat(40) + '</a>'.repeat(40) }), smsElement()));
+    const items = await read(
+      backup(
+        mmsElement({ parts: '<part ct="text/plain" text="x"/>'.repeat(257) }),
+        mmsElement({ parts: '<a>'.repeat(40) + '</a>'.repeat(40) }),
+        smsElement(),
+      ),
+    );
     expect(items.map(({ kind }) => kind)).toEqual(['rejected', 'rejected', 'event']);
   });
 });
@@ -443,14 +495,20 @@ describe('large files', () => {
     const block = Buffer.alloc(48 * 1024, 9).toString('base64');
     let out = '';
     for (let row = 0; row < rows; row += 1) {
-      out += smsElement({ date: 1700000000000 + row, address: `+4930${1000000 + (row % 999)}`, body: `Order ${row} has shipped &#55357;&#56396;` });
+      out += smsElement({
+        date: 1700000000000 + row,
+        address: `+4930${1000000 + (row % 999)}`,
+        body: `Order ${row} has shipped &#55357;&#56396;`,
+      });
       if (out.length < 65_536) continue;
       yield Buffer.from(out);
       out = '';
     }
     yield Buffer.from(out);
     for (let index = 0; index < media; index += 1) {
-      yield Buffer.from(`<mms date="${1700000000000 + index}" msg_box="1" address="+4930123456"><parts><part ct="video/mp4" data="`);
+      yield Buffer.from(
+        `<mms date="${1700000000000 + index}" msg_box="1" address="+4930123456"><parts><part ct="video/mp4" data="`,
+      );
       for (let part = 0; part < 16 * 30; part += 1) yield Buffer.from(block);
       yield Buffer.from('"/></parts></mms>');
     }
@@ -485,7 +543,9 @@ describe('large files', () => {
   it('leaves out media beyond the budget of an element without holding them, and names the limit', async () => {
     async function* hugePart(): AsyncGenerator<Uint8Array> {
       const block = Buffer.from(Buffer.alloc(3 * 256 * 1024, 1).toString('base64'));
-      yield Buffer.from('<smses count="1"><mms date="1700000000000" msg_box="1" address="1"><parts><part ct="video/mp4" data="');
+      yield Buffer.from(
+        '<smses count="1"><mms date="1700000000000" msg_box="1" address="1"><parts><part ct="video/mp4" data="',
+      );
       for (let bytes = 0; bytes <= 1.5 * ELEMENT_MEDIA_BYTES_MAX; bytes += 3 * 256 * 1024) yield block;
       yield Buffer.from('"/></parts></mms></smses>');
     }
@@ -497,7 +557,10 @@ describe('large files', () => {
       if (item.kind !== 'progress') items.push(item);
     }
     expect(items).toMatchObject([
-      { kind: 'event', part: { events: [{ kind: 'message.created' }, { kind: 'media.lost', reason: 'media-too-large' }] } },
+      {
+        kind: 'event',
+        part: { events: [{ kind: 'message.created' }, { kind: 'media.lost', reason: 'media-too-large' }] },
+      },
       { kind: 'rejected', partial: true, reason: expect.stringContaining(String(ELEMENT_MEDIA_BYTES_MAX)) },
     ]);
     expect(outsideMax).toBeLessThan(2 * ELEMENT_MEDIA_BYTES_MAX);

@@ -16,8 +16,9 @@
 import { CartularyError } from '../../model/errors.ts';
 import { createBackupContext, readBackupMessage } from './backup-message.ts';
 import type { BackupContext } from './backup-message.ts';
-import { ELEMENT_MEDIA_BYTES_MAX, createScan, finishScan, scanChunk } from './element-scanner.ts';
-import type { PartData, Scan, ScanItem } from './element-scanner.ts';
+import { ELEMENT_MEDIA_BYTES_MAX } from './element-scan.ts';
+import type { PartData, Scan, ScanItem } from './element-scan.ts';
+import { createScan, finishScan, scanChunk } from './element-scanner.ts';
 import { parseElement } from './element-parser.ts';
 import { bufferOf, meterChunk } from './importer.ts';
 import type { Importer, ImportItem, ImportMedium, ImportOptions, ImportSource, ProgressMeter } from './importer.ts';
@@ -83,7 +84,8 @@ function* concludeFile({ scan, declared, roots }: Reading, cutInside: boolean): 
     yield { kind: 'rejected', position, offset: scan.base, reason };
   } else if (!scan.rootSeen) {
     if (scan.ordinals === 0) yield rejectFile('this is not an SMS Backup & Restore file: it has no element smses');
-    else yield { kind: 'warning', position: 0, reason: 'the beginning of the file is missing: it has no element smses' };
+    else
+      yield { kind: 'warning', position: 0, reason: 'the beginning of the file is missing: it has no element smses' };
   }
   if (roots > 1) yield { kind: 'warning', position: 0, reason: `the file holds ${roots} backups one after another` };
   if (declared !== undefined && declared !== scan.ordinals) {
@@ -117,10 +119,7 @@ function* convert(reading: Reading, found: ScanItem): Generator<ImportItem> {
   }
 }
 
-function* convertElement(
-  context: BackupContext,
-  found: Extract<ScanItem, { kind: 'element' }>,
-): Generator<ImportItem> {
+function* convertElement(context: BackupContext, found: Extract<ScanItem, { kind: 'element' }>): Generator<ImportItem> {
   const { ordinal: position, offset, name } = found;
   const reject = (reason: string): ImportItem => ({ kind: 'rejected', position, offset, reason });
   if (name !== 'sms' && name !== 'mms') return yield reject('an element that is neither sms nor mms');

@@ -135,7 +135,10 @@ async function* writeRecords(writing: Writing): AsyncGenerator<Uint8Array> {
   let gatheredChars = 0;
   for await (const records of writing.input.messages) {
     if (records.length > BUNDLE_LIMITS.messageRecordsMax) {
-      throw new CartularyError('too-large', `a bundle holds at most ${BUNDLE_LIMITS.messageRecordsMax} records of one message`);
+      throw new CartularyError(
+        'too-large',
+        `a bundle holds at most ${BUNDLE_LIMITS.messageRecordsMax} records of one message`,
+      );
     }
     const logged: LoggedRecord[] = [];
     for (const record of records) {
@@ -182,7 +185,10 @@ function rememberMedium({ media, missing }: Writing, { openMedium }: ExportRecor
     return;
   }
   if (media.size >= BUNDLE_LIMITS.mediaFilesMax) {
-    throw new CartularyError('too-large', `a bundle holds at most ${BUNDLE_LIMITS.mediaFilesMax} media; export less at a time`);
+    throw new CartularyError(
+      'too-large',
+      `a bundle holds at most ${BUNDLE_LIMITS.mediaFilesMax} media; export less at a time`,
+    );
   }
   media.set(medium.sha256, { name: mediaFileName(medium.sha256, medium.mime), bytes: medium.bytes, open: openMedium });
 }

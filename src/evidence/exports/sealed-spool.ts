@@ -32,7 +32,7 @@ export async function openSealedSpool(directory: string): Promise<SealedSpool> {
     const sealed = cipher.update(gathered.join(''), 'utf8');
     gathered = [];
     gatheredChars = 0;
-    for (let at = 0; at < sealed.length; ) {
+    for (let at = 0; at < sealed.length;) {
       const written = await file.write(sealed, at, sealed.length - at, bytesWritten);
       at += written.bytesWritten;
       bytesWritten += written.bytesWritten;
@@ -48,7 +48,7 @@ export async function openSealedSpool(directory: string): Promise<SealedSpool> {
       await flush();
       const decipher = createDecipheriv('aes-256-ctr', key, nonce);
       const block = Buffer.alloc(BLOCK_BYTES);
-      for (let position = 0; position < bytesWritten; ) {
+      for (let position = 0; position < bytesWritten;) {
         const { bytesRead } = await file.read(block, 0, Math.min(BLOCK_BYTES, bytesWritten - position), position);
         if (bytesRead === 0) throw new Error('the spool is shorter than what was written');
         position += bytesRead;

@@ -9,7 +9,7 @@ import { Writable } from 'node:stream';
 
 import { LEAF_KINDS, encodeLeaf } from '../../ledger/leaf.ts';
 import { formatVkey } from '../../ledger/note.ts';
-import { inclusionProof } from '../../ledger/prove.ts';
+import { createTileCache, inclusionProof } from '../../ledger/prove.ts';
 import { appendEntries, createMemoryLog, signMemoryLog, testEntries } from '../../ledger/testing/memory-log.ts';
 import type { MemoryLog } from '../../ledger/testing/memory-log.ts';
 import type { EventBody } from '../../model/event.ts';
@@ -59,7 +59,14 @@ export function sampleEvents(): SampleEvent[] {
     [2, { kind: 'gap.opened', reason: 'content-not-given', asked: ['twilio'] }],
     [1, { kind: 'message.edited', body: { text: 'Hello again', format: 'plain' } }],
     [0, { kind: 'message.status', state: 'delivered', rawState: 'delivered' }],
-    [1, { kind: 'reaction.added', emoji: '👍', by: { kind: 'customer', address: { scheme: 'e164', value: '+4930123456' } } }],
+    [
+      1,
+      {
+        kind: 'reaction.added',
+        emoji: '👍',
+        by: { kind: 'customer', address: { scheme: 'e164', value: '+4930123456' } },
+      },
+    ],
     [2, { kind: 'gap.closed', reason: 'content-not-given' }],
   ];
 }
@@ -101,26 +108,34 @@ export async function buildSampleArchive(
     previous.set(message, idBytes(formatId('record', recordId(index))));
     leaves.push(record.leaf);
     const open = body.kind === 'media.stored' ? media.get(body.media.sha256) : undefined;
-    made.push({ message, record: { seq: 3 + index, ...record, ...(open === undefined ? {} : { openMedium: () => once(open) }) } });
+    made.push({
+      message,
+      record: { seq: 3 + index, ...record, ...(open === undefined ? {} : { openMedium: () => once(open) }) },
+    });
   }
   await appendEntries(log, leaves);
   await appendEntries(log, testEntries(3, 9));
-  const records = await Promise.all(
-    made.map(async ({ message, record }) => {
-      const proof = await inclusionProof({ index: record.seq, size: log.size, readTile: log.readTile });
-      return { message, record: { ...record, proof } };
-    }),
-  );
-  const order = [...new Set(made.map(({ message }) => message))];
-  const messages = order.map((wanted) => records.filter(({ message }) => message === wanted).map(({ record }) => record));
-  return { log, checkpoint: signMemoryLog(log), logKey: formatVkey(log.signer), messages };
+  const cache = createTileCache(1000);
+  const messages = new Map<number, ExportRecord[]>();
+  for (const { message, record } of made) {
+    const proof = await inclusionProof({ index: record.seq, size: log.size, readTile: log.readTile, cache });
+    const records = messages.get(message) ?? [];
+    records.push({ ...record, proof });
+    messages.set(message, records);
+  }
+  return { log, checkpoint: signMemoryLog(log), logKey: formatVkey(log.signer), messages: [...messages.values()] };
 }
 
 function recordId(index: number): Uint8Array {
   return fixedBytes(`record ${index}`, 16);
 }
 
-function makeRecord(index: number, message: number, body: EventBody, previous: Uint8Array | undefined): Omit<ExportRecord, 'proof' | 'seq'> {
+function makeRecord(
+  index: number,
+  message: number,
+  body: EventBody,
+  previous: Uint8Array | undefined,
+): Omit<ExportRecord, 'proof' | 'seq'> {
   const timeMs = START_MS + 1000 * index;
   const record: ArchiveRecord = {
     v: 1,

@@ -14,14 +14,16 @@ import type { BundleManifest } from '../bundle-format.ts';
 export async function unzip(bytes: Buffer): Promise<Map<string, Buffer>> {
   const zip = await fromBufferPromise(bytes);
   const files = new Map<string, Buffer>();
-  for await (const entry of zip.eachEntry()) files.set(entry.fileName, await buffer(await zip.openReadStreamPromise(entry)));
+  for await (const entry of zip.eachEntry())
+    files.set(entry.fileName, await buffer(await zip.openReadStreamPromise(entry)));
   return files;
 }
 
 /** A ZIP of these files; a name may be there twice. */
-export async function zipOf(files: Iterable<readonly [string, Buffer]>): Promise<Buffer> {
+export async function zipOf(files: Iterable<readonly [string, Buffer]>, { compress = true } = {}): Promise<Buffer> {
   const zip = new ZipFile();
-  for (const [name, bytes] of files) zip.addBuffer(bytes, name, { mtime: new Date(0), forceDosTimestamp: true });
+  for (const [name, bytes] of files)
+    zip.addBuffer(bytes, name, { mtime: new Date(0), forceDosTimestamp: true, compress });
   zip.end();
   return buffer(zip.outputStream);
 }
@@ -37,7 +39,10 @@ export function putLines(files: Map<string, Buffer>, name: string, lines: readon
 }
 
 /** Makes the manifest and the sums say what the files are now; `change` may lie on top of it. */
-export function forgeManifest(files: Map<string, Buffer>, change: (manifest: BundleManifest) => void = () => undefined): void {
+export function forgeManifest(
+  files: Map<string, Buffer>,
+  change: (manifest: BundleManifest) => void = () => undefined,
+): void {
   const manifest = JSON.parse(files.get('manifest.json')?.toString('utf8') ?? '') as BundleManifest;
   const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
   manifest.files = [...files]
@@ -52,5 +57,8 @@ export function forgeManifest(files: Map<string, Buffer>, change: (manifest: Bun
   change(manifest);
   const text = Buffer.from(formatManifest(manifest));
   files.set('manifest.json', text);
-  files.set('SHA256SUMS', Buffer.from(formatSums([...manifest.files, { name: 'manifest.json', sha256: sha256(text) }])));
+  files.set(
+    'SHA256SUMS',
+    Buffer.from(formatSums([...manifest.files, { name: 'manifest.json', sha256: sha256(text) }])),
+  );
 }

@@ -56,7 +56,7 @@ export async function appendEntries(log: MemoryLog, entries: readonly Uint8Array
     readTile: log.readTile,
     ...(log.edge === undefined ? { oldRoot: log.root } : { edge: log.edge }),
   });
-  log.entries.push(...entries);
+  for (const entry of entries) log.entries.push(entry);
   for (const tile of tiles) {
     if (log.files.has(tile.path)) throw new LedgerError('bad-tile', `${tile.path} was written before`);
     log.files.set(tile.path, tile.bytes);

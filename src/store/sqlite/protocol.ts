@@ -1,4 +1,6 @@
 /** What crosses between the store's client and its threads. */
+import type { MessagePort } from 'node:worker_threads';
+
 import type { PackedResults } from '../batch-codec.ts';
 import type { JobRow, SettingChange, StateRow } from '../store.ts';
 
@@ -10,6 +12,8 @@ export type WorkerSetup = { readonly role: WorkerRole; readonly path: string; re
 /** Calls by name: their argument and their answer. */
 export type StoreCalls = {
   ready: { args: undefined; result: undefined };
+  /** Serves the same calls on another port, so that another thread may append without going through the main one. */
+  connect: { args: MessagePort; result: undefined };
   append: { args: ArrayBuffer; result: PackedResults };
   putStates: { args: readonly StateRow[]; result: undefined };
   putSettings: { args: readonly SettingChange[]; result: undefined };

@@ -3,11 +3,13 @@
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { MessageChannel } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 
-import { CartularyError } from '../../model/errors.ts';
 import { decodeResults, encodeBatch } from '../batch-codec.ts';
 import type { AppendEntry, AppendResult, StoreReader, StoreWriter } from '../store.ts';
-import { startThread, threadUrl } from '../thread.ts';
+import { createGroupQueue } from '../group-queue.ts';
+import { callOverPort, startThread, threadUrl } from '../thread.ts';
 import type { Thread } from '../thread.ts';
 import type { StoreCalls, WorkerRole, WorkerSetup } from './protocol.ts';
 import { openSqliteReader } from './reader.ts';
@@ -22,12 +24,13 @@ export type SqliteLocation = {
 };
 
 /** An open SQLite archive: the writer, and a reader in the calling thread for small reads. */
-export type SqliteStore = { readonly writer: StoreWriter; readonly reader: StoreReader; close(): Promise<void> };
-
-/** Appends that wait at most; beyond it new ones are refused as `overloaded` rather than let memory grow. */
-const WAITING_BYTES_MAX = 64 * 1024 * 1024;
-/** Batches under way at once: one being committed, one packed behind it. */
-const IN_FLIGHT_MAX = 2;
+export type SqliteStore = {
+  readonly writer: StoreWriter;
+  readonly reader: StoreReader;
+  /** A port over which another thread may append (`appendThrough`). */
+  connect(): Promise<MessagePort>;
+  close(): Promise<void>;
+};
 
 /** Opens or makes the database, its threads and a reader. */
 export async function openSqliteStore(location: SqliteLocation): Promise<SqliteStore> {
@@ -35,7 +38,7 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
   const writer = await startRole('writer', location);
   const maintenance = await startRole('maintenance', location);
   const reader = openSqliteReader(location.path, location.key);
-  const queue = createAppendQueue(writer);
+  const queue = createGroupQueue<AppendEntry>((entry) => entry.sealed.length + entry.leaf.length + 64, (entries) => appendOver(writer, entries));
   const close = async (): Promise<void> => {
     await queue.drain();
     await reader.close();
@@ -46,8 +49,13 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
   return {
     reader,
     close,
+    async connect() {
+      const { port1, port2 } = new MessageChannel();
+      await writer.call('connect', port1, { transfer: [port1] });
+      return port2;
+    },
     writer: {
-      append: queue.append,
+      append: queue.push,
       putStates: (rows) => writer.call('putStates', rows),
       putSettings: (changes) => writer.call('putSettings', changes),
       claimJobs: (kinds, limit, nowMs, leaseMs) => writer.call('claimJobs', { kinds, limit, nowMs, leaseMs }),
@@ -71,58 +79,13 @@ function startRole(role: WorkerRole, location: SqliteLocation): Promise<Thread<S
   return startThread<StoreCalls>(threadUrl('./worker.ts', import.meta.url), setup, { name: `store-${role}`, onFatal: location.onFatal });
 }
 
-type Pending = { readonly entries: readonly AppendEntry[]; readonly bytes: number; resolve(results: AppendResult[]): void; reject(cause: unknown): void };
+/** Appends from another thread over a port that `connect` gave. */
+export function appendThrough(port: MessagePort): (entries: readonly AppendEntry[]) => Promise<AppendResult[]> {
+  const writer = callOverPort<StoreCalls>(port);
+  return (entries) => appendOver(writer, entries);
+}
 
-function createAppendQueue(writer: Thread<StoreCalls>) {
-  let pending: Pending[] = [];
-  let pendingBytes = 0;
-  let inFlight = 0;
-  let idle: (() => void)[] = [];
-
-  const send = (): void => {
-    while (inFlight < IN_FLIGHT_MAX && pending.length > 0) {
-      const group = pending;
-      pending = [];
-      inFlight += 1;
-      void sendGroup(group);
-    }
-  };
-  const sendGroup = async (group: readonly Pending[]): Promise<void> => {
-    try {
-      const batch = encodeBatch(group.flatMap((item) => item.entries));
-      const results = decodeResults(await writer.call('append', batch, { transfer: [batch] }));
-      let at = 0;
-      for (const item of group) {
-        item.resolve(results.slice(at, at + item.entries.length));
-        at += item.entries.length;
-      }
-    } catch (cause) {
-      for (const item of group) item.reject(cause);
-    } finally {
-      for (const item of group) pendingBytes -= item.bytes;
-      inFlight -= 1;
-      send();
-      if (inFlight === 0 && pending.length === 0) {
-        for (const resolve of idle) resolve();
-        idle = [];
-      }
-    }
-  };
-  return {
-    append(entries: readonly AppendEntry[]): Promise<AppendResult[]> {
-      const bytes = entries.reduce((sum, entry) => sum + entry.sealed.length + entry.leaf.length + 64, 0);
-      if (pendingBytes + bytes > WAITING_BYTES_MAX && pendingBytes > 0) {
-        return Promise.reject(new CartularyError('overloaded', `more than ${WAITING_BYTES_MAX} bytes wait to be written`));
-      }
-      pendingBytes += bytes;
-      return new Promise((resolve, reject) => {
-        pending.push({ entries, bytes, resolve, reject });
-        // One turn of the loop is waited for, so that requests that arrived together are committed together.
-        if (inFlight < IN_FLIGHT_MAX) setImmediate(send);
-      });
-    },
-    drain(): Promise<void> {
-      return inFlight === 0 && pending.length === 0 ? Promise.resolve() : new Promise((resolve) => idle.push(resolve));
-    },
-  };
+async function appendOver(writer: Pick<Thread<StoreCalls>, 'call'>, entries: readonly AppendEntry[]): Promise<AppendResult[]> {
+  const batch = encodeBatch(entries);
+  return decodeResults(await writer.call('append', batch, { transfer: [batch] }));
 }

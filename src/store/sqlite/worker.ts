@@ -29,6 +29,10 @@ function serve(port: MessagePort, setup: WorkerSetup): void {
   // Moving the log into the file inside a commit costs 30–150 ms; the maintenance thread does it beside.
   database.pragma('wal_autocheckpoint = 0');
   const appender = setup.role === 'writer' ? createAppender(database) : undefined;
+  listen(port, database, appender);
+}
+
+function listen(port: MessagePort, database: EncryptedDatabase, appender: Appender | undefined): void {
   port.on('message', (first: StoreRequest) => {
     const requests = [first];
     for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
@@ -53,7 +57,7 @@ function handleAll(port: MessagePort, database: EncryptedDatabase, appender: App
       if (groupEntries >= GROUP_ENTRIES_MAX) flush();
     } else {
       flush();
-      answer(port, request.id, () => handle(port, database, request));
+      answer(port, request.id, () => handle(port, database, appender, request));
     }
   }
   flush();
@@ -76,10 +80,12 @@ function appendGroup(port: MessagePort, appender: Appender, group: readonly Appe
   }
 }
 
-function handle(port: MessagePort, database: EncryptedDatabase, request: Exclude<StoreRequest, AppendRequest>): unknown {
+function handle(port: MessagePort, database: EncryptedDatabase, appender: Appender | undefined, request: Exclude<StoreRequest, AppendRequest>): unknown {
   switch (request.name) {
     case 'ready':
       return undefined;
+    case 'connect':
+      return listen(request.args, database, appender);
     case 'putStates':
       return putStates(database, request.args);
     case 'putSettings':

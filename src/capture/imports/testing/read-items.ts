@@ -5,7 +5,9 @@ import type { Importer, ImportItem, ImportOptions } from '../importer.ts';
 
 /** An item with its media read. */
 export type ReadItem =
-  | (Omit<Extract<ImportItem, { kind: 'event' }>, 'media'> & { media: { part: number; bytes: Buffer; sha256: string }[] })
+  | (Omit<Extract<ImportItem, { kind: 'event' }>, 'media'> & {
+      media: { part: number; bytes: Buffer; sha256: string }[];
+    })
   | Exclude<ImportItem, { kind: 'event' }>;
 
 /** Cuts bytes at the given places (any numbers; they are brought into range and order). */

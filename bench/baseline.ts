@@ -1,0 +1,34 @@
+/**
+ * What is measured against: the same raw bytes with the same unique key and durability in a plaintext SQLite table and an FTS5 index, 1,000 rows a transaction. No seal, no
+ * log, no guard.
+ */
+import { join } from 'node:path';
+
+import Database from 'better-sqlite3-multiple-ciphers';
+
+/** Stores forms; answers the seconds it took. */
+export function runBaseline(directory: string, name: string, forms: readonly Buffer[]): { seconds: number; bytes: number } {
+  const database = new Database(join(directory, `${name}.db`));
+  database.pragma('journal_mode = WAL');
+  database.pragma('synchronous = FULL');
+  database.exec(`CREATE TABLE m (id INTEGER PRIMARY KEY, sid TEXT NOT NULL UNIQUE, sender TEXT, sent INTEGER, body BLOB NOT NULL);
+    CREATE VIRTUAL TABLE f USING fts5 (t, content='', tokenize="unicode61 remove_diacritics 2");`);
+  const add = database.prepare('INSERT INTO m (id, sid, sender, sent, body) VALUES (?, ?, ?, ?, ?)');
+  const index = database.prepare('INSERT INTO f (rowid, t) VALUES (?, ?)');
+  const startedAt = performance.now();
+  for (let from = 0; from < forms.length; from += 1000) {
+    database.exec('BEGIN IMMEDIATE');
+    for (let at = from; at < Math.min(from + 1000, forms.length); at += 1) {
+      const form = forms[at];
+      if (form === undefined) break;
+      const fields = new URLSearchParams(form.toString('latin1'));
+      add.run(at + 1, fields.get('MessageSid'), fields.get('From'), Date.now(), form);
+      index.run(at + 1, fields.get('Body'));
+    }
+    database.exec('COMMIT');
+  }
+  const seconds = (performance.now() - startedAt) / 1000;
+  const row = database.prepare('SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()').get() as { bytes: number };
+  database.close();
+  return { seconds, bytes: row.bytes };
+}

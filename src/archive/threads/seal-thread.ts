@@ -1,0 +1,45 @@
+/**
+ * The thread that packs, seals and hands over to the writer, so that neither the thread that receives nor the one that writes waits for cryptography.
+ */
+import { workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+
+import { idBytes } from '../../model/ids.ts';
+import { encodeResults } from '../../store/batch-codec.ts';
+import type { PackedResults } from '../../store/batch-codec.ts';
+import { appendThrough } from '../../store/sqlite/sqlite-store.ts';
+import { serveThread } from '../../store/thread.ts';
+import { createRandomPool } from '../../vault/random.ts';
+import { decodeSealBatch } from '../seal-batch.ts';
+import { createSealing } from '../sealing.ts';
+import { openSealer } from './workspace.ts';
+import type { ThreadSetup } from './workspace.ts';
+
+/** What this thread is given: besides the keys, a port to the writer. */
+export type SealSetup = ThreadSetup & { readonly port: MessagePort };
+
+/** Calls of this thread. */
+export type SealCalls = {
+  ready: { args: undefined; result: undefined };
+  /** Seals and commits a batch (`encodeSealBatch`); answers after the durable commit. */
+  keep: { args: ArrayBuffer; result: PackedResults };
+  close: { args: undefined; result: undefined };
+};
+
+const setup = workerData as SealSetup;
+const sealer = openSealer(setup);
+const sealing = createSealing({ archiveId: idBytes(setup.archiveId), sealer, random: createRandomPool(), append: appendThrough(setup.port) });
+
+serveThread<SealCalls>({
+  async ready() {
+    return undefined;
+  },
+  async keep(batch) {
+    return encodeResults(await sealing.keep(decodeSealBatch(batch)));
+  },
+  async close() {
+    setup.port.close();
+    sealer.destroy();
+    return undefined;
+  },
+});

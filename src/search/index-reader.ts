@@ -1,0 +1,218 @@
+/**
+ * Reads the index: pages of hits, counts, facets, and the list of what is in it.
+ *
+ * Months are walked from the newest back (or from the oldest on), and the walk ends as soon as the page is full and the count has
+ * reached its cap. A reader sees what the writer has committed at the moment it opens each month; it never waits for the writer.
+ */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { CartularyError } from '../model/errors.ts';
+import { compileQuery } from './compile.ts';
+import type { CompiledQuery } from './compile.ts';
+import { formatCursor, parseCursor } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
+import type { FacetResult, Hit, SearchOptions, SearchResult } from './document.ts';
+import { countFacets } from './facets.ts';
+import type { FacetOptions } from './facets.ts';
+import { makeHandles } from './handles.ts';
+import type { Handles } from './handles.ts';
+import { COUNT_CEILING, COUNT_MAX, LIST_RANGE_MAX, PAGE_HITS_MAX, READER_FILES_MAX } from './limits.ts';
+import { openMonthReader } from './month-reader.ts';
+import type { MonthReader } from './month-reader.ts';
+import { listMonths, monthBounds, monthFileName, UNDATED } from './months.ts';
+import type { Month } from './months.ts';
+import type { Query } from './query-types.ts';
+import { stepFrom } from './rows.ts';
+import type { Direction, RowBounds, RowSet } from './rows.ts';
+
+/** How an index is opened for reading. */
+export type IndexReaderOptions = {
+  readonly directory: string;
+  /** 32 bytes, the page key of all files. */
+  readonly key: Uint8Array;
+  /** Month files open at a time. */
+  readonly openFilesMax?: number;
+  /** Page cache of each open file. */
+  readonly cacheKib?: number;
+};
+
+/** Reads the index of one archive. */
+export type IndexReader = {
+  /**
+   * A page of the messages that fit a query, newest (or oldest) first; messages without a credible date are the oldest.
+   * @throws CartularyError `bad-input` for a limit out of bounds or a cursor of another query, `too-large` where a wildcard stands
+   *   for too many words, `corrupt` for a damaged file
+   */
+  search(query: Query, options: SearchOptions): SearchResult;
+  /** Histogram and facets over the newest hits. @throws CartularyError as `search` */
+  facets(query: Query, options?: FacetOptions): FacetResult;
+  /**
+   * Numbers of all messages in the index from `fromNo` to `toNo` (both included), ascending; a number that stands in two places
+   * comes twice. Every call reads through the rows of all months, so ask for wide ranges.
+   * @throws CartularyError `too-large` over a range of 1,000,000
+   */
+  listMessageNos(fromNo: number, toNo: number): number[];
+  /** Closes open files, so that files replaced or brought from elsewhere are opened anew. New months are seen without it. */
+  refresh(): void;
+  close(): void;
+};
+
+const CACHE_KIB = 1_024;
+
+type State = { readonly options: IndexReaderOptions; readonly months: Handles<OpenMonth> };
+
+type OpenMonth = { readonly reader: MonthReader; readonly inode: bigint };
+
+/** Opens the index for reading; files are opened as queries need them. */
+export function openIndexReader(options: IndexReaderOptions): IndexReader {
+  const { directory, key, cacheKib = CACHE_KIB, openFilesMax = READER_FILES_MAX } = options;
+  const open = (month: Month): OpenMonth => {
+    const inode = inodeOf(directory, month);
+    return { reader: openMonthReader(month, { directory, key, cacheKib }), inode };
+  };
+  const state: State = { options, months: makeHandles(openFilesMax, open, ({ reader }) => reader.close()) };
+  return {
+    search: (query, searchOptions) => search(state, query, searchOptions),
+    facets: (query, facetOptions) => {
+      const compiled = compileQuery(query);
+      return countFacets(monthsOf(state, compiled, 'newest'), (month) => getMonth(state, month), compiled, facetOptions ?? {});
+    },
+    listMessageNos: (fromNo, toNo) => listMessageNos(state, fromNo, toNo),
+    refresh: () => state.months.close(),
+    close: () => state.months.close(),
+  };
+}
+
+function inodeOf(directory: string, month: Month): bigint {
+  return statSync(join(directory, monthFileName(month)), { bigint: true }).ino;
+}
+
+/** A month that was damaged and built anew has another file under its name. */
+function getMonth(state: State, month: Month): MonthReader {
+  const opened = state.months.get(month);
+  if (opened.inode === inodeOf(state.options.directory, month)) return opened.reader;
+  state.months.release(month);
+  return state.months.get(month).reader;
+}
+
+function monthsOf(state: State, query: CompiledQuery, direction: Direction): Month[] {
+  const { fromMs, toMs } = query;
+  const months = listExistingMonths(state.options.directory).filter((month) => {
+    const { startMs, endMs } = monthBounds(month);
+    return startMs < toMs && endMs > fromMs;
+  });
+  return direction === 'newest' ? months.reverse() : months;
+}
+
+function listExistingMonths(directory: string): Month[] {
+  return listMonths(readdirSync(directory));
+}
+
+function assertBetween(value: number, least: number, most: number, what: string): void {
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    throw new CartularyError('bad-input', `${what} is a whole number from ${least} to ${most}`);
+  }
+}
+
+function search(state: State, query: Query, options: SearchOptions): SearchResult {
+  const { limit, countMax = COUNT_MAX, order = 'newest' } = options;
+  assertBetween(limit, 1, PAGE_HITS_MAX, 'the limit');
+  assertBetween(countMax, 0, COUNT_CEILING, 'the cap of counting');
+  const compiled = compileQuery(query);
+  const cursor = options.cursor === undefined ? undefined : parseCursor(options.cursor, query, order);
+  const page = readPage(state, compiled, { limit, countMax, direction: order }, cursor);
+  const { hits, rest, total, totalRelation } = page;
+  if (rest === undefined) return { hits, total, totalRelation };
+  return { hits, nextCursor: formatCursor({ ...rest, order, total, totalRelation }, query), total, totalRelation };
+}
+
+type PageOptions = { readonly limit: number; readonly countMax: number; readonly direction: Direction };
+
+type Page = {
+  readonly hits: Hit[];
+  /** Where the last hit stands, if more follow. */
+  readonly rest: { readonly month: Month; readonly row: number } | undefined;
+  readonly total: number;
+  readonly totalRelation: 'eq' | 'gte';
+};
+
+/** The first page is read and counted in one walk; later pages take the count from their cursor and stop when they are full. */
+function readPage(state: State, query: CompiledQuery, options: PageOptions, cursor: Cursor | undefined): Page {
+  const { limit, countMax, direction } = options;
+  const found: (Hit & { readonly month: Month; readonly row: number })[] = [];
+  let counted = 0;
+  for (const month of monthsAfter(monthsOf(state, query, direction), cursor, direction)) {
+    const isFull = found.length > limit;
+    if (isFull && (cursor !== undefined || counted > countMax)) break;
+    const reader = getMonth(state, month);
+    reader.read(() => {
+      const { set, bounds } = reader.rows(query, direction);
+      const start = startRow(bounds, month, cursor, direction);
+      const wanted = limit + 1 - found.length;
+      const ids = readAhead(set, start, wanted, direction);
+      for (const { id, messageNo, sentAtMs } of reader.messages(ids)) found.push({ messageNo, sentAtMs, month, row: id });
+      if (cursor === undefined) counted += countAll(set, start, ids, wanted, countMax + 1 - counted, direction);
+    });
+  }
+  const last = found.length > limit ? found[limit - 1] : undefined;
+  const hits = found.slice(0, limit).map(({ messageNo, sentAtMs }) => ({ messageNo, sentAtMs }));
+  const rest = last === undefined ? undefined : { month: last.month, row: last.row };
+  if (cursor !== undefined) return { hits, rest, total: cursor.total, totalRelation: cursor.totalRelation };
+  return { hits, rest, total: Math.min(counted, countMax), totalRelation: counted > countMax ? 'gte' : 'eq' };
+}
+
+function monthsAfter(months: readonly Month[], cursor: Cursor | undefined, direction: Direction): readonly Month[] {
+  if (cursor === undefined) return months;
+  const age = (month: Month) => (month === UNDATED ? '' : month);
+  return months.filter((month) => (direction === 'newest' ? age(month) <= age(cursor.month) : age(month) >= age(cursor.month)));
+}
+
+function startRow(bounds: RowBounds, month: Month, cursor: Cursor | undefined, direction: Direction): number {
+  if (cursor?.month === month) return stepFrom(cursor.row, direction);
+  return direction === 'newest' ? bounds.high : bounds.low;
+}
+
+function readAhead(set: RowSet, start: number, limit: number, direction: Direction): readonly number[] {
+  if (limit <= 0 || start < 0) return [];
+  if (set.whole !== undefined) return set.whole.read(start, limit);
+  const rows: number[] = [];
+  let row = set.seek(start);
+  while (row !== undefined && rows.length < limit) {
+    rows.push(row);
+    if (rows.length < limit) row = set.seek(stepFrom(row, direction));
+  }
+  return rows;
+}
+
+/** Counts all rows of the month up to `limit`. `ids` are its first rows, `wanted` how many of them were asked for. */
+function countAll(
+  set: RowSet,
+  start: number,
+  ids: readonly number[],
+  wanted: number,
+  limit: number,
+  direction: Direction,
+): number {
+  if (limit <= 0) return 0;
+  if (ids.length < wanted) return Math.min(limit, ids.length);
+  if (set.whole !== undefined) return set.whole.count(limit);
+  const last = ids.at(-1);
+  let count = ids.length;
+  let row = set.seek(last === undefined ? start : stepFrom(last, direction));
+  for (; row !== undefined && count < limit; count++) row = set.seek(stepFrom(row, direction));
+  return Math.min(limit, count);
+}
+
+function listMessageNos(state: State, fromNo: number, toNo: number): number[] {
+  assertBetween(fromNo, 0, Number.MAX_SAFE_INTEGER, 'the first number');
+  assertBetween(toNo, 0, Number.MAX_SAFE_INTEGER, 'the last number');
+  if (toNo - fromNo >= LIST_RANGE_MAX) {
+    throw new CartularyError('too-large', `at most ${LIST_RANGE_MAX} message numbers are listed at a time`);
+  }
+  const numbers: number[] = [];
+  for (const month of listExistingMonths(state.options.directory)) {
+    for (const no of getMonth(state, month).messageNos(fromNo, toNo)) numbers.push(no);
+  }
+  return numbers.sort((a, b) => a - b);
+}

@@ -1,0 +1,86 @@
+/**
+ * Gathers small requests into groups: what arrives while a group is under way waits together and shares the next. Bounded in bytes; beyond the bound new requests are refused
+ * as `overloaded` rather than let memory grow.
+ */
+import { CartularyError } from '../model/errors.ts';
+import type { AppendResult } from './store.ts';
+
+type Pending<Item> = { readonly items: readonly Item[]; readonly bytes: number; resolve(results: AppendResult[]): void; reject(cause: unknown): void };
+
+/** A queue of groups. */
+export type GroupQueue<Item> = {
+  push(items: readonly Item[]): Promise<AppendResult[]>;
+  /** Resolves when nothing waits and nothing is under way. */
+  drain(): Promise<void>;
+};
+
+/** Bytes that wait at most. */
+const WAITING_BYTES_MAX = 64 * 1024 * 1024;
+/** Groups under way at once. */
+const IN_FLIGHT_MAX = 4;
+/** Items after which a group is sent without waiting for more: later stages begin while this one goes on. */
+const GROUP_ITEMS_MAX = 256;
+
+/** @param send carries out one group and answers a result for each item, in order */
+export function createGroupQueue<Item>(bytesOf: (item: Item) => number, send: (items: readonly Item[]) => Promise<AppendResult[]>): GroupQueue<Item> {
+  let pending: Pending<Item>[] = [];
+  let pendingItems = 0;
+  let waitingBytes = 0;
+  let inFlight = 0;
+  let scheduled = false;
+  let idle: (() => void)[] = [];
+
+  const flush = (): void => {
+    scheduled = false;
+    if (inFlight >= IN_FLIGHT_MAX || pending.length === 0) return;
+    const group = pending;
+    pending = [];
+    pendingItems = 0;
+    inFlight += 1;
+    void run(group);
+  };
+  const schedule = (): void => {
+    if (scheduled) return;
+    scheduled = true;
+    // One turn of the loop is waited for, so that requests that arrived together go together.
+    setImmediate(flush);
+  };
+  const run = async (group: readonly Pending<Item>[]): Promise<void> => {
+    try {
+      const results = await send(group.flatMap((one) => one.items));
+      let at = 0;
+      for (const one of group) {
+        one.resolve(results.slice(at, at + one.items.length));
+        at += one.items.length;
+      }
+    } catch (cause) {
+      for (const one of group) one.reject(cause);
+    } finally {
+      for (const one of group) waitingBytes -= one.bytes;
+      inFlight -= 1;
+      flush();
+      if (inFlight === 0 && pending.length === 0) {
+        for (const resolve of idle) resolve();
+        idle = [];
+      }
+    }
+  };
+  return {
+    push(items) {
+      const bytes = items.reduce((sum, item) => sum + bytesOf(item), 0);
+      if (waitingBytes > 0 && waitingBytes + bytes > WAITING_BYTES_MAX) {
+        return Promise.reject(new CartularyError('overloaded', `more than ${WAITING_BYTES_MAX} bytes wait to be written`));
+      }
+      waitingBytes += bytes;
+      return new Promise((resolve, reject) => {
+        pending.push({ items, bytes, resolve, reject });
+        pendingItems += items.length;
+        if (pendingItems >= GROUP_ITEMS_MAX) flush();
+        else schedule();
+      });
+    },
+    drain() {
+      return inFlight === 0 && pending.length === 0 ? Promise.resolve() : new Promise((resolve) => idle.push(resolve));
+    },
+  };
+}
