@@ -37,6 +37,8 @@ export type ArchiveThreads = {
   close(): Promise<void>;
 };
 
+/** Milliseconds after a commit until the follower is told: it is told of many at once, since large batches are what makes the index cheap. */
+const FOLLOW_EVERY_MS = 100;
 /** Milliseconds between two publications of the log while records come in. */
 const PUBLISH_EVERY_MS = 1000;
 /** Milliseconds between two moves of the write-ahead log. */
@@ -75,15 +77,14 @@ export async function startArchiveThreads(
   );
   const [read, log] = await Promise.all([start<ReadCalls>('read', setup), start<LogCalls>('log', { ...setup, logKey })]);
 
-  const timers = startTimers(writer, log, options.onStalled);
+  const timers = startTimers(writer, follow, log, options.onStalled);
   return {
     read,
     follow,
     log,
     sealing: { keep: queue.push },
     onCommitted(size) {
-      follow.tell({ size } satisfies FollowNote);
-      timers.onCommitted();
+      timers.onCommitted(size);
     },
     async runVerify(args, { signal, onProgress }) {
       const verify = await start<VerifyCalls>('verify', setup);
@@ -116,13 +117,20 @@ export function destructionListPath(setup: Pick<ThreadSetup, 'layout'>): string 
   return setup.layout.signerMemory.replace(/\.head\.json$/, '.destroyed.jsonl');
 }
 
-function startTimers(writer: StoreWriter, log: Thread<LogCalls>, onStalled: (cause: unknown) => void) {
+function startTimers(writer: StoreWriter, follow: Thread<FollowCalls>, log: Thread<LogCalls>, onStalled: (cause: unknown) => void) {
   let publishing: NodeJS.Timeout | undefined;
   let moving: NodeJS.Timeout | undefined;
+  let following: NodeJS.Timeout | undefined;
+  let committed = 0;
   let stopped = false;
   return {
-    onCommitted() {
+    onCommitted(size: number) {
       if (stopped) return;
+      committed = Math.max(committed, size);
+      following ??= setTimeout(() => {
+        following = undefined;
+        follow.tell({ size: committed } satisfies FollowNote);
+      }, FOLLOW_EVERY_MS);
       publishing ??= setTimeout(() => {
         publishing = undefined;
         log.call('publish', undefined).catch(onStalled);
@@ -134,6 +142,7 @@ function startTimers(writer: StoreWriter, log: Thread<LogCalls>, onStalled: (cau
     },
     stop() {
       stopped = true;
+      clearTimeout(following);
       clearTimeout(publishing);
       clearTimeout(moving);
     },

@@ -191,3 +191,24 @@ export function decodeLeaf(bytes: Uint8Array): Leaf {
     actor: plain.slice(ACTOR_AT, LEAF_BYTES),
   };
 }
+
+/** The kind of a leaf, without decoding the rest; for those who look through many. */
+export function leafKindOf(bytes: Uint8Array): number {
+  return ((bytes[KIND_AT] ?? 0) << 8) | (bytes[KIND_AT + 1] ?? 0);
+}
+
+/** A view of the record's id in a leaf. */
+export function leafRecordIdOf(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(RECORD_AT, RECORD_AT + LEAF_ID_BYTES);
+}
+
+/** A view of the commitment in a leaf. */
+export function leafCommitmentOf(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(COMMITMENT_AT, COMMITMENT_AT + LEAF_HASH_BYTES);
+}
+
+/** Is this the first record of its message, with none before it? */
+export function isFirstLeaf(bytes: Uint8Array): boolean {
+  for (let at = PREVIOUS_AT; at < PREVIOUS_AT + LEAF_ID_BYTES; at += 1) if (bytes[at] !== 0) return false;
+  return true;
+}

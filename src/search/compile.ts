@@ -3,7 +3,7 @@
  *
  * As much as possible becomes one FTS5 expression, which walks the lists of its terms in step and stops early. Every token in it is a
  * quoted FTS string made of letters, digits and markers only: nothing of the query reaches MATCH or SQL as syntax.
- * What FTS5 cannot answer stays beside it: delivery states (they change too often to be terms), dates inside OR and NOT, word order.
+ * What FTS5 cannot answer stays beside it: delivery states on the way (they change too often to be terms), dates inside OR and NOT, word order.
  * Dates that hold for the whole query become a window of months and rows and cost nothing.
  *
  * Wildcards and fuzzy words stand for whatever the vocabulary of a month has; they are filled in by `resolveMatch` for each file.
@@ -12,7 +12,7 @@ import { assertNever, CartularyError } from '../model/errors.ts';
 import { PROXIMITY_PAIRS_MAX } from './limits.ts';
 import type { ProximityOperand, Query, QueryNode, TextField } from './query-types.ts';
 import { splitLooseWords } from './query-values.ts';
-import { DIRECTIONS, encodeValue, hashValue, MARKS, reverseDigits } from './terms.ts';
+import { DIRECTIONS, encodeValue, hashValue, isPassingState, MARKS, reverseDigits } from './terms.ts';
 import { findQueryAlias, tokenizeQuery } from './tokens.ts';
 
 /** Tokens in a row; with `prefix` the last is a beginning. */
@@ -83,7 +83,8 @@ function planNode(node: QueryNode): Plan {
       return part.kind === 'match' ? { kind: 'match', match: withoutAll([EVERYTHING], [part.match]) } : { kind: 'not', part };
     }
     case 'state':
-      return { kind: 'state', value: node.value };
+      if (isPassingState(node.value)) return { kind: 'state', value: node.value };
+      return { kind: 'match', match: { kind: 'phrase', tokens: [MARKS.state + encodeValue(node.value)], prefix: false } };
     case 'date':
       return { kind: 'date', fromMs: node.fromMs ?? -Infinity, toMs: node.toMs ?? Infinity };
     case 'near':

@@ -20,7 +20,7 @@ const PAGE_BYTES = 8192;
  * cost 5 µs a message; instead 16 segments of a level are merged at once (crisismerge), the rest by `optimise`.
  *
  * doc: one narrow row a message. `mark` tells whether words or terms changed, so that a new delivery state costs no new index entry.
- * `listed`: the first rows of every profile are also in doc_listed, so that what is rare (failed) is found without reading all rows.
+ * `listed`: the first rows of every profile are also in doc_listed, so that what is rare (queued) is found without reading all rows.
  */
 const SCHEMA = `
   CREATE VIRTUAL TABLE ft USING fts5(t, content='', contentless_delete=1, tokenize="${FTS_TOKENIZER}");

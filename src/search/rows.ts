@@ -51,15 +51,16 @@ export function readRows(
     const last = block.at(-1);
     return block.length < rowsMax || (last !== undefined && !isBefore(last, row));
   };
+  let served = 0;
   const seek = (row: number): number | undefined => {
     if (!isCovered(row)) {
-      const last = block.at(-1);
-      // Reading on directly behind the block pays off in larger blocks; leaping over rows does not.
-      const goesOn = last !== undefined && row === stepFrom(last, direction);
-      rowsMax = goesOn ? Math.min(BLOCK_ROWS_MAX, rowsMax * 4) : Math.max(BLOCK_ROWS_MIN, rowsMax >> 1);
+      // A block that answered several questions was worth its rows, and a larger one will be; leaping over whole blocks is not.
+      rowsMax = served >= 2 ? Math.min(BLOCK_ROWS_MAX, rowsMax * 4) : Math.max(BLOCK_ROWS_MIN, rowsMax >> 1);
       block = read(row, rowsMax);
       blockStart = row;
+      served = 0;
     }
+    served++;
     return block[findIndex(block, row, isBefore)];
   };
   return { seek, whole: { read, count } };

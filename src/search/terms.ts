@@ -9,6 +9,7 @@
  *   ²b main         brand          ²f jane          word of the sender's name or handle
  *   ²y optout³2e…   record type    ²t jane          word of a recipient's
  *   ²h media        has            ²o 1001a         order, letters and digits only
+ *   ²q failed       delivery state, but only where a message rests in it and few do: see isPassingState
  *   ²s ²v ²i …      source, conversation, id: 53 bits of a hash. Exact look-ups only, so the bytes of long ids need not be kept
  *   ²j 1001a        joined spelling of a number in the text
  *   ²x              between two names, so that no phrase spans them
@@ -35,6 +36,7 @@ export const MARKS = {
   toNumber: '²m',
   fromWord: '²f',
   toWord: '²t',
+  state: '²q',
   barrier: '²x',
 } as const;
 
@@ -45,6 +47,19 @@ export const DIRECTIONS = ['inbound', 'outbound', 'internal', 'unknown'] as cons
 export function toDirection(value: string): (typeof DIRECTIONS)[number] {
   const folded = normalizeValue(value);
   return DIRECTIONS.find((direction) => direction === folded) ?? 'unknown';
+}
+
+const PASSING_STATES = new Set([
+  ...['', 'unknown', 'scheduled', 'accepted', 'queued', 'sending', 'sent', 'delivered', 'read', 'played', 'received'],
+]);
+
+/**
+ * Is this a state that messages pass through, or that most of them have? Then it is no term: each step would cost a new index entry,
+ * and a list of nearly all messages helps no search. Failures are few and final, and "failed" with a common word has to be fast.
+ * @param state normalised
+ */
+export function isPassingState(state: string): boolean {
+  return PASSING_STATES.has(state);
 }
 
 /** Values of channel, brand, type, has and state are compared without regard to case, width and outer spaces. */
@@ -137,6 +152,8 @@ export function formatTerms(document: IndexDocument): string {
     const normalized = normalizeOrder(order);
     if (normalized !== '') terms += ` ${MARKS.order}${encodeValue(normalized)}`;
   }
+  const state = normalizeValue(document.state);
+  if (!isPassingState(state)) terms += ` ${MARKS.state}${encodeValue(state)}`;
   for (const id of document.ids) terms += formatHash(MARKS.id, id);
   for (const alias of findAliases(document.text)) terms += ` ${MARKS.alias}${alias}`;
   return terms;

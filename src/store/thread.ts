@@ -57,12 +57,13 @@ export async function startThread<Calls extends CallTable>(
   const waiting = new Map<number, Waiter>();
   let nextId = 1;
   let ended = false;
+  let closing = false;
   const fail = (cause: unknown): void => {
     if (ended) return;
     ended = true;
     for (const waiter of waiting.values()) waiter.reject(cause);
     waiting.clear();
-    options.onFatal(cause);
+    if (!closing) options.onFatal(cause);
   };
   worker.on('message', (reply: ThreadReply) => {
     if ('event' in reply) options.onEvent?.(reply.event);
@@ -84,8 +85,10 @@ export async function startThread<Calls extends CallTable>(
       if (!ended) worker.postMessage({ note } satisfies ThreadRequest);
     },
     async end() {
-      if (ended) return;
-      await thread.call('close', undefined as Calls['close']['args']);
+      if (ended || closing) return;
+      // The thread may be gone before its answer is read; that is what was asked of it.
+      closing = true;
+      await thread.call('close', undefined as Calls['close']['args']).catch(() => undefined);
       ended = true;
       await worker.terminate();
     },

@@ -2,7 +2,7 @@
  * Completeness of the index by comparing sets: every message that should be found against every message that can be. A flag on a row would only say
  * what the program believed when it wrote the row; silent drift is what users of archives complain of most.
  */
-import { LEAF_KINDS, decodeLeaf } from '../../ledger/leaf.ts';
+import { LEAF_KINDS, leafKindOf } from '../../ledger/leaf.ts';
 import { foldMessage } from '../../model/fold.ts';
 import type { IndexReader } from '../../search/index-reader.ts';
 import type { StoreReader } from '../../store/store.ts';
@@ -61,7 +61,7 @@ export async function compareIndex(reader: StoreReader, sealer: Sealer, index: I
 async function shouldBeFound(reader: StoreReader, sealer: Sealer, messageNo: number): Promise<boolean> {
   const [row] = await reader.readMessages([messageNo]);
   if (row?.secret === undefined) return false;
-  if (!row.records.some((record) => MESSAGE_KINDS.has(decodeLeaf(record.leaf).kind))) return false;
+  if (!row.records.some((record) => MESSAGE_KINDS.has(leafKindOf(record.leaf)))) return false;
   const message = foldMessage(openMessageRecords(sealer, row));
   return message !== undefined && toIndexDocument(messageNo, message) !== undefined;
 }

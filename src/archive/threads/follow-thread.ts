@@ -7,7 +7,7 @@
 import { rm } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { decodeLeaf, LEAF_KINDS } from '../../ledger/leaf.ts';
+import { isFirstLeaf, leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
 import type { IndexChange } from '../../search/document.ts';
@@ -17,7 +17,7 @@ import { serveThread } from '../../store/thread.ts';
 import type { ThreadReply } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
 import { toIndexDocument } from '../index-document.ts';
-import { openMessageRecords, openRecord, sealState } from '../opening.ts';
+import { openForDerivation, openMessageRecords, openRecord, sealState } from '../opening.ts';
 import { breathe, openReader, openSealer } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
@@ -98,8 +98,8 @@ async function applyRows(rows: readonly RecordRow[], from: number): Promise<void
   const states: StateRow[] = [];
   const groups = new Map<number, RecordRow[]>();
   for (const row of rows) {
-    const kind = decodeLeaf(row.leaf).kind;
-    if (SKIPPED_KINDS.has(kind) || row.secret === undefined) continue;
+    const kind = leafKindOf(row.leaf);
+    if (SKIPPED_KINDS.has(kind) || row.secret === undefined || row.sealed === undefined) continue;
     if (kind === LEAF_KINDS['key.destroyed']) {
       changes.push(...destroyedChanges(row));
       continue;
@@ -111,9 +111,10 @@ async function applyRows(rows: readonly RecordRow[], from: number): Promise<void
   const later: number[] = [];
   for (const [messageNo, group] of groups) {
     const [only] = group;
-    if (group.length > 1 || only === undefined || !isFirstOfMessage(only)) later.push(messageNo);
+    if (group.length > 1 || only?.secret === undefined || only.sealed === undefined || !isFirstLeaf(only.leaf)) later.push(messageNo);
     else {
-      const message = foldMessage([{ seq: only.seq, record: openRecord(sealer, only).record }]);
+      const { messageId, secret, leaf, sealed } = only;
+      const message = foldMessage([{ seq: only.seq, record: openForDerivation(sealer, { messageId, secret, leaf, sealed }) }]);
       const document = message === undefined ? undefined : toIndexDocument(messageNo, message);
       if (document !== undefined) changes.push({ put: document });
     }
@@ -140,10 +141,6 @@ async function applyGrown(messageNos: readonly number[], from: number, changes: 
     const place = { messageId: row.messageId, secret: row.secret };
     states.push({ messageNo: row.messageNo, version: last.seq, sealed: sealState(sealer, place, random.take(16), message) });
   }
-}
-
-function isFirstOfMessage(row: RecordRow): boolean {
-  return decodeLeaf(row.leaf).previous.every((byte) => byte === 0);
 }
 
 /** A destroyed message leaves the index; where it stood was noted when its key went. */

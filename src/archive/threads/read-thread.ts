@@ -4,7 +4,7 @@
  */
 import { workerData } from 'node:worker_threads';
 
-import { decodeLeaf, LEAF_KINDS } from '../../ledger/leaf.ts';
+import { leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
 import type { Message } from '../../model/fold.ts';
@@ -171,7 +171,7 @@ async function quarantine({ from }: { from: number }): Promise<ReadCalls['quaran
   const leaves = await reader.readLeaves(from, SCAN_LEAVES);
   const records: LoggedRecord[] = [];
   for (const [offset, leaf] of leaves.entries()) {
-    if (decodeLeaf(leaf).kind !== LEAF_KINDS.quarantine) continue;
+    if (leafKindOf(leaf) !== LEAF_KINDS.quarantine) continue;
     const [row] = await reader.readLog(from + offset, 1);
     if (row?.secret !== undefined) records.push({ seq: row.seq, record: openRecord(sealer, row).record });
   }
