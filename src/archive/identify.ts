@@ -2,12 +2,10 @@
  * Natural keys become ids: keyed hashes, so that the same message has the same id wherever and however often it arrives, no look-up stands
  * in the way of capture, and nobody without the archive's id key can test a guess.
  */
-import type { Address } from '../model/address.ts';
-import { addressKey } from '../model/address.ts';
 import { formatMessageKey, joinNatural } from '../model/event.ts';
 import type { MessageKey } from '../model/event.ts';
 import { formatId, ID_BYTES } from '../model/ids.ts';
-import type { ConversationId, PartyId } from '../model/ids.ts';
+import type { ConversationId } from '../model/ids.ts';
 import { createHmacKey, hmac } from '../vault/hash.ts';
 
 /** Makes ids of one archive. */
@@ -17,10 +15,9 @@ export type Identifier = {
   /** 16 bytes: what makes an event the same event when it comes again. */
   uniqueId(key: MessageKey, dedupe: string): Uint8Array;
   conversationId(key: MessageKey, thread: readonly string[]): ConversationId;
-  partyId(address: Address): PartyId;
 };
 
-/** Threads and parties whose ids are remembered; both repeat far more often than they change. */
+/** Threads whose ids are remembered; they repeat far more often than they change. */
 const REMEMBERED_MAX = 50_000;
 
 /**
@@ -30,25 +27,18 @@ export function createIdentifier(idKey: Uint8Array): Identifier {
   const keyed = createHmacKey(idKey);
   const hashed = (domain: string, text: string): Uint8Array =>
     hmac(keyed, Buffer.from(`${domain}\0${text}`, 'utf8')).subarray(0, ID_BYTES);
-  const remembered = new Map<string, string>();
-  const remember = (text: string, make: () => string): string => {
-    const known = remembered.get(text);
-    if (known !== undefined) return known;
-    if (remembered.size >= REMEMBERED_MAX) remembered.clear();
-    const made = make();
-    remembered.set(text, made);
-    return made;
-  };
+  const remembered = new Map<string, ConversationId>();
   return {
     messageId: (key) => hashed('message', formatMessageKey(key)),
     uniqueId: (key, dedupe) => hashed('event', joinNatural([key.platform, key.account, key.conversation ?? '', dedupe])),
     conversationId(key, thread) {
       const natural = joinNatural([key.platform, key.account, ...thread]);
-      return remember(`c${natural}`, () => formatId('conversation', hashed('conversation', natural))) as ConversationId;
-    },
-    partyId(address) {
-      const natural = addressKey(address);
-      return remember(`p${natural}`, () => formatId('party', hashed('party', natural))) as PartyId;
+      const known = remembered.get(natural);
+      if (known !== undefined) return known;
+      if (remembered.size >= REMEMBERED_MAX) remembered.clear();
+      const made = formatId('conversation', hashed('conversation', natural));
+      remembered.set(natural, made);
+      return made;
     },
   };
 }

@@ -3,7 +3,6 @@
  * done behind `keep` (sealing.ts), as a rule in a thread of their own.
  */
 import { LEAF_KINDS } from '../ledger/leaf.ts';
-import type { PartyRef } from '../model/address.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { Event, MessageKey } from '../model/event.ts';
 import { formatId, ID_BYTES } from '../model/ids.ts';
@@ -82,21 +81,20 @@ function fileDraft(parts: RecorderParts, draft: RecordDraft): SealItem {
   const messageId = parts.identifier.messageId(event.target);
   // A first report with content: its message is new as a rule.
   const fresh = event.kind === 'message.created' && event.content.contentState === 'present';
-  const ends = eventEnds(event);
+  const thread = threadOf(event);
   const recordId = parts.random.take(ID_BYTES);
-  const conversation = ends.thread === undefined ? undefined : parts.identifier.conversationId(event.target, ends.thread);
+  const conversation = thread === undefined ? undefined : parts.identifier.conversationId(event.target, thread);
   const record: ArchiveRecord = {
     v: 1,
     archive: parts.archiveId,
     record: formatId('record', recordId),
     message: formatId('message', messageId),
     ...(conversation === undefined ? {} : { conversation }),
-    ...(ends.parties.length === 0 ? {} : { parties: ends.parties.map((party) => parts.identifier.partyId(party.address)) }),
     ...(draft.source === undefined ? {} : { source: draft.source }),
     ...(draft.connector === undefined ? {} : { connector: draft.connector }),
-    actor: draft.actor.name,
+    ...(draft.actor.name === draft.source ? {} : { actor: draft.actor.name }),
     capturedAt: receiptInstant(draft.capturedAtMs),
-    event,
+    event: fresh ? withoutDedupe(event) : event,
     ...(draft.raw === undefined ? {} : { raw: draft.raw }),
   };
   return {
@@ -117,16 +115,24 @@ function uniqueOf(identifier: Identifier, key: MessageKey, dedupe: string | unde
   return dedupe === undefined ? undefined : identifier.uniqueId(key, dedupe);
 }
 
-/** The thread and the parties that an event names. */
-function eventEnds(event: Event): { thread: readonly string[] | undefined; parties: readonly PartyRef[] } {
-  if (event.kind === 'message.created') {
-    return { thread: event.content.thread, parties: [event.content.from, ...event.content.to] };
+/** The content of a message exists once by the message's own key; the dedupe text would only repeat it in every record. */
+function withoutDedupe(event: Event): Event {
+  const { dedupe: _dedupe, ...kept } = event;
+  return kept;
+}
+
+/** The thread that an event names. */
+function threadOf(event: Event): readonly string[] | undefined {
+  switch (event.kind) {
+    case 'message.created':
+      return event.content.thread;
+    case 'message.status':
+      return event.shell?.thread;
+    case 'participant.joined':
+    case 'participant.left':
+    case 'conversation.updated':
+      return event.thread;
+    default:
+      return undefined;
   }
-  if (event.kind === 'message.status' && event.shell !== undefined) {
-    return { thread: event.shell.thread, parties: [event.shell.from, ...event.shell.to] };
-  }
-  if (event.kind === 'participant.joined' || event.kind === 'participant.left') return { thread: event.thread, parties: [event.party] };
-  if (event.kind === 'conversation.updated') return { thread: event.thread, parties: [] };
-  if (event.kind === 'consent.changed') return { thread: undefined, parties: [event.party] };
-  return { thread: undefined, parties: [] };
 }

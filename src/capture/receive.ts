@@ -91,15 +91,21 @@ export function getConnector(source: Source): Connector {
   return connector;
 }
 
+const views = new WeakMap<Source, SourceView>();
+
 /** What a connector may see of a source: never a secret. */
 export function viewSource(source: Source, connector: Connector): SourceView {
+  const known = views.get(source);
+  if (known !== undefined) return known;
   const secretNames = new Set(connector.settings.filter((setting) => setting.secret).map((setting) => setting.name));
-  return {
+  const view: SourceView = {
     platform: connector.platform,
     ...(source.account === undefined ? {} : { account: source.account }),
     ...(source.region === undefined ? {} : { region: source.region }),
     settings: Object.fromEntries(Object.entries(source.settings).filter(([name]) => !secretNames.has(name))),
   };
+  views.set(source, view);
+  return view;
 }
 
 async function verifyOrKeep(

@@ -4,7 +4,7 @@
  */
 import { CartularyError } from './errors.ts';
 import type { Event } from './event.ts';
-import type { ArchiveId, ConversationId, MessageId, PartyId, RecordId, SourceId } from './ids.ts';
+import type { ArchiveId, ConversationId, MessageId, RecordId, SourceId } from './ids.ts';
 import type { Instant } from './time.ts';
 
 /** Pairs in the order and spelling in which they arrived. */
@@ -57,11 +57,10 @@ export type ArchiveRecord = {
   /** The message (or other subject) it belongs to: the unit of keys, retention and destruction. */
   readonly message: MessageId;
   readonly conversation?: ConversationId;
-  readonly parties?: readonly PartyId[];
   readonly source?: SourceId;
   readonly connector?: { readonly name: string; readonly version: number };
-  /** Who caused it: a source, an API key, the system. */
-  readonly actor: string;
+  /** Who caused it: an API key, the system; absent where it was the source itself. */
+  readonly actor?: string;
   readonly capturedAt: Instant;
   readonly event: Event;
   readonly raw?: RawSlice;

@@ -11,9 +11,10 @@ import type { EncryptedDatabase } from '../vault/page-encryption.ts';
 import type { IndexDocument } from './document.ts';
 import { nameDamage, openMonthForWriting, openReplacement, replaceMonthFile } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
-import { rowOf, toSentAt, UNDATED } from './months.ts';
+import { monthBounds, toSentAt, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
-import { findPhoneDigits, formatTerms, normalizeValue, toDirection } from './terms.ts';
+import { findPhoneDigits, findPlainNumber, makeTermFormatter, normalizeValue, toDirection } from './terms.ts';
+import type { FormatTerms } from './terms.ts';
 import { prepareText } from './tokens.ts';
 
 /** Rows of one profile that are also listed in an index of their own. */
@@ -65,6 +66,11 @@ type State = {
   readonly sql: ReturnType<typeof prepareStatements>;
   /** Keeps marks of equal texts from telling anything, and nobody can choose a text with the mark of another. */
   readonly secret: string;
+  /** First millisecond of the month. */
+  readonly startMs: number;
+  readonly formatTerms: FormatTerms;
+  /** Profiles by what their documents say, without normalising each anew. */
+  readonly known: Map<string, Profile>;
   profiles: { readonly byKey: Map<string, Profile>; readonly byId: Map<number, Profile> };
   maxId: number;
   displaced: boolean;
@@ -103,6 +109,9 @@ function wrapMonthWriter(month: Month, database: EncryptedDatabase, options: Mon
     database,
     sql: prepareStatements(database),
     secret: Buffer.from(options.key).toString('hex'),
+    startMs: month === UNDATED ? 0 : monthBounds(month).startMs,
+    formatTerms: makeTermFormatter(),
+    known: new Map(),
     profiles: { byKey: new Map(), byId: new Map() },
     maxId: -1,
     displaced: false,
@@ -155,6 +164,7 @@ function reload(state: State): void {
   state.displaced = sql.getMeta.get('displaced') === 1;
   state.traces = sql.getMeta.get('traces') ?? 0;
   state.profiles = { byKey: new Map(), byId: new Map() };
+  state.known.clear();
   for (const [id, channel, direction, status, types, listed, unlisted] of sql.profiles.raw().all()) {
     addProfile(state, { id, key: profileKey(channel, direction, status, types), listed, unlisted, changed: false });
   }
@@ -172,6 +182,7 @@ function recover(state: State): void {
     reload(state);
   } catch {
     state.profiles = { byKey: new Map(), byId: new Map() };
+    state.known.clear();
   }
 }
 
@@ -205,12 +216,17 @@ function byRow(a: Entry, b: Entry): number {
 }
 
 function makeEntry(state: State, document: IndexDocument): Entry {
-  const content = prepareText(document.text) + formatTerms(document);
+  const content = prepareText(document.text) + state.formatTerms(document);
   // Six bytes of SHA-256; 'binary' is by far the cheapest way to get them out.
   const digest = hash('sha256', state.secret + content, 'binary');
   const mark = digest.charCodeAt(0) * 2 ** 40 + digest.charCodeAt(1) * 2 ** 32 + digest.charCodeAt(2) * 2 ** 24
     + digest.charCodeAt(3) * 2 ** 16 + digest.charCodeAt(4) * 2 ** 8 + digest.charCodeAt(5);
-  return { document, base: rowOf(state.month, toSentAt(document.sentAtMs), document.messageNo), content, mark };
+  return { document, base: rowOf(state, toSentAt(document.sentAtMs), document.messageNo), content, mark };
+}
+
+/** The row a message takes if it is free. */
+function rowOf(state: State, sentAtMs: number, messageNo: number): number {
+  return state.month === UNDATED ? messageNo : sentAtMs - state.startMs;
 }
 
 type ExistingRows = {
@@ -221,7 +237,7 @@ type ExistingRows = {
 };
 
 function findRows(state: State, entries: readonly Entry[], removals: MonthChanges['removals']): ExistingRows {
-  const { month, sql } = state;
+  const { sql } = state;
   const ids: number[] = [];
   const numbers: number[] = [];
   const want = (id: number, messageNo: number) => {
@@ -230,17 +246,18 @@ function findRows(state: State, entries: readonly Entry[], removals: MonthChange
     if (state.displaced) numbers.push(messageNo);
   };
   for (const entry of entries) want(entry.base, entry.document.messageNo);
-  for (const { messageNo, sentAtMs } of removals) want(rowOf(month, toSentAt(sentAtMs), messageNo), messageNo);
+  for (const { messageNo, sentAtMs } of removals) want(rowOf(state, toSentAt(sentAtMs), messageNo), messageNo);
   const byId = new Map<number, Row>();
   for (const row of ids.length > 0 ? sql.rowsById.all(JSON.stringify(ids)) : []) byId.set(row.id, row);
   const displaced = new Map<string, Row>();
   for (const row of numbers.length > 0 ? sql.rowsByNo.all(JSON.stringify(numbers)) : []) displaced.set(`${row.no} ${row.at}`, row);
   return {
     find(messageNo, sentAtMs) {
+      if (ids.length === 0) return undefined;
       const at = toSentAt(sentAtMs);
-      const row = byId.get(rowOf(month, at, messageNo));
+      const row = byId.get(rowOf(state, at, messageNo));
       if (row?.no === messageNo && (row.at === null || row.at === at)) return row;
-      return displaced.get(`${messageNo} ${at}`);
+      return displaced.size === 0 ? undefined : displaced.get(`${messageNo} ${at}`);
     },
     has: (id) => byId.has(id),
   };
@@ -333,12 +350,25 @@ function profileKey(channel: string, direction: string, status: string, types: s
   return `${channel}\u0000${direction}\u0000${status}\u0000${types}`;
 }
 
+/** Kinds of documents remembered; a file with more distinct ones than this only loses the shortcut. */
+const KNOWN_PROFILES_MAX = 4_096;
+
 function getProfile(state: State, document: IndexDocument): Profile {
+  const written = profileKey(document.channel, document.direction, document.state, document.types.join('\n'));
+  let profile = state.known.get(written);
+  if (profile === undefined) {
+    profile = makeProfile(state, document);
+    if (state.known.size >= KNOWN_PROFILES_MAX) state.known.clear();
+    state.known.set(written, profile);
+  }
+  return profile;
+}
+
+function makeProfile(state: State, document: IndexDocument): Profile {
   const channel = normalizeValue(document.channel);
   const direction = toDirection(document.direction);
   const status = normalizeValue(document.state);
-  const types =
-    document.types.length === 1 ? normalizeValue(document.types[0] ?? '') : [...new Set(document.types.map(normalizeValue))].sort().join('\n');
+  const types = [...new Set(document.types.map(normalizeValue))].sort().join('\n');
   const key = profileKey(channel, direction, status, types);
   const known = state.profiles.byKey.get(key);
   if (known !== undefined) return known;
@@ -359,8 +389,10 @@ function countProfile(state: State, id: number, listed: boolean, change: 1 | -1)
 function partyOf(document: IndexDocument): number | string | null {
   const [key] = toDirection(document.direction) === 'outbound' ? document.to : document.from;
   if (key === undefined) return null;
-  const isNumber = /^\+[1-9]\d{2,14}$/.test(key) || (!key.startsWith('+') && findPhoneDigits(key)?.international === true);
-  return isNumber ? Number(findPhoneDigits(key)?.digits ?? 0) : `=${key}`;
+  const plain = findPlainNumber(key);
+  if (plain !== undefined) return Number(plain);
+  const phone = findPhoneDigits(key);
+  return phone?.international === true && phone.digits.length <= 15 ? Number(phone.digits) : `=${key}`;
 }
 
 function replaceAll(state: State, documents: Iterable<IndexDocument>): void {
@@ -395,7 +427,8 @@ function segmentCount(database: EncryptedDatabase): number {
 
 function optimise(state: State): boolean {
   if (segmentCount(state.database) <= 1 && state.traces === 0) return false;
-  state.database.exec("INSERT INTO ft(ft) VALUES ('optimize')");
+  // The merged lists were written beside the old ones, so up to half of the file is free pages now.
+  state.database.exec("INSERT INTO ft(ft) VALUES ('optimize'); VACUUM;");
   return true;
 }
 

@@ -38,11 +38,6 @@ export function monthBounds(month: Month): { readonly startMs: number; readonly 
   return { startMs: Date.UTC(year, index, 1), endMs: Date.UTC(year, index + 1, 1) };
 }
 
-/** The row a message takes if it is free. */
-export function rowOf(month: Month, sentAtMs: number, messageNo: number): number {
-  return month === UNDATED ? messageNo : Math.floor(sentAtMs) - monthBounds(month).startMs;
-}
-
 /** Name of a month's file. */
 export function monthFileName(month: Month): string {
   return `index-${month}.db`;

@@ -10,7 +10,7 @@
  *   ²y optout³2e…   record type    ²t jane          word of a recipient's
  *   ²h media        has            ²o 1001a         order, letters and digits only
  *   ²q failed       delivery state, but only where a message rests in it and few do: see isPassingState
- *   ²s ²v ²i …      source, conversation, id: 53 bits of a hash. Exact look-ups only, so the bytes of long ids need not be kept
+ *   ²s ²v ²i …      source, conversation, id: 50 bits of a hash. Exact look-ups only, so the bytes of long ids need not be kept
  *   ²j 1001a        joined spelling of a number in the text
  *   ²x              between two names, so that no phrase spans them
  */
@@ -69,7 +69,8 @@ export function normalizeValue(value: string): string {
 
 /** An order name by its letters and digits: "#1001-A" and "1001a" are the same order. */
 export function normalizeOrder(value: string): string {
-  return /^[a-z0-9]*$/.test(value) ? value : foldText(value).replaceAll(/[^\p{L}\p{N}]/gu, '');
+  if (/^[\u0020-\u007e]*$/.test(value)) return value.replaceAll(/[^0-9A-Za-z]/g, '').toLowerCase();
+  return foldText(value).replaceAll(/[^\p{L}\p{N}]/gu, '');
 }
 
 /**
@@ -77,16 +78,22 @@ export function normalizeOrder(value: string): string {
  * or ¹ and four.
  */
 export function encodeValue(value: string): string {
+  if (/^[a-z0-9]*$/.test(value)) return value;
   return value.replaceAll(/[^a-z0-9]/g, (character) => {
     const code = character.charCodeAt(0);
     return code < 0x100 ? `³${code.toString(16).padStart(2, '0')}` : `¹${code.toString(16).padStart(4, '0')}`;
   });
 }
 
-/** 53 bits of a hash in base 36, the same on every machine. Not a commitment: hits are looked up in the store before they are shown. */
+const HASH_DIGITS = Array.from('0123456789abcdefghjkmnpqrstvwxyz', (digit) => digit.charCodeAt(0));
+
+/**
+ * 50 bits of a hash in ten letters and digits, the same on every machine. Not a commitment: hits are looked up in the store before
+ * they are shown. Written digit by digit, because `toString(36)` of numbers this large costs a microsecond each.
+ */
 export function hashValue(value: string): string {
-  let high = 0x9e3779b9;
-  let low = 0x85ebca6b;
+  let high = 0x9e3779b9 | 0;
+  let low = 0x85ebca6b | 0;
   for (let index = 0; index < value.length; index++) {
     const code = value.charCodeAt(index);
     high = Math.imul(high ^ code, 0x5bd1e995);
@@ -95,8 +102,14 @@ export function hashValue(value: string): string {
     low ^= low >>> 13;
   }
   high = Math.imul(high ^ (low >>> 16), 0x27d4eb2d);
-  low = Math.imul(low ^ (high >>> 15), 0x165667b1);
-  return ((low >>> 0) + (((high ^ (high >>> 16)) & 0x1fffff) >>> 0) * 0x1_0000_0000).toString(36);
+  high ^= high >>> 15;
+  low = Math.imul(low ^ (high >>> 13), 0x165667b1);
+  low ^= low >>> 16;
+  const digit = (word: number, shift: number) => HASH_DIGITS[(word >>> shift) & 31] ?? 0;
+  return String.fromCharCode(
+    ...[digit(high, 0), digit(high, 5), digit(high, 10), digit(high, 15), digit(high, 20)],
+    ...[digit(low, 0), digit(low, 5), digit(low, 10), digit(low, 15), digit(low, 20)],
+  );
 }
 
 /** A number as a party writes it: its digits, and whether its country is known. */
@@ -124,57 +137,56 @@ export function reverseDigits(digits: string): string {
   return reversed;
 }
 
-/** Number terms and name phrases of a party's keys. */
-export type PartyTerms = { readonly numbers: readonly string[]; readonly names: readonly (readonly string[])[] };
+/** Writes all terms of a document, each after a space, to be put behind its prepared text. */
+export type FormatTerms = (document: IndexDocument) => string;
 
-/** Reads the search keys of a party. */
-export function parsePartyKeys(keys: readonly string[]): PartyTerms {
-  const numbers: string[] = [];
-  const names: string[][] = [];
-  for (const key of keys) {
-    const phone = findPhoneDigits(key);
-    if (phone === undefined) names.push(tokenize(key));
-    else numbers.push(reverseDigits(phone.digits));
-  }
-  return { numbers, names };
-}
+/** Values remembered by one formatter; channels, types, sources and brands are few. */
+const REMEMBERED_MAX = 4_096;
 
-/** All terms of a document, each after a space, to be put behind its prepared text. */
-export function formatTerms(document: IndexDocument): string {
-  let terms = ` ²d${toDirection(document.direction)}`;
-  terms += formatValue(MARKS.channel, document.channel) + formatValue(MARKS.brand, document.brand);
-  terms += formatHash(MARKS.source, document.source) + formatHash(MARKS.conversation, document.conversation);
-  terms += formatParty(MARKS.fromNumber, MARKS.fromWord, document.from);
-  terms += formatParty(MARKS.toNumber, MARKS.toWord, document.to);
-  for (const type of document.types) terms += formatValue(MARKS.type, type);
-  for (const kind of document.has) terms += formatValue(MARKS.has, kind);
-  for (const order of document.orders) {
-    const normalized = normalizeOrder(order);
-    if (normalized !== '') terms += ` ${MARKS.order}${encodeValue(normalized)}`;
-  }
-  const state = normalizeValue(document.state);
-  if (!isPassingState(state)) terms += ` ${MARKS.state}${encodeValue(state)}`;
-  for (const id of document.ids) terms += formatHash(MARKS.id, id);
-  for (const alias of findAliases(document.text)) terms += ` ${MARKS.alias}${alias}`;
-  return terms;
-}
-
-function formatValue(mark: string, value: string): string {
-  return value === '' ? '' : ` ${mark}${encodeValue(normalizeValue(value))}`;
-}
-
-function formatHash(mark: string, value: string): string {
-  return value === '' ? '' : ` ${mark}${hashValue(value)}`;
+/** Makes a formatter that remembers terms of values that come again and again. */
+export function makeTermFormatter(): FormatTerms {
+  const remembered = new Map<string, string>();
+  const remember = (mark: string, value: string, make: (value: string) => string): string => {
+    if (value === '') return '';
+    const key = mark + value;
+    let term = remembered.get(key);
+    if (term === undefined) {
+      if (remembered.size >= REMEMBERED_MAX) remembered.clear();
+      term = ` ${mark}${make(value)}`;
+      remembered.set(key, term);
+    }
+    return term;
+  };
+  const encode = (value: string) => encodeValue(normalizeValue(value));
+  return (document) => {
+    let terms = remember(MARKS.direction, document.direction === '' ? 'unknown' : document.direction, toDirection);
+    terms += remember(MARKS.channel, document.channel, encode) + remember(MARKS.brand, document.brand, encode);
+    terms += remember(MARKS.source, document.source, hashValue);
+    if (document.conversation !== '') terms += ` ${MARKS.conversation}${hashValue(document.conversation)}`;
+    terms += formatParty(MARKS.fromNumber, MARKS.fromWord, document.from);
+    terms += formatParty(MARKS.toNumber, MARKS.toWord, document.to);
+    for (const type of document.types) terms += remember(MARKS.type, type, encode);
+    for (const kind of document.has) terms += remember(MARKS.has, kind, encode);
+    if (!isPassingState(document.state) && !isPassingState(normalizeValue(document.state))) {
+      terms += remember(MARKS.state, document.state, encode);
+    }
+    for (const order of document.orders) {
+      const normalized = normalizeOrder(order);
+      if (normalized !== '') terms += ` ${MARKS.order}${encodeValue(normalized)}`;
+    }
+    for (const id of document.ids) if (id !== '') terms += ` ${MARKS.id}${hashValue(id)}`;
+    for (const alias of findAliases(document.text)) terms += ` ${MARKS.alias}${alias}`;
+    return terms;
+  };
 }
 
 function formatParty(numberMark: string, wordMark: string, keys: readonly string[]): string {
   let terms = '';
   let afterName = false;
   for (const key of keys) {
-    // The plain form of nearly every key, without the general way's regular expressions.
-    const phone = key.startsWith('+') && /^\+[1-9]\d+$/.test(key) ? { digits: key.slice(1) } : findPhoneDigits(key);
-    if (phone !== undefined) {
-      terms += ` ${numberMark}${reverseDigits(phone.digits)}`;
+    const number = findPlainNumber(key) ?? findPhoneDigits(key)?.digits;
+    if (number !== undefined) {
+      terms += ` ${numberMark}${reverseDigits(number)}`;
       afterName = false;
       continue;
     }
@@ -185,4 +197,9 @@ function formatParty(numberMark: string, wordMark: string, keys: readonly string
     afterName = true;
   }
   return terms;
+}
+
+/** The digits of a key in plain E.164, as nearly every key is, without the general way's regular expressions. */
+export function findPlainNumber(key: string): string | undefined {
+  return key.charCodeAt(0) === 0x2b && /^\+[1-9]\d{4,14}$/.test(key) ? key.slice(1) : undefined;
 }

@@ -22,6 +22,9 @@ export const FTS_TOKENIZER = "unicode61 remove_diacritics 2 categories 'L* N* Co
 /** Raised when the tokens of a text change: an index of another version must be built anew. */
 export const TOKENS_VERSION = 1;
 
+// eslint-disable-next-line no-control-regex
+const ASCII = /^[\u0000-\u007f]*$/;
+
 // Latin-1 and Latin Extended-A without what NFKC changes (ª ² ³ ¹ º ¼ ½ ¾ Ĳ ĳ Ŀ ŀ ŉ), soft hyphen and ©®, plus the punctuation of phones.
 const PLAIN =
   // eslint-disable-next-line no-control-regex
@@ -51,6 +54,7 @@ export function prepareText(text: string): string {
 
 /** The tokens of a text in order, exactly as the index holds them. */
 export function tokenize(text: string): string[] {
+  if (ASCII.test(text)) return text.toLowerCase().match(/[0-9a-z]+/g) ?? [];
   const tokens: string[] = [];
   forEachPiece(text, (piece, kind) => pushTokens(tokens, piece, kind));
   return tokens;
