@@ -7,7 +7,11 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3-multiple-ciphers';
 
 /** Stores forms; answers the seconds it took. */
-export function runBaseline(directory: string, name: string, forms: readonly Buffer[]): { seconds: number; bytes: number } {
+export function runBaseline(
+  directory: string,
+  name: string,
+  forms: readonly Buffer[],
+): { seconds: number; bytes: number } {
   const database = new Database(join(directory, `${name}.db`));
   database.pragma('journal_mode = WAL');
   database.pragma('synchronous = FULL');
@@ -28,7 +32,9 @@ export function runBaseline(directory: string, name: string, forms: readonly Buf
     database.exec('COMMIT');
   }
   const seconds = (performance.now() - startedAt) / 1000;
-  const row = database.prepare('SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()').get() as { bytes: number };
+  const row = database
+    .prepare('SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()')
+    .get() as { bytes: number };
   database.close();
   return { seconds, bytes: row.bytes };
 }

@@ -6,7 +6,11 @@ import { twilioHeaders } from './setup.ts';
 /** Envelopes under way at once: what a busy server has. */
 const UNDER_WAY = 1024;
 
-export type CaptureResult = { readonly seconds: number; readonly searchableSeconds: number; readonly envelopeBytes: number };
+export type CaptureResult = {
+  readonly seconds: number;
+  readonly searchableSeconds: number;
+  readonly envelopeBytes: number;
+};
 
 /** Takes all forms in; answers how long it took. */
 export async function runCapture({ service, source }: Bench, forms: readonly Buffer[]): Promise<CaptureResult> {
@@ -20,7 +24,8 @@ export async function runCapture({ service, source }: Bench, forms: readonly Buf
       const body = forms[next++];
       if (body === undefined) return;
       const headers = twilioHeaders(body, 'AAAAAAAAAAAAAAAAAAAAAAAAAAA=');
-      envelopeBytes += 4 + url.length + body.length + headers.reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0);
+      envelopeBytes +=
+        4 + url.length + body.length + headers.reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0);
       const envelope = { transport: 'webhook' as const, method: 'POST', url, headers, body, receivedAtMs: Date.now() };
       await takeEnvelope(service, source, connector, envelope, { scheme: 'twilio', result: 'valid', key: 0 });
     }

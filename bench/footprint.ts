@@ -24,7 +24,13 @@ export function measureDisk(data: string): { total: number; parts: [string, numb
   for (const entry of readdirSync(data, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
-    const part = path.includes('/index/') ? 'index' : path.includes('/log/') ? 'log' : path.includes('archive.db') ? 'records and keys' : 'rest';
+    const part = path.includes('/index/')
+      ? 'index'
+      : path.includes('/log/')
+        ? 'log'
+        : path.includes('archive.db')
+          ? 'records and keys'
+          : 'rest';
     // Allocated blocks, because small files take more than their length.
     sums.set(part, (sums.get(part) ?? 0) + statSync(path).blocks * 512);
   }

@@ -11,7 +11,9 @@ process.once('message', (plan) => {
 
 function sign(token: string, url: string, form: Buffer): string {
   const fields = [...new URLSearchParams(form.toString('latin1'))].sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHmac('sha1', token).update(url + fields.map(([name, value]) => name + value).join('')).digest('base64');
+  return createHmac('sha1', token)
+    .update(url + fields.map(([name, value]) => name + value).join(''))
+    .digest('base64');
 }
 
 async function run(plan: Load): Promise<LoadResult> {
@@ -26,7 +28,8 @@ async function run(plan: Load): Promise<LoadResult> {
   let next = 0;
   let failed = 0;
   const startedAt = performance.now();
-  const dueAt = (index: number): number => (plan.perSecond === undefined ? 0 : startedAt + (index / plan.perSecond) * 1000);
+  const dueAt = (index: number): number =>
+    plan.perSecond === undefined ? 0 : startedAt + (index / plan.perSecond) * 1000;
 
   const worker = (): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -61,6 +64,13 @@ async function run(plan: Load): Promise<LoadResult> {
   await Promise.all(Array.from({ length: plan.connections }, worker));
   const seconds = (performance.now() - startedAt) / 1000;
   latencies.sort((a, b) => a - b);
-  const at = (share: number): number => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
-  return { perSecond: plan.requests / seconds, p50: at(0.5), p99: at(0.99), bytes: requests.reduce((sum, bytes) => sum + bytes.length, 0), failed };
+  const at = (share: number): number =>
+    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+  return {
+    perSecond: plan.requests / seconds,
+    p50: at(0.5),
+    p99: at(0.99),
+    bytes: requests.reduce((sum, bytes) => sum + bytes.length, 0),
+    failed,
+  };
 }

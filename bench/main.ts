@@ -18,18 +18,37 @@ import { openBench, reopenBench } from './setup.ts';
 import { createRandom, makeForm } from './texts.ts';
 
 const { values } = parseArgs({
-  options: { messages: { type: 'string', default: '200000' }, seed: { type: 'string', default: '7' }, json: { type: 'string' }, keep: { type: 'boolean' } },
+  options: {
+    messages: { type: 'string', default: '200000' },
+    seed: { type: 'string', default: '7' },
+    json: { type: 'string' },
+    keep: { type: 'boolean' },
+  },
 });
 const count = Number(values.messages);
 const seed = Number(values.seed);
 
-type Row = { readonly what: string; readonly value: number; readonly unit: string; readonly floor?: number; readonly goal?: number; readonly better: 'more' | 'less' };
+type Row = {
+  readonly what: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly floor?: number;
+  readonly goal?: number;
+  readonly better: 'more' | 'less';
+};
 const rows: Row[] = [];
 
 function note(row: Row): void {
   rows.push(row);
   const isMet = (limit: number): boolean => (row.better === 'more' ? row.value >= limit : row.value <= limit);
-  const verdict = row.floor === undefined ? '' : isMet(row.floor) ? (row.goal !== undefined && isMet(row.goal) ? 'goal' : 'floor held') : 'BELOW FLOOR';
+  const verdict =
+    row.floor === undefined
+      ? ''
+      : isMet(row.floor)
+        ? row.goal !== undefined && isMet(row.goal)
+          ? 'goal'
+          : 'floor held'
+        : 'BELOW FLOOR';
   const bounds = row.floor === undefined ? '' : `   floor ${row.floor}, goal ${row.goal ?? '-'}`;
   console.log(`${row.what.padEnd(58)} ${format(row.value).padStart(10)} ${row.unit.padEnd(12)}${bounds}   ${verdict}`);
 }
@@ -39,7 +58,11 @@ function format(value: number): string {
 }
 
 const directory = mkdtempSync(join(tmpdir(), 'cartulary-bench-'));
-console.log(`${count.toLocaleString('en')} messages; ${cpus().length} × ${cpus()[0]?.model ?? 'cpu'}; Node ${process.version}; load ${loadavg().map((load) => load.toFixed(2)).join(' ')}`);
+console.log(
+  `${count.toLocaleString('en')} messages; ${cpus().length} × ${cpus()[0]?.model ?? 'cpu'}; Node ${process.version}; load ${loadavg()
+    .map((load) => load.toFixed(2))
+    .join(' ')}`,
+);
 try {
   const random = createRandom(seed);
   const forms = Array.from({ length: count }, (_none, index) => makeForm(random, index, seed));
@@ -53,15 +76,50 @@ try {
   const baselineRate = count / (before.seconds + after.seconds);
   note({ what: 'baseline (plaintext SQLite + FTS5)', value: baselineRate, unit: 'messages/s', better: 'more' });
   note({ what: 'capture in process', value: count / capture.seconds, unit: 'messages/s', better: 'more' });
-  note({ what: 'capture in process, ratio to the baseline', value: count / capture.seconds / baselineRate, unit: '×', floor: 0.6, goal: 1.2, better: 'more' });
-  note({ what: 'the same until searchable, ratio to the baseline', value: count / capture.searchableSeconds / baselineRate, unit: '×', floor: 0.5, goal: 1, better: 'more' });
-  note({ what: 'memory while capturing (resident, whole process)', value: captureMemory, unit: 'MB', better: 'less', floor: 512, goal: 256 });
+  note({
+    what: 'capture in process, ratio to the baseline',
+    value: count / capture.seconds / baselineRate,
+    unit: '×',
+    floor: 0.6,
+    goal: 1.2,
+    better: 'more',
+  });
+  note({
+    what: 'the same until searchable, ratio to the baseline',
+    value: count / capture.searchableSeconds / baselineRate,
+    unit: '×',
+    floor: 0.5,
+    goal: 1,
+    better: 'more',
+  });
+  note({
+    what: 'memory while capturing (resident, whole process)',
+    value: captureMemory,
+    unit: 'MB',
+    better: 'less',
+    floor: 512,
+    goal: 256,
+  });
 
   const http = await runHttp(bench);
   note({ what: 'HTTP server with an empty handler', value: http.emptyPerSecond, unit: 'requests/s', better: 'more' });
-  note({ what: 'capture over HTTP, one message a request', value: http.perSecond, unit: 'messages/s', floor: 2000, goal: http.emptyPerSecond * 0.5, better: 'more' });
+  note({
+    what: 'capture over HTTP, one message a request',
+    value: http.perSecond,
+    unit: 'messages/s',
+    floor: 2000,
+    goal: http.emptyPerSecond * 0.5,
+    better: 'more',
+  });
   note({ what: 'acknowledgement at half load, p50', value: http.p50, unit: 'ms', better: 'less' });
-  note({ what: 'acknowledgement at half load, p99', value: http.p99, unit: 'ms', floor: 100, goal: 25, better: 'less' });
+  note({
+    what: 'acknowledgement at half load, p99',
+    value: http.p99,
+    unit: 'ms',
+    floor: 100,
+    goal: 25,
+    better: 'less',
+  });
   await bench.service.archive.reachIndex();
 
   for (const { name, p50, p95 } of await runSearch(bench)) {
@@ -70,19 +128,50 @@ try {
   }
   note({ what: 'inclusion proof, p95', value: await runProofs(bench), unit: 'ms', floor: 5, goal: 1, better: 'less' });
   const verify = await runVerify(bench);
-  note({ what: 'full verify, records opened and hashed', value: verify, unit: 'records/s', floor: 25_000, goal: 50_000, better: 'more' });
+  note({
+    what: 'full verify, records opened and hashed',
+    value: verify,
+    unit: 'records/s',
+    floor: 25_000,
+    goal: 50_000,
+    better: 'more',
+  });
   await bench.service.close();
   const disk = measureDisk(join(directory, 'data'));
   const envelopes = capture.envelopeBytes + http.envelopeBytes;
-  for (const [name, bytes] of disk.parts) note({ what: `disk, ${name}`, value: bytes / envelopes, unit: '× envelopes', better: 'less' });
-  note({ what: 'disk, index included', value: disk.total / envelopes, unit: '× envelopes', floor: 2.5, goal: 1, better: 'less' });
+  for (const [name, bytes] of disk.parts)
+    note({ what: `disk, ${name}`, value: bytes / envelopes, unit: '× envelopes', better: 'less' });
+  note({
+    what: 'disk, index included',
+    value: disk.total / envelopes,
+    unit: '× envelopes',
+    floor: 2.5,
+    goal: 1,
+    better: 'less',
+  });
   const startedAt = performance.now();
   const again = await reopenBench(bench.data);
-  note({ what: `start with ${(await again.archive.size()).toLocaleString('en')} records`, value: (performance.now() - startedAt) / 1000, unit: 's', floor: 5, goal: 1, better: 'less' });
+  note({
+    what: `start with ${(await again.archive.size()).toLocaleString('en')} records`,
+    value: (performance.now() - startedAt) / 1000,
+    unit: 's',
+    floor: 5,
+    goal: 1,
+    better: 'less',
+  });
   await again.close();
-  console.log(`load at the end ${loadavg().map((load) => load.toFixed(2)).join(' ')}`);
+  console.log(
+    `load at the end ${loadavg()
+      .map((load) => load.toFixed(2))
+      .join(' ')}`,
+  );
   if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ messages: count, rows }, null, 2));
-  if (rows.some((row) => row.floor !== undefined && (row.better === 'more' ? row.value < row.floor : row.value > row.floor))) process.exitCode = 1;
+  if (
+    rows.some(
+      (row) => row.floor !== undefined && (row.better === 'more' ? row.value < row.floor : row.value > row.floor),
+    )
+  )
+    process.exitCode = 1;
 } finally {
   if (values.keep !== true) rmSync(directory, { recursive: true, force: true });
 }

@@ -12,7 +12,10 @@ const CLASSES: readonly { readonly name: string; readonly queries: readonly stri
   { name: 'phrase', queries: ['"the order"', '"your order"', '"to the"'] },
   { name: 'field', queries: ['from:+15551001234', 'from:5551004321', 'order:#10003'] },
   { name: 'filtered', queries: ['the direction:inbound channel:sms', 'refund channel:sms after:2020-01-01'] },
-  { name: 'mixed', queries: ['(refund OR return) -package direction:inbound', '"your order" OR needle17', 'ship* the channel:sms'] },
+  {
+    name: 'mixed',
+    queries: ['(refund OR return) -package direction:inbound', '"your order" OR needle17', 'ship* the channel:sms'],
+  },
 ];
 
 const ROUNDS = 60;
@@ -40,7 +43,7 @@ export async function runProofs({ service }: Bench): Promise<number> {
   const size = await service.archive.size();
   const times: number[] = [];
   for (let round = 0; round < 500; round += 1) {
-    const index = Math.floor(((round * 7919) % 10_007) / 10_007 * (size - 1000));
+    const index = Math.floor((((round * 7919) % 10_007) / 10_007) * (size - 1000));
     const startedAt = performance.now();
     await service.archive.threads.log.call('prove', { indices: [index] });
     times.push(performance.now() - startedAt);

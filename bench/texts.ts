@@ -13,8 +13,12 @@ export function createRandom(seed: number): () => number {
   };
 }
 
-const COMMON = 'the your order you to is and we a for it in of will be has been on with this please can my not thanks hi have delivery size return refund today tomorrow package shipped arrived address store code'.split(' ');
-const STEMS = 'ka lo mi ren tas ver bol dur fen gri hal jon kel lum mar nor pel qui ros sen tor ul vin wes yar zel'.split(' ');
+const COMMON =
+  'the your order you to is and we a for it in of will be has been on with this please can my not thanks hi have delivery size return refund today tomorrow package shipped arrived address store code'.split(
+    ' ',
+  );
+const STEMS =
+  'ka lo mi ren tas ver bol dur fen gri hal jon kel lum mar nor pel qui ros sen tor ul vin wes yar zel'.split(' ');
 
 function makeWords(count: number): string[] {
   const words = [...COMMON];

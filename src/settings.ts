@@ -27,7 +27,10 @@ const schema = z.strictObject({
   data: z.string().min(1).default('./data'),
   listen: address.prefault('127.0.0.1:8787'),
   hooksListen: address.optional(),
-  publicUrl: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')).optional(),
+  publicUrl: z
+    .url({ protocol: /^https?$/ })
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional(),
   keys: z.string().startsWith('file:', 'is file:PATH; other key providers come later').optional(),
   passphraseFile: z.string().min(1).optional(),
   tlsCert: z.string().min(1).optional(),
@@ -69,7 +72,8 @@ export function readSettings(
   for (const [name, value] of Object.entries(environment)) {
     if (!name.startsWith('CARTULARY_') || value === undefined || name.startsWith('CARTULARY_TEST_')) continue;
     const key = NAMES[name];
-    if (key === undefined) throw new CartularyError('setting', `${name} is not a setting; settings are ${Object.keys(NAMES).join(', ')}`);
+    if (key === undefined)
+      throw new CartularyError('setting', `${name} is not a setting; settings are ${Object.keys(NAMES).join(', ')}`);
     given[key] = value;
   }
   Object.assign(given, overrides);
@@ -78,7 +82,10 @@ export function readSettings(
     const [issue] = parsed.error.issues;
     const key = String(issue?.path[0] ?? (issue?.code === 'unrecognized_keys' ? issue.keys[0] : ''));
     const name = Object.entries(NAMES).find(([, value]) => value === key)?.[0] ?? key;
-    throw new CartularyError('setting', `${name} ${issue?.code === 'unrecognized_keys' ? 'is not a setting' : (issue?.message ?? 'is not valid')}`);
+    throw new CartularyError(
+      'setting',
+      `${name} ${issue?.code === 'unrecognized_keys' ? 'is not a setting' : (issue?.message ?? 'is not valid')}`,
+    );
   }
   return Object.freeze(checkSettings(parsed.data));
 }
@@ -109,7 +116,8 @@ export function isLoopback(host: string): boolean {
 function readPassphrase(path: string): string {
   const mode = existsSync(path) ? statSync(path).mode & 0o077 : undefined;
   if (mode === undefined) throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: there is no file ${path}`);
-  if (mode !== 0) throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: others can read ${path}; run "chmod 600 ${path}"`);
+  if (mode !== 0)
+    throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: others can read ${path}; run "chmod 600 ${path}"`);
   return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
 }
 
@@ -122,6 +130,7 @@ function readConfigFile(path: string): Record<string, unknown> {
     throw new CartularyError('setting', `${path} is not valid YAML`);
   }
   if (value === null || value === undefined) return {};
-  if (typeof value !== 'object' || Array.isArray(value)) throw new CartularyError('setting', `${path} is not a list of settings`);
+  if (typeof value !== 'object' || Array.isArray(value))
+    throw new CartularyError('setting', `${path} is not a list of settings`);
   return value as Record<string, unknown>;
 }

@@ -23,7 +23,11 @@ type Line =
 const ARGUMENT_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Serves operations on the socket. Whoever holds the data directory's lock may take over a socket that a dead process left. */
-export async function serveLocalSocket(path: string, service: Service, operations: readonly Operation[]): Promise<{ close(): Promise<void> }> {
+export async function serveLocalSocket(
+  path: string,
+  service: Service,
+  operations: readonly Operation[],
+): Promise<{ close(): Promise<void> }> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   chmodSync(dirname(path), 0o700);
   rmSync(path, { force: true });
@@ -45,7 +49,12 @@ export async function serveLocalSocket(path: string, service: Service, operation
   };
 }
 
-async function answer(service: Service, operations: ReadonlyMap<string, Operation>, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  service: Service,
+  operations: ReadonlyMap<string, Operation>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const abort = new AbortController();
   response.on('close', () => abort.abort());
   const write = (line: Line): void => {
@@ -56,7 +65,12 @@ async function answer(service: Service, operations: ReadonlyMap<string, Operatio
     const operation = operations.get((request.url ?? '').slice(1));
     if (operation === undefined) throw new CartularyError('not-found', 'there is no such operation');
     const args: unknown = JSON.parse(await readBody(request));
-    write({ result: await operation.run(args, localContext(service, abort.signal, (progress) => write({ progress }))) });
+    write({
+      result: await operation.run(
+        args,
+        localContext(service, abort.signal, (progress) => write({ progress })),
+      ),
+    });
   } catch (cause) {
     write({ error: describeError(cause) });
   }
@@ -64,13 +78,18 @@ async function answer(service: Service, operations: ReadonlyMap<string, Operatio
 }
 
 /** The context of a command run by somebody on this machine. */
-export function localContext(service: Service, signal: AbortSignal, progress: OperationContext['progress']): OperationContext {
+export function localContext(
+  service: Service,
+  signal: AbortSignal,
+  progress: OperationContext['progress'],
+): OperationContext {
   return { service, caller: { kind: 'local', user: userInfo().username }, signal, progress };
 }
 
 function describeError(cause: unknown): Extract<Line, { error: unknown }>['error'] {
   if (cause instanceof CartularyError) return { code: cause.code, message: cause.message, detail: { ...cause.detail } };
-  if (cause instanceof Error && cause.name === 'ZodError') return { code: 'bad-input', message: 'the arguments are not valid', detail: {} };
+  if (cause instanceof Error && cause.name === 'ZodError')
+    return { code: 'bad-input', message: 'the arguments are not valid', detail: {} };
   return { code: 'internal', message: ERRORS.internal.title, detail: {} };
 }
 

@@ -30,7 +30,11 @@ export function describeApi(routes: readonly Route[], version: string): Record<s
     },
     components: {
       securitySchemes: {
-        apiKey: { type: 'http', scheme: 'bearer', description: `An API key made by "cartulary key create". Scopes: ${Object.keys(SCOPES).join(', ')}.` },
+        apiKey: {
+          type: 'http',
+          scheme: 'bearer',
+          description: `An API key made by "cartulary key create". Scopes: ${Object.keys(SCOPES).join(', ')}.`,
+        },
       },
       schemas: { Problem: toSchema(problemSchema) },
     },
@@ -45,25 +49,40 @@ function describeRoute(route: Route): Record<string, unknown> {
     description: `Needs the scope \`${route.scope}\`.${route.example === undefined ? '' : ` Example: \`GET ${route.example}\`.`}`,
     operationId: operationId(route),
     parameters: [...describeParameters(schemas.params, 'path'), ...describeParameters(schemas.query, 'query')],
-    ...(schemas.body === undefined ? {} : { requestBody: { required: true, content: { 'application/json': { schema: { type: 'object' } } } } }),
+    ...(schemas.body === undefined
+      ? {}
+      : { requestBody: { required: true, content: { 'application/json': { schema: { type: 'object' } } } } }),
     responses: {
       '200': {
         description: response.description,
-        content: { [contentType]: { schema: response.schema === undefined ? { type: 'string', format: 'binary' } : toSchema(response.schema) } },
+        content: {
+          [contentType]: {
+            schema: response.schema === undefined ? { type: 'string', format: 'binary' } : toSchema(response.schema),
+          },
+        },
       },
-      default: { description: 'A problem.', content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } },
+      default: {
+        description: 'A problem.',
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
     },
   };
 }
 
 function operationId(route: Route): string {
-  const words = route.path.replace('/api/v1/', '').split(/[/{}]+/).filter((word) => word !== '');
+  const words = route.path
+    .replace('/api/v1/', '')
+    .split(/[/{}]+/)
+    .filter((word) => word !== '');
   return route.method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
 }
 
 function describeParameters(schema: z.ZodType | undefined, place: 'path' | 'query'): Record<string, unknown>[] {
   if (schema === undefined) return [];
-  const { properties = {}, required = [] } = toSchema(schema) as { properties?: Record<string, { description?: string }>; required?: string[] };
+  const { properties = {}, required = [] } = toSchema(schema) as {
+    properties?: Record<string, { description?: string }>;
+    required?: string[];
+  };
   return Object.entries(properties).map(([name, { description, ...property }]) => ({
     name,
     in: place,
@@ -74,7 +93,11 @@ function describeParameters(schema: z.ZodType | undefined, place: 'path' | 'quer
 }
 
 function toSchema(schema: z.ZodType): Record<string, unknown> {
-  const { $schema: _dialect, ...described } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline' });
+  const { $schema: _dialect, ...described } = z.toJSONSchema(schema, {
+    io: 'input',
+    unrepresentable: 'any',
+    reused: 'inline',
+  });
   return described;
 }
 
@@ -83,7 +106,11 @@ function describeHook(): Record<string, unknown> {
     summary: 'The way in for platforms; signed by them, answered as they expect',
     security: [],
     parameters: [{ name: 'sourceId', in: 'path', required: true, schema: { type: 'string' } }],
-    responses: { '200': { description: 'Kept durably.' }, '403': { description: 'The signature does not fit.' }, '503': { description: 'Busy: send again.' } },
+    responses: {
+      '200': { description: 'Kept durably.' },
+      '403': { description: 'The signature does not fit.' },
+      '503': { description: 'Busy: send again.' },
+    },
   };
 }
 

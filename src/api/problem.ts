@@ -3,6 +3,7 @@
  * platforms do not send again after a 4xx. A 5xx carries the request's id, never the cause.
  */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 
 import { CartularyError, ERRORS } from '../model/errors.ts';
@@ -27,23 +28,41 @@ const RETRY_AFTER_SECONDS = 2;
 const FASTIFY_CODES: Readonly<Record<string, { code: ErrorCode; message: string }>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'too-large', message: 'the body is larger than this route takes' },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'unsupported-media', message: 'this content type is not understood here' },
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'bad-input', message: 'the body does not have the length that was announced' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    code: 'bad-input',
+    message: 'the body does not have the length that was announced',
+  },
   FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'bad-input', message: 'the body is empty' },
   FST_ERR_CTP_INVALID_JSON_BODY: { code: 'bad-input', message: 'the body is not JSON' },
 };
 
 /** Answers an error. */
-export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+export function sendProblem(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: Pick<Logger, 'error'>,
+): void {
   const { code, message, detail } = classify(error);
   const { status, title, hint } = ERRORS[code];
-  if (status >= 500) request.log.error({ code, requestId: request.id, cause: describeCause(error) }, 'request failed');
+  if (status >= 500) log.error({ code, requestId: request.id, cause: describeCause(error) }, 'request failed');
   if (status === 503 || status === 429) void reply.header('retry-after', String(RETRY_AFTER_SECONDS));
   if (code === 'unauthenticated') void reply.header('www-authenticate', 'Bearer');
   void reply
     .code(status)
     .header('content-type', 'application/problem+json; charset=utf-8')
     .header('cache-control', 'no-store')
-    .send(JSON.stringify({ ...detail, type: `/problems/${code}`, title, status, detail: status === 500 ? title : message, hint, requestId: request.id }));
+    .send(
+      JSON.stringify({
+        ...detail,
+        type: `/problems/${code}`,
+        title,
+        status,
+        detail: status === 500 ? title : message,
+        hint,
+        requestId: request.id,
+      }),
+    );
 }
 
 function classify(error: unknown): { code: ErrorCode; message: string; detail: Readonly<Record<string, unknown>> } {
@@ -51,12 +70,17 @@ function classify(error: unknown): { code: ErrorCode; message: string; detail: R
   if (error instanceof z.ZodError) {
     const [issue] = error.issues;
     const field = issue?.path.join('.') ?? '';
-    return { code: 'bad-input', message: `${field === '' ? 'the input' : field}: ${issue?.message ?? 'is not valid'}`, detail: { field } };
+    return {
+      code: 'bad-input',
+      message: `${field === '' ? 'the input' : field}: ${issue?.message ?? 'is not valid'}`,
+      detail: { field },
+    };
   }
   const known = FASTIFY_CODES[(error as FastifyError).code ?? ''];
   if (known !== undefined) return { ...known, detail: {} };
   const status = (error as FastifyError).statusCode;
-  if (status !== undefined && status >= 400 && status < 500) return { code: 'bad-input', message: 'the request is not valid HTTP for this route', detail: {} };
+  if (status !== undefined && status >= 400 && status < 500)
+    return { code: 'bad-input', message: 'the request is not valid HTTP for this route', detail: {} };
   return { code: 'internal', message: ERRORS.internal.title, detail: {} };
 }
 

@@ -40,7 +40,10 @@ export type Route = {
 
 /** Defines an operation; what `handle` returns is sent as JSON unless it has answered itself. */
 export function defineRoute<S extends Schemas>(
-  definition: Omit<Route, 'register' | 'schemas'> & { readonly schemas: S; readonly handle: (input: RouteInput<S>) => Promise<unknown> },
+  definition: Omit<Route, 'register' | 'schemas'> & {
+    readonly schemas: S;
+    readonly handle: (input: RouteInput<S>) => Promise<unknown>;
+  },
 ): Route {
   const { handle, ...route } = definition;
   return {

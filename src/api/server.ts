@@ -37,7 +37,10 @@ export async function startServer(service: Service): Promise<Server> {
   const main = buildApp(service, { hooks: settings.hooksListen === undefined, api: true });
   const hooks = settings.hooksListen === undefined ? undefined : buildApp(service, { hooks: true, api: false });
   const url = await listen(main, settings.listen, settings);
-  const hooksUrl = hooks === undefined || settings.hooksListen === undefined ? url : await listen(hooks, settings.hooksListen, settings);
+  const hooksUrl =
+    hooks === undefined || settings.hooksListen === undefined
+      ? url
+      : await listen(hooks, settings.hooksListen, settings);
   return {
     url,
     hooksUrl,
@@ -51,8 +54,6 @@ export async function startServer(service: Service): Promise<Server> {
 export function buildApp(service: Service, faces: { readonly hooks: boolean; readonly api: boolean }): FastifyInstance {
   const { settings } = service;
   const app = fastify({
-    loggerInstance: service.log,
-    disableRequestLogging: true,
     genReqId: () => randomUUID(),
     bodyLimit: 1024 * 1024,
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
@@ -63,9 +64,9 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
       ? {}
       : { https: { cert: readFileSync(settings.tlsCert), key: readFileSync(settings.tlsKey) } }),
   }) as unknown as FastifyInstance;
-  app.setErrorHandler(sendProblem);
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, service.log));
   app.setNotFoundHandler((request, reply) => {
-    sendProblem(new CartularyError('not-found', 'there is nothing at this address'), request, reply);
+    sendProblem(new CartularyError('not-found', 'there is nothing at this address'), request, reply, service.log);
   });
   app.addHook('onSend', async (_request, reply) => {
     void reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');

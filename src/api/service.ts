@@ -60,12 +60,18 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
     now,
     onFatal,
-    onStalled: (cause) => log.error({ cause: errorName(cause) }, 'the log is not being signed; capture goes on. Run "cartulary doctor"'),
+    onStalled: (cause) =>
+      log.error({ cause: errorName(cause) }, 'the log is not being signed; capture goes on. Run "cartulary doctor"'),
   });
   const { archive } = house;
   const ring = openRing(archive.layout.ring, archive.spool, (bytes) => archive.randomBytes(bytes));
   const stop = new AbortController();
-  const work: WorkParts = { archive, now, signal: stop.signal, ...(options.allowPrivate === undefined ? {} : { allowPrivate: options.allowPrivate }) };
+  const work: WorkParts = {
+    archive,
+    now,
+    signal: stop.signal,
+    ...(options.allowPrivate === undefined ? {} : { allowPrivate: options.allowPrivate }),
+  };
   const loops: Promise<void>[] = [];
   return {
     settings,
@@ -76,7 +82,8 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     now,
     work,
     receive: { archive, ring, now, onBadSignature: createAlarm(log, now) },
-    publicUrl: () => settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
+    publicUrl: () =>
+      settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
     startWork() {
       loops.push(loop(stop.signal, WORK_EVERY_MS, log, async () => void (await drainJobs(work))));
       loops.push(loop(stop.signal, POLL_EVERY_MS, log, () => pollSources(work)));
@@ -125,7 +132,10 @@ function createAlarm(log: Logger, now: () => number): (source: Source, reason: s
     const known = last.get(source.id) ?? { atMs: Number.NEGATIVE_INFINITY, count: 0 };
     known.count += 1;
     if (now() - known.atMs >= 60_000) {
-      log.warn({ source: source.id, reason, count: known.count }, 'bad signature: refused, and kept in the ring. Is the secret of this source right?');
+      log.warn(
+        { source: source.id, reason, count: known.count },
+        'bad signature: refused, and kept in the ring. Is the secret of this source right?',
+      );
       known.atMs = now();
       known.count = 0;
     }
@@ -134,7 +144,10 @@ function createAlarm(log: Logger, now: () => number): (source: Source, reason: s
 }
 
 function exitOnFatal(log: Logger, cause: unknown): void {
-  log.fatal({ cause: errorName(cause) }, 'a part of the archive died; nothing more is acknowledged. Start again; if it stays, run "cartulary doctor"');
+  log.fatal(
+    { cause: errorName(cause) },
+    'a part of the archive died; nothing more is acknowledged. Start again; if it stays, run "cartulary doctor"',
+  );
   process.exit(70);
 }
 

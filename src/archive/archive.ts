@@ -56,7 +56,11 @@ export type ArchiveParts = {
 };
 
 /** A job with its payload opened. */
-export type OpenJob = JobRow & { readonly owner: MediaOwner; readonly detail: Record<string, unknown>; readonly messageId: MessageId };
+export type OpenJob = JobRow & {
+  readonly owner: MediaOwner;
+  readonly detail: Record<string, unknown>;
+  readonly messageId: MessageId;
+};
 
 /** Progress of long work. */
 export type Progress = { readonly done: number; readonly total: number };
@@ -89,7 +93,11 @@ export function createArchive(parts: ArchiveParts) {
     try {
       result = await work();
     } catch (cause) {
-      await audit(callerActor(caller), { action, outcome: 'failed', detail: { ...detail, error: cause instanceof CartularyError ? cause.code : 'internal' } });
+      await audit(callerActor(caller), {
+        action,
+        outcome: 'failed',
+        detail: { ...detail, error: cause instanceof CartularyError ? cause.code : 'internal' },
+      });
       throw cause;
     }
     await audit(callerActor(caller), { action, outcome: 'allowed', detail: { ...detail, ...describe(result) } });
@@ -115,8 +123,11 @@ export function createArchive(parts: ArchiveParts) {
     record: (drafts: readonly RecordDraft[]): Promise<RecordOutcome[]> => parts.recorder.record(drafts),
 
     /** Stores a medium of a message. */
-    storeMedia: (owner: MediaOwner, source: AsyncIterable<Uint8Array>, limit: number): Promise<{ stored: StoredMedia; head: Uint8Array }> =>
-      parts.media.store(owner, source, limit),
+    storeMedia: (
+      owner: MediaOwner,
+      source: AsyncIterable<Uint8Array>,
+      limit: number,
+    ): Promise<{ stored: StoredMedia; head: Uint8Array }> => parts.media.store(owner, source, limit),
 
     /** Opens a medium for an export that is on record already. */
     openBlob: (owner: MediaOwner, blob: string): AsyncIterable<Uint8Array> => parts.media.open(owner, blob),
@@ -160,12 +171,19 @@ type Auditor = (actor: RecordActor, act: AuditAct) => Promise<void>;
 function createAuditor(parts: ArchiveParts): Auditor {
   return async (actor, act) => {
     const [outcome] = await parts.recorder.record([systemDraft(parts, actor, { kind: 'audit', act })]);
-    if (outcome?.status !== 'stored') throw new CartularyError('internal', 'the audit record could not be kept, so nothing was handed out');
+    if (outcome?.status !== 'stored')
+      throw new CartularyError('internal', 'the audit record could not be kept, so nothing was handed out');
   };
 }
 
 /** A record of the archive's own: audit, settings, destructions. */
-function systemDraft(parts: ArchiveParts, actor: RecordActor, body: EventBody, settings: readonly SettingChange[] = [], extra?: Record<string, unknown>): RecordDraft {
+function systemDraft(
+  parts: ArchiveParts,
+  actor: RecordActor,
+  body: EventBody,
+  settings: readonly SettingChange[] = [],
+  extra?: Record<string, unknown>,
+): RecordDraft {
   const nowMs = parts.now();
   const id = Buffer.from(parts.random.take(16)).toString('hex');
   return {
@@ -185,13 +203,21 @@ function lookups(parts: ArchiveParts, act: Act) {
   const { read } = parts.threads;
   return {
     /** Searches. `limit` 1 to 200. Errors: `bad-query` with a column, `forbidden`. */
-    search: (caller: Caller, request: { q: string; limit: number; cursor?: string | undefined }): Promise<MessagePage> =>
+    search: (
+      caller: Caller,
+      request: { q: string; limit: number; cursor?: string | undefined },
+    ): Promise<MessagePage> =>
       act(
         caller,
         'messages:read',
         'search',
         { query: request.q.slice(0, 4096) },
-        () => read.call('search', { q: request.q, limit: Math.min(Math.max(request.limit, 1), PAGE_LIMIT_MAX), cursor: request.cursor }),
+        () =>
+          read.call('search', {
+            q: request.q,
+            limit: Math.min(Math.max(request.limit, 1), PAGE_LIMIT_MAX),
+            cursor: request.cursor,
+          }),
         (page) => ({ total: page.total, returned: page.items.length }),
       ),
 
@@ -200,22 +226,42 @@ function lookups(parts: ArchiveParts, act: Act) {
 
     /** Opens a message, now or as it was known at a time (ms since 1970). Errors: `not-found`, `key-destroyed`. */
     openMessage: (caller: Caller, id: MessageId, atMs?: number): Promise<MessageDetail> =>
-      act(caller, 'messages:read', 'open', { message: id }, async () => getFound(await read.call('message', { id, atMs }), 'message')),
+      act(caller, 'messages:read', 'open', { message: id }, async () =>
+        getFound(await read.call('message', { id, atMs }), 'message'),
+      ),
 
-    openConversation: (caller: Caller, id: ConversationId, request: { limit: number; cursor?: string | undefined }): Promise<ConversationView> =>
+    openConversation: (
+      caller: Caller,
+      id: ConversationId,
+      request: { limit: number; cursor?: string | undefined },
+    ): Promise<ConversationView> =>
       act(caller, 'messages:read', 'open-conversation', { conversation: id }, async () =>
-        getFound(await read.call('conversation', { id, limit: Math.min(request.limit, PAGE_LIMIT_MAX), cursor: request.cursor }), 'conversation'),
+        getFound(
+          await read.call('conversation', {
+            id,
+            limit: Math.min(request.limit, PAGE_LIMIT_MAX),
+            cursor: request.cursor,
+          }),
+          'conversation',
+        ),
       ),
 
     /** Opens a medium: what it is, and its bytes, each chunk checked before it is given out. */
-    openMedia: (caller: Caller, id: MessageId, part: number): Promise<{ place: MediaPlace; bytes: AsyncIterable<Uint8Array> }> =>
+    openMedia: (
+      caller: Caller,
+      id: MessageId,
+      part: number,
+    ): Promise<{ place: MediaPlace; bytes: AsyncIterable<Uint8Array> }> =>
       act(caller, 'messages:read', 'open-media', { message: id, part }, async () => {
         const place = getFound(await read.call('media', { id, part }), 'medium');
         return { place, bytes: parts.media.open({ messageId: place.messageId, secret: place.secret }, place.blob) };
       }),
 
     /** Inclusion proofs of all records of a message, as `.tlog-proof` files over one checkpoint. */
-    prove: (caller: Caller, id: MessageId): Promise<{ checkpoint: string; proofs: { leafIndex: number; file: string }[] }> =>
+    prove: (
+      caller: Caller,
+      id: MessageId,
+    ): Promise<{ checkpoint: string; proofs: { leafIndex: number; file: string }[] }> =>
       act(caller, 'log:read', 'prove', { message: id }, async () => {
         const leaves = await read.call('leaves', id);
         if (leaves.length === 0) throw new CartularyError('not-found', 'there is no such message');
@@ -251,7 +297,12 @@ function lookups(parts: ArchiveParts, act: Act) {
 
 function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
   const { registry } = parts;
-  const commitSetting = async (caller: Caller, name: string, value: Record<string, unknown>, change: SettingChange): Promise<void> => {
+  const commitSetting = async (
+    caller: Caller,
+    name: string,
+    value: Record<string, unknown>,
+    change: SettingChange,
+  ): Promise<void> => {
     const draft = systemDraft(parts, callerActor(caller), { kind: 'settings.changed', name, value }, [change]);
     const [outcome] = await parts.recorder.record([draft]);
     if (outcome?.status !== 'stored') throw new CartularyError('internal', 'the setting could not be kept');
@@ -281,11 +332,20 @@ function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
     /** Builds the search index again from the records. */
     rebuildIndex: (caller: Caller, onProgress?: (progress: Progress) => void): Promise<{ records: number }> =>
       act(caller, 'operate', 'rebuild', {}, () =>
-        parts.threads.follow.call('rebuild', undefined, onProgress === undefined ? {} : { onProgress: (value) => onProgress(value as Progress) }),
+        parts.threads.follow.call(
+          'rebuild',
+          undefined,
+          onProgress === undefined ? {} : { onProgress: (value) => onProgress(value as Progress) },
+        ),
       ),
 
     /** Writes a backup into a new directory under `into`, while capture goes on. */
-    backup: (caller: Caller, into: string, data: DataLayout, onProgress: (done: number, total: number) => void): Promise<BackupReport> =>
+    backup: (
+      caller: Caller,
+      into: string,
+      data: DataLayout,
+      onProgress: (done: number, total: number) => void,
+    ): Promise<BackupReport> =>
       act(
         caller,
         'operate',
@@ -312,12 +372,18 @@ function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
       const detail = await parts.threads.read.call('message', { id, atMs: undefined });
       await parts.writer.closeKey(messageId);
       const sentAtMs = detail === undefined ? 0 : Date.parse(detail.sentAt ?? detail.capturedAt);
-      const draft = systemDraft(parts, SYSTEM_ACTOR, { kind: 'key.destroyed', subject: id, reason }, [], { messageNo, sentAtMs });
+      const draft = systemDraft(parts, SYSTEM_ACTOR, { kind: 'key.destroyed', subject: id, reason }, [], {
+        messageNo,
+        sentAtMs,
+      });
       const [outcome] = await parts.recorder.record([draft]);
-      if (outcome?.status !== 'stored') throw new CartularyError('internal', 'the destruction could not be put on record');
+      if (outcome?.status !== 'stored')
+        throw new CartularyError('internal', 'the destruction could not be put on record');
       await parts.threads.noteDestruction({ messageNo, message: id, seq: outcome.seq });
       await parts.writer.destroyKey(messageId);
       await removeBlobs(parts, detail);
+      await parts.threads.follow.call('reach', outcome.seq + 1);
+      await parts.threads.read.call('refresh', undefined);
     },
 
     /** Puts an act of another module on record (imports, exports, backups). */
@@ -344,7 +410,12 @@ function jobs(parts: ArchiveParts) {
           continue;
         }
         const owner = { messageId: message.messageId, secret: message.secret };
-        open.push({ ...row, owner, messageId: formatId('message', message.messageId), detail: openJobPayload(parts.sealer, owner, row.payload) });
+        open.push({
+          ...row,
+          owner,
+          messageId: formatId('message', message.messageId),
+          detail: openJobPayload(parts.sealer, owner, row.payload),
+        });
       }
       return open;
     },

@@ -32,10 +32,20 @@ const manifestSchema = z.strictObject({
 });
 
 /** What a backup holds. */
-export type BackupReport = { readonly path: string; readonly records: number; readonly files: number; readonly bytes: number };
+export type BackupReport = {
+  readonly path: string;
+  readonly records: number;
+  readonly files: number;
+  readonly bytes: number;
+};
 
 /** What a restore did. */
-export type RestoreReport = { readonly archiveId: string; readonly records: number; readonly destroyedReplayed: number; readonly checkpointSize: number };
+export type RestoreReport = {
+  readonly archiveId: string;
+  readonly records: number;
+  readonly destroyedReplayed: number;
+  readonly checkpointSize: number;
+};
 
 /**
  * Writes a backup of a running archive into a new directory under `into`. Capture goes on meanwhile.
@@ -45,7 +55,12 @@ export async function writeBackup(
   data: DataLayout,
   place: ArchiveLayout,
   writer: StoreWriter,
-  options: { readonly into: string; readonly nowMs: number; readonly publish: () => Promise<string>; readonly onProgress: (done: number, total: number) => void },
+  options: {
+    readonly into: string;
+    readonly nowMs: number;
+    readonly publish: () => Promise<string>;
+    readonly onProgress: (done: number, total: number) => void;
+  },
 ): Promise<BackupReport> {
   const { id } = await readHouseFile(data);
   const madeAt = new Date(options.nowMs).toISOString();
@@ -63,7 +78,9 @@ export async function writeBackup(
   const files = await listFiles(partial);
   await writeFileDurably(
     join(partial, 'manifest.json'),
-    Buffer.from(`${JSON.stringify({ version: 1, archive: id, madeAt, records, files } satisfies z.infer<typeof manifestSchema>, null, 1)}\n`),
+    Buffer.from(
+      `${JSON.stringify({ version: 1, archive: id, madeAt, records, files } satisfies z.infer<typeof manifestSchema>, null, 1)}\n`,
+    ),
     0o600,
   );
   await rename(partial, path);
@@ -86,43 +103,69 @@ export async function restoreBackup(options: {
   readonly onProgress: (done: number, total: number) => void;
 }): Promise<RestoreReport> {
   const { from, directory } = options;
-  if (await isInitialised(directory)) throw new CartularyError('conflict', `${directory} holds an archive already; restore into an empty directory`);
+  if (await isInitialised(directory))
+    throw new CartularyError('conflict', `${directory} holds an archive already; restore into an empty directory`);
   const manifest = await checkBackup(from, options.onProgress);
   const data = dataLayout(directory);
   await mkdir(data.keys, { recursive: true, mode: 0o700 });
   const rootPath = options.rootKeyPath ?? data.rootKey;
   const rootOptions = { path: rootPath, passphrase: options.passphrase };
-  const root = options.kit === undefined ? await openLocalRoot(rootOptions) : await restoreLocalRootFromKit(options.kit, rootOptions);
+  const root =
+    options.kit === undefined
+      ? await openLocalRoot(rootOptions)
+      : await restoreLocalRootFromKit(options.kit, rootOptions);
   const place = archiveLayout(data, manifest.archive as ArchiveId);
   const keyringText = await readFile(join(from, 'keys', 'keyring.json'), 'utf8');
   const keyring = await unwrapKeyring(keyringText, root);
   await mkdir(place.directory, { recursive: true, mode: 0o700 });
   await copyFile(join(from, 'content', 'archive.db'), place.database);
   await copyFile(join(from, 'keys', 'keys.db'), `${place.database}.keys`);
-  const destroyed = await readDestroyed([join(from, 'content', 'destroyed.jsonl'), destructionListPath({ layout: place }), options.destroyed]);
-  joinCopies(place.database, `${place.database}.keys`, keyring.databaseKey, new Set(destroyed.map((entry) => entry.messageNo)));
+  const destroyed = await readDestroyed([
+    join(from, 'content', 'destroyed.jsonl'),
+    destructionListPath({ layout: place }),
+    options.destroyed,
+  ]);
+  joinCopies(
+    place.database,
+    `${place.database}.keys`,
+    keyring.databaseKey,
+    new Set(destroyed.map((entry) => entry.messageNo)),
+  );
   await removeKeyCopy(`${place.database}.keys`);
   await copyTree(join(from, 'content', 'blobs'), place.blobs, options.onProgress);
   await writeFileDurably(place.keyring, Buffer.from(keyringText), 0o600);
   const size = await rememberHead(place, await readFile(join(from, 'content', 'checkpoint'), 'utf8'));
   await mkdir(dirname(destructionListPath({ layout: place })), { recursive: true, mode: 0o700 });
-  await writeFileDurably(destructionListPath({ layout: place }), Buffer.from(destroyed.map((entry) => `${JSON.stringify(entry)}\n`).join('')), 0o600);
+  await writeFileDurably(
+    destructionListPath({ layout: place }),
+    Buffer.from(destroyed.map((entry) => `${JSON.stringify(entry)}\n`).join('')),
+    0o600,
+  );
   // Last, because a directory counts as an archive from then on.
   await writeFileDurably(data.house, await readFile(join(from, 'content', 'cartulary.json')), 0o600);
   keyring.destroy();
   root.destroy();
-  return { archiveId: manifest.archive, records: manifest.records, destroyedReplayed: destroyed.length, checkpointSize: size };
+  return {
+    archiveId: manifest.archive,
+    records: manifest.records,
+    destroyedReplayed: destroyed.length,
+    checkpointSize: size,
+  };
 }
 
 /** Reads a backup's manifest and checks every file against it. @throws CartularyError `corrupt` */
-export async function checkBackup(from: string, onProgress: (done: number, total: number) => void): Promise<z.infer<typeof manifestSchema>> {
+export async function checkBackup(
+  from: string,
+  onProgress: (done: number, total: number) => void,
+): Promise<z.infer<typeof manifestSchema>> {
   const text = await readFile(join(from, 'manifest.json'), 'utf8').catch(() => undefined);
   if (text === undefined) throw new CartularyError('not-found', `${from} is not a backup: it has no manifest.json`);
   const parsed = manifestSchema.safeParse(JSON.parse(text));
   if (!parsed.success) throw new CartularyError('corrupt', 'the manifest of the backup cannot be read');
   for (const [index, file] of parsed.data.files.entries()) {
     const found = file.path.includes('..') ? undefined : await hashFile(join(from, file.path)).catch(() => undefined);
-    if (found !== file.sha256) throw new CartularyError('corrupt', `the backup's file ${file.path} is not what the manifest says`);
+    if (found !== file.sha256)
+      throw new CartularyError('corrupt', `the backup's file ${file.path} is not what the manifest says`);
     onProgress(index + 1, parsed.data.files.length);
   }
   return parsed.data;
@@ -134,7 +177,11 @@ async function rememberHead(place: ArchiveLayout, checkpoint: string): Promise<n
   const known = await readFile(place.signerMemory, 'utf8').catch(() => undefined);
   if (known === undefined || (JSON.parse(known) as { size: number }).size < size) {
     await mkdir(dirname(place.signerMemory), { recursive: true, mode: 0o700 });
-    await writeFileDurably(place.signerMemory, Buffer.from(JSON.stringify({ origin, size, root: Buffer.from(root).toString('base64') })), 0o600);
+    await writeFileDurably(
+      place.signerMemory,
+      Buffer.from(JSON.stringify({ origin, size, root: Buffer.from(root).toString('base64') })),
+      0o600,
+    );
   }
   return size;
 }

@@ -26,5 +26,6 @@ export function isAllowed(caller: Caller, scope: Scope): boolean {
 
 /** @throws CartularyError `forbidden`, naming the scope that is missing */
 export function assertAllowed(caller: Caller, scope: Scope): void {
-  if (!isAllowed(caller, scope)) throw new CartularyError('forbidden', `this key lacks the scope "${scope}"`, { detail: { scope } });
+  if (!isAllowed(caller, scope))
+    throw new CartularyError('forbidden', `this key lacks the scope "${scope}"`, { detail: { scope } });
 }

@@ -11,7 +11,9 @@ import type { DataLayout } from './layout.ts';
 
 const houseSchema = z.strictObject({
   version: z.literal(1),
-  archives: z.array(z.strictObject({ id: z.string(), name: z.string(), origin: z.string(), createdAt: z.string() })).min(1),
+  archives: z
+    .array(z.strictObject({ id: z.string(), name: z.string(), origin: z.string(), createdAt: z.string() }))
+    .min(1),
 });
 /** The file's content. */
 export type HouseFile = z.infer<typeof houseSchema>;

@@ -56,7 +56,12 @@ export type House = {
 };
 
 /** What `init` gives; the key and the kit are shown this once. */
-export type Initialised = { readonly archiveId: ArchiveId; readonly apiKey: string; readonly logKey: string; readonly recoveryKit: string };
+export type Initialised = {
+  readonly archiveId: ArchiveId;
+  readonly apiKey: string;
+  readonly logKey: string;
+  readonly recoveryKit: string;
+};
 
 /**
  * Makes a data directory with one archive, its keys and its first API key.
@@ -64,22 +69,38 @@ export type Initialised = { readonly archiveId: ArchiveId; readonly apiKey: stri
  */
 export async function initHouse(options: HouseOptions & { readonly name: string }): Promise<Initialised> {
   const layout = dataLayout(options.directory);
-  if (await isInitialised(options.directory)) throw new CartularyError('conflict', 'this data directory holds an archive already');
+  if (await isInitialised(options.directory))
+    throw new CartularyError('conflict', 'this data directory holds an archive already');
   await mkdir(layout.directory, { recursive: true, mode: 0o700 });
   const lock = lockDirectory(layout.lock);
   try {
     const now = options.now ?? Date.now;
     const random = createRandomPool();
     const archiveId = formatId('archive', randomBytes(16));
-    const root = await createLocalRoot({ path: options.rootKeyPath ?? layout.rootKey, passphrase: options.passphrase, now });
+    const root = await createLocalRoot({
+      path: options.rootKeyPath ?? layout.rootKey,
+      passphrase: options.passphrase,
+      now,
+    });
     const keyring = createKeyring({ archiveId: idBytes(archiveId), random, now });
-    await writeFileDurably(archiveLayout(layout, archiveId).keyring, Buffer.from(await wrapKeyring(keyring, root)), 0o600);
+    await writeFileDurably(
+      archiveLayout(layout, archiveId).keyring,
+      Buffer.from(await wrapKeyring(keyring, root)),
+      0o600,
+    );
     const origin = `cartulary/${archiveId}`;
     const logKey = formatVkey(createNoteSigner({ name: origin, seed: keyring.logKey }));
     const rootKey = root.exportRootKey();
-    const recoveryKit = formatRecoveryKit({ rootKey, archives: [{ name: options.name, id: archiveId, logKey }], madeAt: now() });
+    const recoveryKit = formatRecoveryKit({
+      rootKey,
+      archives: [{ name: options.name, id: archiveId, logKey }],
+      madeAt: now(),
+    });
     rootKey.fill(0);
-    const file: HouseFile = { version: 1, archives: [{ id: archiveId, name: options.name, origin, createdAt: new Date(now()).toISOString() }] };
+    const file: HouseFile = {
+      version: 1,
+      archives: [{ id: archiveId, name: options.name, origin, createdAt: new Date(now()).toISOString() }],
+    };
     await writeFileDurably(layout.house, Buffer.from(`${JSON.stringify(file, null, 2)}\n`), 0o600);
     keyring.destroy();
     root.destroy();
@@ -101,7 +122,10 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
 export async function openHouse(options: HouseOptions): Promise<House> {
   const layout = dataLayout(options.directory);
   if (!(await isInitialised(options.directory))) {
-    throw new CartularyError('not-found', `there is no archive in ${layout.directory}; run "cartulary init --data ${layout.directory} --name SHOP"`);
+    throw new CartularyError(
+      'not-found',
+      `there is no archive in ${layout.directory}; run "cartulary init --data ${layout.directory} --name SHOP"`,
+    );
   }
   const lock = lockDirectory(layout.lock);
   try {
@@ -132,14 +156,23 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   const keyring = await unwrapKeyring(await readFile(place.keyring, 'utf8'), root);
   await mkdir(place.index, { recursive: true, mode: 0o700 });
   const random = createRandomPool();
-  const sealer = createSealer({ archiveId: idBytes(archiveId), sealKeys: keyring.sealKeys, currentVersion: keyring.currentSealVersion });
+  const sealer = createSealer({
+    archiveId: idBytes(archiveId),
+    sealKeys: keyring.sealKeys,
+    currentVersion: keyring.currentSealVersion,
+  });
   const store = await openSqliteStore({ path: place.database, key: keyring.databaseKey, onFatal });
   const blobs = openBlobDirectory(place.blobs);
   const identifier = createIdentifier(keyring.idKey);
-  const threads = await startArchiveThreads(threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place }), keyring.logKey, store, {
-    onFatal,
-    onStalled: options.onStalled ?? rethrowLater,
-  });
+  const threads = await startArchiveThreads(
+    threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place }),
+    keyring.logKey,
+    store,
+    {
+      onFatal,
+      onStalled: options.onStalled ?? rethrowLater,
+    },
+  );
   return createArchive({
     id: archiveId,
     name: entry.name,
@@ -169,7 +202,10 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
 }
 
 /** What threads are given of a keyring: everything but the log's signing key. */
-function threadSetup(keyring: Keyring, named: Pick<ThreadSetup, 'archiveId' | 'name' | 'origin' | 'layout'>): ThreadSetup {
+function threadSetup(
+  keyring: Keyring,
+  named: Pick<ThreadSetup, 'archiveId' | 'name' | 'origin' | 'layout'>,
+): ThreadSetup {
   return {
     ...named,
     sealKeys: keyring.sealKeys,

@@ -30,7 +30,8 @@ export function createIdentifier(idKey: Uint8Array): Identifier {
   const remembered = new Map<string, ConversationId>();
   return {
     messageId: (key) => hashed('message', formatMessageKey(key)),
-    uniqueId: (key, dedupe) => hashed('event', joinNatural([key.platform, key.account, key.conversation ?? '', dedupe])),
+    uniqueId: (key, dedupe) =>
+      hashed('event', joinNatural([key.platform, key.account, key.conversation ?? '', dedupe])),
     conversationId(key, thread) {
       const natural = joinNatural([key.platform, key.account, ...thread]);
       const known = remembered.get(natural);

@@ -48,17 +48,27 @@ export function rotateSealKey(place: KeyPlace): Promise<{ version: number }> {
 
 /** The recovery kit, to be printed again. */
 export function printKit(place: KeyPlace): Promise<{ recoveryKit: string }> {
-  return withArchive(place, async ({ layout, rootOptions, name, id }) => ({ recoveryKit: await kitOf(await openLocalRoot(rootOptions), layout, name, id) }));
+  return withArchive(place, async ({ layout, rootOptions, name, id }) => ({
+    recoveryKit: await kitOf(await openLocalRoot(rootOptions), layout, name, id),
+  }));
 }
 
 /** Writes the root key's file from the text of a kit, as on a new machine. */
 export async function restoreRoot(place: KeyPlace, kit: string): Promise<{ rootId: string; location: string }> {
   const data = dataLayout(place.directory);
-  const root = await restoreLocalRootFromKit(kit, { path: place.rootKeyPath ?? data.rootKey, passphrase: place.passphrase });
+  const root = await restoreLocalRootFromKit(kit, {
+    path: place.rootKeyPath ?? data.rootKey,
+    passphrase: place.passphrase,
+  });
   return { rootId: root.rootId, location: root.describe().location };
 }
 
-type Opened = { readonly layout: ArchiveLayout; readonly rootOptions: { path: string; passphrase: string | undefined }; readonly name: string; readonly id: ArchiveId };
+type Opened = {
+  readonly layout: ArchiveLayout;
+  readonly rootOptions: { path: string; passphrase: string | undefined };
+  readonly name: string;
+  readonly id: ArchiveId;
+};
 
 async function withArchive<Result>(place: KeyPlace, act: (opened: Opened) => Promise<Result>): Promise<Result> {
   const data = dataLayout(place.directory);

@@ -25,7 +25,11 @@ export type MediaVault = {
    * @param limit bytes beyond which it is refused
    * @throws CartularyError `too-large`
    */
-  store(owner: MediaOwner, source: AsyncIterable<Uint8Array>, limit: number): Promise<{ stored: StoredMedia; head: Uint8Array }>;
+  store(
+    owner: MediaOwner,
+    source: AsyncIterable<Uint8Array>,
+    limit: number,
+  ): Promise<{ stored: StoredMedia; head: Uint8Array }>;
   /** Opens a medium; every chunk is checked before it is given out. */
   open(owner: MediaOwner, blob: string): AsyncIterable<Uint8Array>;
 };
@@ -34,12 +38,22 @@ export type MediaVault = {
 const SNIFF_BYTES = 4100;
 
 /** Makes the media vault of one archive. */
-export function createMediaVault(parts: { readonly sealer: Sealer; readonly random: RandomPool; readonly blobs: BlobStore }): MediaVault {
+export function createMediaVault(parts: {
+  readonly sealer: Sealer;
+  readonly random: RandomPool;
+  readonly blobs: BlobStore;
+}): MediaVault {
   return {
     async store(owner, source, limit) {
       const recordId = parts.random.take(ID_BYTES);
       const key = parts.random.take(32);
-      const wrapped = parts.sealer.seal({ purpose: 'media-key', messageId: owner.messageId, recordId, secret: owner.secret, plaintext: key });
+      const wrapped = parts.sealer.seal({
+        purpose: 'media-key',
+        messageId: owner.messageId,
+        recordId,
+        secret: owner.secret,
+        plaintext: key,
+      });
       const measured = measure(source, limit);
       const { name, bytes } = await parts.blobs.put(
         prepend(formatHead(recordId, wrapped), encryptChunked(key, mediaContext(owner, recordId), measured.chunks)),
@@ -52,7 +66,11 @@ export function createMediaVault(parts: { readonly sealer: Sealer; readonly rand
   };
 }
 
-async function* openBlob(parts: { readonly sealer: Sealer; readonly blobs: BlobStore }, owner: MediaOwner, blob: string): AsyncIterable<Uint8Array> {
+async function* openBlob(
+  parts: { readonly sealer: Sealer; readonly blobs: BlobStore },
+  owner: MediaOwner,
+  blob: string,
+): AsyncIterable<Uint8Array> {
   const source = parts.blobs.get(blob)[Symbol.asyncIterator]();
   let buffer = Buffer.alloc(0);
   const need = async (bytes: number): Promise<void> => {
@@ -63,12 +81,19 @@ async function* openBlob(parts: { readonly sealer: Sealer; readonly blobs: BlobS
     }
   };
   await need(HEAD_BYTES);
-  if (!buffer.subarray(0, MAGIC.length).equals(MAGIC)) throw new CartularyError('corrupt', 'a medium has an unknown format');
+  if (!buffer.subarray(0, MAGIC.length).equals(MAGIC))
+    throw new CartularyError('corrupt', 'a medium has an unknown format');
   const recordId = Buffer.from(buffer.subarray(MAGIC.length, MAGIC.length + ID_BYTES));
   const wrappedBytes = buffer.readUInt16BE(MAGIC.length + ID_BYTES);
   await need(HEAD_BYTES + wrappedBytes);
   const wrapped = buffer.subarray(HEAD_BYTES, HEAD_BYTES + wrappedBytes);
-  const key = parts.sealer.open({ purpose: 'media-key', messageId: owner.messageId, recordId, secret: owner.secret, sealed: wrapped });
+  const key = parts.sealer.open({
+    purpose: 'media-key',
+    messageId: owner.messageId,
+    recordId,
+    secret: owner.secret,
+    sealed: wrapped,
+  });
   const rest = prepend(buffer.subarray(HEAD_BYTES + wrappedBytes), { [Symbol.asyncIterator]: () => source });
   yield* decryptChunked(key, mediaContext(owner, recordId), rest);
 }
@@ -95,7 +120,8 @@ function measure(source: AsyncIterable<Uint8Array>, limit: number) {
   async function* chunks(): AsyncIterable<Uint8Array> {
     for await (const chunk of source) {
       size += chunk.length;
-      if (size > limit) throw new CartularyError('too-large', `a medium may have ${limit} bytes`, { detail: { limit } });
+      if (size > limit)
+        throw new CartularyError('too-large', `a medium may have ${limit} bytes`, { detail: { limit } });
       if (head.length < SNIFF_BYTES) head = Buffer.concat([head, chunk.subarray(0, SNIFF_BYTES - head.length)]);
       hash.update(chunk);
       yield chunk;

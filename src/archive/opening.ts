@@ -23,10 +23,21 @@ export type OpenedRecord = { readonly bytes: Uint8Array; readonly r: Uint8Array;
  */
 export function openRecord(
   sealer: Sealer,
-  row: { readonly messageId: Uint8Array; readonly secret: Uint8Array | undefined; readonly leaf: Uint8Array; readonly sealed: Uint8Array | undefined },
+  row: {
+    readonly messageId: Uint8Array;
+    readonly secret: Uint8Array | undefined;
+    readonly leaf: Uint8Array;
+    readonly sealed: Uint8Array | undefined;
+  },
 ): OpenedRecord {
-  if (row.secret === undefined || row.sealed === undefined) throw new CartularyError('key-destroyed', 'the key of this record was destroyed');
-  const opened = sealer.openRecord({ messageId: row.messageId, recordId: leafRecordIdOf(row.leaf), secret: row.secret, sealed: row.sealed });
+  if (row.secret === undefined || row.sealed === undefined)
+    throw new CartularyError('key-destroyed', 'the key of this record was destroyed');
+  const opened = sealer.openRecord({
+    messageId: row.messageId,
+    recordId: leafRecordIdOf(row.leaf),
+    secret: row.secret,
+    sealed: row.sealed,
+  });
   const bytes = unpackRecord(opened.plaintext);
   if (!equalConstantTime(commitRecord(opened.r, bytes), leafCommitmentOf(row.leaf))) {
     throw new CartularyError('corrupt', 'a record is not what its leaf committed to');
@@ -40,9 +51,19 @@ export function openRecord(
  */
 export function openForDerivation(
   sealer: Sealer,
-  row: { readonly messageId: Uint8Array; readonly secret: Uint8Array; readonly leaf: Uint8Array; readonly sealed: Uint8Array },
+  row: {
+    readonly messageId: Uint8Array;
+    readonly secret: Uint8Array;
+    readonly leaf: Uint8Array;
+    readonly sealed: Uint8Array;
+  },
 ): ArchiveRecord {
-  const { plaintext } = sealer.openRecord({ messageId: row.messageId, recordId: leafRecordIdOf(row.leaf), secret: row.secret, sealed: row.sealed });
+  const { plaintext } = sealer.openRecord({
+    messageId: row.messageId,
+    recordId: leafRecordIdOf(row.leaf),
+    secret: row.secret,
+    sealed: row.sealed,
+  });
   return parseRecord(unpackRecord(plaintext));
 }
 
@@ -62,22 +83,41 @@ export function openMessage(sealer: Sealer, row: MessageRow): Message | undefine
 }
 
 /** Seals a state: 16 bytes that name this sealing, then the ciphertext. */
-export function sealState(sealer: Sealer, row: { messageId: Uint8Array; secret: Uint8Array }, recordId: Uint8Array, message: Message): Uint8Array {
+export function sealState(
+  sealer: Sealer,
+  row: { messageId: Uint8Array; secret: Uint8Array },
+  recordId: Uint8Array,
+  message: Message,
+): Uint8Array {
   const plaintext = Buffer.from(JSON.stringify(message), 'utf8');
-  return Buffer.concat([recordId, sealer.seal({ purpose: 'state', messageId: row.messageId, recordId, secret: row.secret, plaintext })]);
+  return Buffer.concat([
+    recordId,
+    sealer.seal({ purpose: 'state', messageId: row.messageId, recordId, secret: row.secret, plaintext }),
+  ]);
 }
 
 function openState(sealer: Sealer, messageId: Uint8Array, secret: Uint8Array, sealed: Uint8Array): Message {
   const recordId = sealed.subarray(0, ID_BYTES);
   const plaintext = sealer.open({ purpose: 'state', messageId, recordId, secret, sealed: sealed.subarray(ID_BYTES) });
   const message = JSON.parse(Buffer.from(plaintext).toString('utf8')) as Message;
-  if (message.id !== formatId('message', messageId)) throw new CartularyError('corrupt', 'a state belongs to another message');
+  if (message.id !== formatId('message', messageId))
+    throw new CartularyError('corrupt', 'a state belongs to another message');
   return message;
 }
 
 /** Opens a job's payload. */
-export function openJobPayload(sealer: Sealer, row: { messageId: Uint8Array; secret: Uint8Array }, payload: Uint8Array): Record<string, unknown> {
+export function openJobPayload(
+  sealer: Sealer,
+  row: { messageId: Uint8Array; secret: Uint8Array },
+  payload: Uint8Array,
+): Record<string, unknown> {
   const recordId = payload.subarray(0, ID_BYTES);
-  const plaintext = sealer.open({ purpose: 'job', messageId: row.messageId, recordId, secret: row.secret, sealed: payload.subarray(ID_BYTES) });
+  const plaintext = sealer.open({
+    purpose: 'job',
+    messageId: row.messageId,
+    recordId,
+    secret: row.secret,
+    sealed: payload.subarray(ID_BYTES),
+  });
   return JSON.parse(Buffer.from(plaintext).toString('utf8')) as Record<string, unknown>;
 }

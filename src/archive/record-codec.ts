@@ -33,7 +33,8 @@ export function unpackRecord(packed: Uint8Array): Uint8Array {
     case CODEC_NONE:
       return data;
     case CODEC_LZ4_1:
-      if (data.length < 4 || data.readUInt32LE(0) > RECORD_BYTES_MAX) throw new CartularyError('corrupt', 'a record has an impossible length');
+      if (data.length < 4 || data.readUInt32LE(0) > RECORD_BYTES_MAX)
+        throw new CartularyError('corrupt', 'a record has an impossible length');
       try {
         return uncompressSync(data, RECORD_DICTIONARY_1);
       } catch (cause) {

@@ -33,7 +33,12 @@ export type RecordDraft = {
 
 /** What became of a draft; `closed`: its message was destroyed or is being destroyed, so nothing was kept. */
 export type RecordOutcome =
-  | { readonly status: 'stored' | 'duplicate'; readonly messageId: MessageId; readonly seq: number; readonly messageNo: number }
+  | {
+      readonly status: 'stored' | 'duplicate';
+      readonly messageId: MessageId;
+      readonly seq: number;
+      readonly messageNo: number;
+    }
   | { readonly status: 'closed'; readonly messageId: MessageId }
   | { readonly status: 'failed'; readonly messageId: MessageId; readonly reason: string };
 
@@ -67,7 +72,11 @@ export function createRecorder(parts: RecorderParts): Recorder {
           return { status: result.status, messageId, seq: result.seq, messageNo: result.messageNo };
         }
         if (result.status === 'closed') return { status: 'closed', messageId };
-        return { status: 'failed', messageId, reason: result.status === 'failed' ? result.reason : 'it was not sealed' };
+        return {
+          status: 'failed',
+          messageId,
+          reason: result.status === 'failed' ? result.reason : 'it was not sealed',
+        };
       });
       if (size > 0) parts.onCommitted?.(size);
       return outcomes;

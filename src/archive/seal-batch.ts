@@ -9,13 +9,17 @@ const UNIQUE_MESSAGE = 1;
 const UNIQUE_EVENT = 2;
 const HEAD_BYTES = 16 + 16 + 16 + 16 + 1 + 1 + 2 + 8 + 4 + 4;
 
-type Extras = { readonly jobs: readonly DraftJob[]; readonly settings: readonly { readonly name: string; readonly value?: string }[] };
+type Extras = {
+  readonly jobs: readonly DraftJob[];
+  readonly settings: readonly { readonly name: string; readonly value?: string }[];
+};
 
 /** Packs items into one buffer that may be transferred. */
 export function encodeSealBatch(items: readonly SealItem[]): ArrayBuffer {
   const extras = items.map(encodeExtras);
   let bytes = 4;
-  for (const [index, item] of items.entries()) bytes += HEAD_BYTES + item.recordBytes.length + (extras[index]?.length ?? 0);
+  for (const [index, item] of items.entries())
+    bytes += HEAD_BYTES + item.recordBytes.length + (extras[index]?.length ?? 0);
   const buffer = new ArrayBuffer(bytes);
   const target = Buffer.from(buffer);
   let at = target.writeUInt32LE(items.length, 0);
@@ -29,7 +33,10 @@ function encodeItem(target: Buffer, start: number, item: SealItem, extras: Buffe
   target.set(item.actor, start + 32);
   if (item.unique instanceof Uint8Array) target.set(item.unique, start + 48);
   let at = start + 64;
-  at = target.writeUInt8(item.unique === undefined ? UNIQUE_NONE : item.unique === 'message' ? UNIQUE_MESSAGE : UNIQUE_EVENT, at);
+  at = target.writeUInt8(
+    item.unique === undefined ? UNIQUE_NONE : item.unique === 'message' ? UNIQUE_MESSAGE : UNIQUE_EVENT,
+    at,
+  );
   at = target.writeUInt8(item.fresh ? 1 : 0, at);
   at = target.writeUInt16LE(item.kind, at);
   at = target.writeDoubleLE(item.timeMs, at);
@@ -43,7 +50,9 @@ function encodeItem(target: Buffer, start: number, item: SealItem, extras: Buffe
 
 function encodeExtras(item: SealItem): Buffer | undefined {
   if (item.jobs.length === 0 && item.settings.length === 0) return undefined;
-  const settings = item.settings.map(({ name, value }) => (value === undefined ? { name } : { name, value: Buffer.from(value).toString('base64') }));
+  const settings = item.settings.map(({ name, value }) =>
+    value === undefined ? { name } : { name, value: Buffer.from(value).toString('base64') },
+  );
   return Buffer.from(JSON.stringify({ jobs: item.jobs, settings } satisfies Extras), 'utf8');
 }
 
@@ -84,6 +93,9 @@ function decodeExtras(bytes: Buffer): { jobs: readonly DraftJob[]; settings: Set
   const extras = JSON.parse(bytes.toString('utf8')) as Extras;
   return {
     jobs: extras.jobs,
-    settings: extras.settings.map(({ name, value }) => ({ name, value: value === undefined ? undefined : Buffer.from(value, 'base64') })),
+    settings: extras.settings.map(({ name, value }) => ({
+      name,
+      value: value === undefined ? undefined : Buffer.from(value, 'base64'),
+    })),
   };
 }

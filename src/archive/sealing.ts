@@ -59,7 +59,11 @@ type Prepared = { readonly item: SealItem; readonly messageKey: string };
 /** Makes the sealing of one archive, in the thread that calls it. */
 export function createSealing(parts: SealingParts): Sealing {
   const secrets = createSecretCache();
-  const settle = async (prepared: readonly Prepared[], entries: readonly AppendEntry[], round: number): Promise<AppendResult[]> => {
+  const settle = async (
+    prepared: readonly Prepared[],
+    entries: readonly AppendEntry[],
+    round: number,
+  ): Promise<AppendResult[]> => {
     const results = await parts.append(entries);
     const again: { readonly at: number; readonly one: Prepared; readonly entry: AppendEntry }[] = [];
     for (const [at, result] of results.entries()) {
@@ -70,7 +74,11 @@ export function createSealing(parts: SealingParts): Sealing {
     }
     if (again.length === 0) return results;
     if (round >= RESEAL_MAX) throw new CartularyError('internal', 'a message changes its secret again and again');
-    const second = await settle(again.map(({ one }) => one), again.map(({ entry }) => entry), round + 1);
+    const second = await settle(
+      again.map(({ one }) => one),
+      again.map(({ entry }) => entry),
+      round + 1,
+    );
     for (const [index, { at }] of again.entries()) {
       const result = second[index];
       if (result !== undefined) results[at] = result;
@@ -91,7 +99,8 @@ export function createSealing(parts: SealingParts): Sealing {
         const one = prepared[index];
         if (one === undefined) continue;
         // The secret drawn for a message that turned out to be known, or gone, is not its secret.
-        if (result.status !== 'stored' && (one.item.fresh || result.status !== 'duplicate')) secrets.forget(one.messageKey);
+        if (result.status !== 'stored' && (one.item.fresh || result.status !== 'duplicate'))
+          secrets.forget(one.messageKey);
       }
       return results;
     },

@@ -62,12 +62,24 @@ export async function startArchiveThreads(
     const { states, ticket } = event as FollowEvent;
     writer.putStates(states).then(() => box.follow?.tell({ written: ticket } satisfies FollowNote), onFatal);
   };
-  const start = <Calls extends ReadCalls | FollowCalls | LogCalls | VerifyCalls>(name: string, data: ThreadSetup, withEvents = false) =>
-    startThread<Calls>(threadUrl(`./threads/${name}-thread.ts`, import.meta.url), data, { name, onFatal, ...(withEvents ? { onEvent } : {}) });
+  const start = <Calls extends ReadCalls | FollowCalls | LogCalls | VerifyCalls>(
+    name: string,
+    data: ThreadSetup,
+    withEvents = false,
+  ) =>
+    startThread<Calls>(threadUrl(`./threads/${name}-thread.ts`, import.meta.url), data, {
+      name,
+      onFatal,
+      ...(withEvents ? { onEvent } : {}),
+    });
   const follow = await start<FollowCalls>('follow', setup, true);
   box.follow = follow;
   const port = await store.connect();
-  const seal = await startThread<SealCalls>(threadUrl('./threads/seal-thread.ts', import.meta.url), { ...setup, port } satisfies SealSetup, { name: 'seal', onFatal, transfer: [port] });
+  const seal = await startThread<SealCalls>(
+    threadUrl('./threads/seal-thread.ts', import.meta.url),
+    { ...setup, port } satisfies SealSetup,
+    { name: 'seal', onFatal, transfer: [port] },
+  );
   const queue = createGroupQueue<SealItem>(
     (item) => item.recordBytes.length + 128,
     async (items) => {
@@ -75,7 +87,10 @@ export async function startArchiveThreads(
       return decodeResults(await seal.call('keep', batch, { transfer: [batch] }));
     },
   );
-  const [read, log] = await Promise.all([start<ReadCalls>('read', setup), start<LogCalls>('log', { ...setup, logKey })]);
+  const [read, log] = await Promise.all([
+    start<ReadCalls>('read', setup),
+    start<LogCalls>('log', { ...setup, logKey }),
+  ]);
 
   const timers = startTimers(writer, follow, log, options.onStalled);
   return {
@@ -91,7 +106,9 @@ export async function startArchiveThreads(
       try {
         return await verify.call('verify', args, {
           ...(signal === undefined ? {} : { signal }),
-          ...(onProgress === undefined ? {} : { onProgress: (value) => onProgress(value as { done: number; total: number }) }),
+          ...(onProgress === undefined
+            ? {}
+            : { onProgress: (value) => onProgress(value as { done: number; total: number }) }),
         });
       } finally {
         await verify.end();
@@ -117,7 +134,12 @@ export function destructionListPath(setup: Pick<ThreadSetup, 'layout'>): string 
   return setup.layout.signerMemory.replace(/\.head\.json$/, '.destroyed.jsonl');
 }
 
-function startTimers(writer: StoreWriter, follow: Thread<FollowCalls>, log: Thread<LogCalls>, onStalled: (cause: unknown) => void) {
+function startTimers(
+  writer: StoreWriter,
+  follow: Thread<FollowCalls>,
+  log: Thread<LogCalls>,
+  onStalled: (cause: unknown) => void,
+) {
   let publishing: NodeJS.Timeout | undefined;
   let moving: NodeJS.Timeout | undefined;
   let following: NodeJS.Timeout | undefined;

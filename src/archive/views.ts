@@ -17,7 +17,9 @@ const partyView = z.strictObject({
 });
 
 const partView = z.looseObject({
-  kind: z.string().describe('`media`, `location`, `contact`, `template`, `interactive`, `link`, `order` or `unsupported`.'),
+  kind: z
+    .string()
+    .describe('`media`, `location`, `contact`, `template`, `interactive`, `link`, `order` or `unsupported`.'),
   state: z.enum(['pending', 'stored', 'lost']).optional().describe('Of media: whether the bytes are here.'),
 });
 
@@ -53,7 +55,9 @@ export const messageDetail = messageView
     leafIndex: z.number().int().describe('Place of its first record in the log.'),
     revisions: z.array(z.strictObject({ leafIndex: z.number().int(), at: z.string(), text: z.string().nullable() })),
     deletion: z.strictObject({ at: z.string(), by: z.string(), scope: z.string() }).nullable(),
-    reactions: z.array(z.strictObject({ emoji: z.string(), by: partyView, at: z.string(), removedAt: z.string().nullable() })),
+    reactions: z.array(
+      z.strictObject({ emoji: z.string(), by: partyView, at: z.string(), removedAt: z.string().nullable() }),
+    ),
     reports: z.array(
       z.strictObject({
         leafIndex: z.number().int(),
@@ -74,7 +78,10 @@ export const messageDetail = messageView
           capturedAt: z.string(),
           occurredAt: z.string(),
           event: z.unknown().describe('The event as it was recorded.'),
-          raw: z.unknown().nullable().describe('What arrived: method, URL, headers, body, and the verdict on its signature.'),
+          raw: z
+            .unknown()
+            .nullable()
+            .describe('What arrived: method, URL, headers, body, and the verdict on its signature.'),
         }),
       )
       .describe('Every record of the message, oldest first.'),
@@ -155,7 +162,13 @@ function viewPart(part: Part, message: Message): z.infer<typeof partView> {
   if (state.state === 'lost') return { ...shown, state: 'lost', reason: state.reason };
   if (state.state === 'pending') return { ...shown, state: 'pending' };
   const { bytes, sha256, mimeSniffed } = state.media;
-  return { ...shown, state: 'stored', bytes, sha256, mime: mimeSniffed ?? part.mimeDeclared ?? 'application/octet-stream' };
+  return {
+    ...shown,
+    state: 'stored',
+    bytes,
+    sha256,
+    mime: mimeSniffed ?? part.mimeDeclared ?? 'application/octet-stream',
+  };
 }
 
 /** A message with its history. */
@@ -167,7 +180,11 @@ export function viewMessageDetail(message: Message, records: readonly LoggedReco
     account: message.key.account,
     platformId: message.key.id,
     leafIndex: message.records[0]?.seq ?? 0,
-    revisions: message.revisions.map(({ seq, at, body }) => ({ leafIndex: seq, at: formatInstant(at), text: body?.text ?? null })),
+    revisions: message.revisions.map(({ seq, at, body }) => ({
+      leafIndex: seq,
+      at: formatInstant(at),
+      text: body?.text ?? null,
+    })),
     deletion:
       message.deletion === undefined
         ? null

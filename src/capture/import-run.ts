@@ -68,7 +68,15 @@ export async function importFile(
   const found = await stat(path).catch(() => undefined);
   if (found === undefined || !found.isFile()) throw new CartularyError('not-found', `there is no file ${path}`);
   const fileSha256 = await hashFile(path);
-  const report: ImportReport = { read: 0, sealed: 0, duplicates: 0, rejected: [], rejectedTotal: 0, media: 0, warnings: [] };
+  const report: ImportReport = {
+    read: 0,
+    sealed: 0,
+    duplicates: 0,
+    rejected: [],
+    rejectedTotal: 0,
+    media: 0,
+    warnings: [],
+  };
   const run: Run = { archive, caller, importer, fileSha256, nowMs: context.now, report };
   await archive.audit(caller, {
     action: 'import',
@@ -83,7 +91,8 @@ export async function importFile(
     if (item.kind === 'progress') context.onProgress({ done: item.bytesRead, total: found.size });
     else if (item.kind === 'rejected') reject(report, item);
     else if (item.kind === 'warning') {
-      if (report.warnings.length < REJECTED_LISTED_MAX) report.warnings.push({ position: item.position, reason: item.reason });
+      if (report.warnings.length < REJECTED_LISTED_MAX)
+        report.warnings.push({ position: item.position, reason: item.reason });
     } else {
       report.read += 1;
       batch.push(item);
@@ -110,7 +119,10 @@ export async function importFile(
   return report;
 }
 
-function reject(report: ImportReport, item: { readonly position: number; readonly reason: string; readonly partial?: true }): void {
+function reject(
+  report: ImportReport,
+  item: { readonly position: number; readonly reason: string; readonly partial?: true },
+): void {
   if (item.partial !== true) report.read += 1;
   report.rejectedTotal += 1;
   if (report.rejected.length < REJECTED_LISTED_MAX)

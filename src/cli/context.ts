@@ -19,7 +19,9 @@ export type CommonOptions = { readonly data?: string; readonly json?: boolean };
 
 /** Adds the options that every command has. */
 export function withCommonOptions(command: Command): Command {
-  return command.option('--data <dir>', 'data directory (default: CARTULARY_DATA, or ./data)').option('--json', 'print the result as JSON');
+  return command
+    .option('--data <dir>', 'data directory (default: CARTULARY_DATA, or ./data)')
+    .option('--json', 'print the result as JSON');
 }
 
 /** Settings of a command. */
@@ -31,7 +33,12 @@ export function settingsOf(options: CommonOptions): Settings {
  * Runs an operation: in the process that holds the data directory, if there is one, else here.
  * @param what shown with the progress of long work
  */
-export async function runOperation<Result>(options: CommonOptions, name: string, args: unknown, what = 'working'): Promise<Result> {
+export async function runOperation<Result>(
+  options: CommonOptions,
+  name: string,
+  args: unknown,
+  what = 'working',
+): Promise<Result> {
   const settings = settingsOf(options);
   const { socket } = dataLayout(settings.data);
   const progress = createProgress(what);
@@ -46,13 +53,21 @@ export async function runOperation<Result>(options: CommonOptions, name: string,
   }
 }
 
-async function runHere(settings: Settings, name: string, args: unknown, onProgress: (progress: { done: number; total: number }) => void): Promise<unknown> {
+async function runHere(
+  settings: Settings,
+  name: string,
+  args: unknown,
+  onProgress: (progress: { done: number; total: number }) => void,
+): Promise<unknown> {
   const operation = OPERATIONS.find((known) => known.name === name);
   if (operation === undefined) throw new CartularyError('internal', `there is no operation ${name}`);
   const abort = new AbortController();
   const stop = (): void => abort.abort();
   process.once('SIGINT', stop);
-  const service = await openService({ ...settings, logLevel: settings.logLevel === 'info' ? 'warn' : settings.logLevel });
+  const service = await openService({
+    ...settings,
+    logLevel: settings.logLevel === 'info' ? 'warn' : settings.logLevel,
+  });
   try {
     return await operation.run(args, localContext(service, abort.signal, onProgress));
   } finally {

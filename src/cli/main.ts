@@ -27,14 +27,31 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 const REGISTRARS = [
-  registerInit, registerStart, registerDemo, registerSource, registerImport, registerSearch, registerShow, registerExport, registerVerify,
-  registerProof, registerBackup, registerRestore, registerRebuild, registerReprocess, registerKey, registerDoctor, registerBench,
+  registerInit,
+  registerStart,
+  registerDemo,
+  registerSource,
+  registerImport,
+  registerSearch,
+  registerShow,
+  registerExport,
+  registerVerify,
+  registerProof,
+  registerBackup,
+  registerRestore,
+  registerRebuild,
+  registerReprocess,
+  registerKey,
+  registerDoctor,
+  registerBench,
 ];
 
 /** Builds the command line. */
 function buildProgram(): Command {
   const program = new Command('cartulary')
-    .description("Archive of a shop's text messages: sealed, logged so that anyone can check it, found in milliseconds.")
+    .description(
+      "Archive of a shop's text messages: sealed, logged so that anyone can check it, found in milliseconds.",
+    )
     .version(version())
     .showHelpAfterError('(run with --help for what there is)')
     .exitOverride();
@@ -65,10 +82,14 @@ function report(cause: unknown): number {
   if (cause instanceof CartularyError) {
     say(`${paint('red', 'cartulary:')} ${cause.message}`);
     say(ERRORS[cause.code].hint);
-    return cause.code === 'bad-input' || cause.code === 'bad-query' || cause.code === 'setting' ? EXIT_USAGE : EXIT_FAILED;
+    return cause.code === 'bad-input' || cause.code === 'bad-query' || cause.code === 'setting'
+      ? EXIT_USAGE
+      : EXIT_FAILED;
   }
   const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
-  say(`${paint('red', 'cartulary:')} something failed here${code}: ${cause instanceof Error ? cause.name : typeof cause}`);
+  say(
+    `${paint('red', 'cartulary:')} something failed here${code}: ${cause instanceof Error ? cause.name : typeof cause}`,
+  );
   if (process.env['CARTULARY_LOG_LEVEL'] === 'debug' && cause instanceof Error) say(cause.stack ?? '');
   return EXIT_FAILED;
 }

@@ -39,7 +39,8 @@ export function createProgress(what: string): { update(progress: Progress): void
       shown = true;
       const share = total === 0 ? 100 : Math.floor((done / total) * 100);
       const seconds = (now - startedAt) / 1000;
-      const left = done === 0 || seconds < 1 ? '' : `, ${Math.ceil((seconds / done) * Math.max(0, total - done))} s left`;
+      const left =
+        done === 0 || seconds < 1 ? '' : `, ${Math.ceil((seconds / done) * Math.max(0, total - done))} s left`;
       process.stderr.write(`\r\u001b[K${what} ${share} %${left}`);
     },
     end() {
@@ -50,5 +51,8 @@ export function createProgress(what: string): { update(progress: Progress): void
 
 /** Text that came from outside, safe to print: control and direction characters are made visible, so that no message can rewrite the screen. */
 export function printable(text: string): string {
-  return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (char) => `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
+  return text.replaceAll(
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+    (char) => `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  );
 }

@@ -43,7 +43,12 @@ export type Plan =
   | { readonly kind: 'all' }
   | { readonly kind: 'state'; readonly value: string }
   | { readonly kind: 'date'; readonly fromMs: number; readonly toMs: number }
-  | { readonly kind: 'ordered'; readonly left: readonly Term[]; readonly right: readonly Term[]; readonly distance: number }
+  | {
+      readonly kind: 'ordered';
+      readonly left: readonly Term[];
+      readonly right: readonly Term[];
+      readonly distance: number;
+    }
   | { readonly kind: 'and'; readonly parts: readonly Plan[] }
   | { readonly kind: 'or'; readonly parts: readonly Plan[] }
   | { readonly kind: 'not'; readonly part: Plan };
@@ -80,11 +85,16 @@ function planNode(node: QueryNode): Plan {
     case 'not': {
       const part = planNode(node.part);
       // Without its own FTS expression NOT is answered row by row; at the top level that is what `and` wants to see.
-      return part.kind === 'match' ? { kind: 'match', match: withoutAll([EVERYTHING], [part.match]) } : { kind: 'not', part };
+      return part.kind === 'match'
+        ? { kind: 'match', match: withoutAll([EVERYTHING], [part.match]) }
+        : { kind: 'not', part };
     }
     case 'state':
       if (isPassingState(node.value)) return { kind: 'state', value: node.value };
-      return { kind: 'match', match: { kind: 'phrase', tokens: [MARKS.state + encodeValue(node.value)], prefix: false } };
+      return {
+        kind: 'match',
+        match: { kind: 'phrase', tokens: [MARKS.state + encodeValue(node.value)], prefix: false },
+      };
     case 'date':
       return { kind: 'date', fromMs: node.fromMs ?? -Infinity, toMs: node.toMs ?? Infinity };
     case 'near':
@@ -155,7 +165,11 @@ function matchLeaf(node: LeafNode): Term[] {
     case 'phrase':
       return marksOf(node.field).map((mark) => markedPhrase(mark, node.text, node.prefix));
     case 'wildcard':
-      return marksOf(node.field).map((mark) => ({ kind: 'expand', mark, fit: { kind: 'wildcard', pattern: node.pattern } }));
+      return marksOf(node.field).map((mark) => ({
+        kind: 'expand',
+        mark,
+        fit: { kind: 'wildcard', pattern: node.pattern },
+      }));
     case 'fuzzy': {
       const { text, distance } = node;
       return marksOf(node.field).map((mark) => ({ kind: 'expand', mark, fit: { kind: 'fuzzy', text, distance } }));
@@ -163,7 +177,10 @@ function matchLeaf(node: LeafNode): Term[] {
     case 'number': {
       const reversed = reverseDigits(node.digits);
       const prefix = !node.international && node.digits.length >= NUMBER_SUFFIX_DIGITS_MIN;
-      const marks = node.field === 'with' ? [MARKS.fromNumber, MARKS.toNumber] : [node.field === 'from' ? MARKS.fromNumber : MARKS.toNumber];
+      const marks =
+        node.field === 'with'
+          ? [MARKS.fromNumber, MARKS.toNumber]
+          : [node.field === 'from' ? MARKS.fromNumber : MARKS.toNumber];
       return marks.map((mark) => ({ kind: 'phrase', tokens: [mark + reversed], prefix }));
     }
     case 'value': {
@@ -226,7 +243,10 @@ function operandTerms(operand: ProximityOperand): Term[] {
 }
 
 function failPairs(): never {
-  throw new CartularyError('too-large', `a proximity search unfolds into more than ${PROXIMITY_PAIRS_MAX} pairs of words; name fewer alternatives`);
+  throw new CartularyError(
+    'too-large',
+    `a proximity search unfolds into more than ${PROXIMITY_PAIRS_MAX} pairs of words; name fewer alternatives`,
+  );
 }
 
 /** Finds the words of one month's vocabulary that a wildcard or fuzzy word stands for. */
@@ -269,7 +289,9 @@ export function resolveMatch(match: Match, expand: Expand): string | undefined {
 /** Each term of a side as phrases without placeholders. */
 export function resolveTerms(terms: readonly Term[], expand: Expand): PhraseTerm[] {
   return terms.flatMap((term) =>
-    term.kind === 'phrase' ? [term] : expand(term).map((token) => ({ kind: 'phrase' as const, tokens: [token], prefix: false })),
+    term.kind === 'phrase'
+      ? [term]
+      : expand(term).map((token) => ({ kind: 'phrase' as const, tokens: [token], prefix: false })),
   );
 }
 

@@ -34,5 +34,11 @@ export function parseCursor(text: string, query: Query, order: 'newest' | 'oldes
   if (writtenOrder !== order || queryHash !== hashValue(formatQuery(query))) {
     throw new CartularyError('bad-input', 'the cursor does not belong to this search; begin at the first page');
   }
-  return { order, month, row: Number(row), total: Number(total), totalRelation: totalRelation === 'gte' ? 'gte' : 'eq' };
+  return {
+    order,
+    month,
+    row: Number(row),
+    total: Number(total),
+    totalRelation: totalRelation === 'gte' ? 'gte' : 'eq',
+  };
 }

@@ -28,7 +28,11 @@ function listAll(directory: string): number[] {
 }
 
 function durableWatermark(directory: string): number {
-  const database = openEncryptedDatabase(join(directory, 'index-state.db'), { key: TEST_KEY, readonly: true, mustExist: true });
+  const database = openEncryptedDatabase(join(directory, 'index-state.db'), {
+    key: TEST_KEY,
+    readonly: true,
+    mustExist: true,
+  });
   try {
     return Number(database.prepare('SELECT sequence FROM watermark').pluck().get());
   } finally {
@@ -51,19 +55,27 @@ describe('the watermark', () => {
         writer.apply(changes, start + 7);
         if (durableWatermark(live) !== durable) {
           durable = durableWatermark(live);
-          syncedBytes = new Map(readdirSync(live).filter((name) => name.endsWith('-wal')).map((name) => [name, statSync(join(live, name)).size]));
+          syncedBytes = new Map(
+            readdirSync(live)
+              .filter((name) => name.endsWith('-wal'))
+              .map((name) => [name, statSync(join(live, name)).size]),
+          );
         }
         if (durable === 0) continue;
         moments.add(durable);
         // What a power cut may leave: everything synced, nothing of what came after.
         const cut = join(directory, 'cut');
         cpSync(live, cut, { recursive: true });
-        for (const [name, bytes] of syncedBytes) if (name !== 'index-state.db-wal') truncateSync(join(cut, name), bytes);
+        for (const [name, bytes] of syncedBytes)
+          if (name !== 'index-state.db-wal') truncateSync(join(cut, name), bytes);
         const after = openIndexWriter({ directory: cut, key: TEST_KEY, nowMs: NOW_MS });
         expect(after.watermark()).toBe(durable);
         expect(listAll(cut).slice(0, durable)).toEqual(upTo(durable));
         // Following the log from there brings the rest, and no message twice.
-        after.apply(upTo(start + 7 - durable).map((index) => change(durable + index)), start + 7);
+        after.apply(
+          upTo(start + 7 - durable).map((index) => change(durable + index)),
+          start + 7,
+        );
         after.close();
         expect(listAll(cut)).toEqual(upTo(start + 7));
         rmSync(cut, { recursive: true });
@@ -99,14 +111,20 @@ describe('a process that is killed', () => {
         expect(watermark).toBeLessThanOrEqual(acknowledged + 100);
         expect(listAll(directory).slice(0, watermark)).toEqual(upTo(watermark));
         const end = acknowledged + 200;
-        writer.apply(upTo(end - watermark).map((index) => change(watermark + index)), end);
+        writer.apply(
+          upTo(end - watermark).map((index) => change(watermark + index)),
+          end,
+        );
         writer.close();
         expect(listAll(directory)).toEqual(upTo(end));
       });
     }
   });
 
-  async function withKilledWriter(linesBeforeKill: number, check: (directory: string, acknowledged: number) => void): Promise<void> {
+  async function withKilledWriter(
+    linesBeforeKill: number,
+    check: (directory: string, acknowledged: number) => void,
+  ): Promise<void> {
     const directory = mkdtempSync(join(tmpdir(), 'cartulary-search-'));
     const script = `
       import { openIndexWriter } from ${JSON.stringify(new URL('index-writer.ts', import.meta.url).href)};
@@ -120,7 +138,9 @@ describe('a process that is killed', () => {
         writer.apply(changes, start + 100);
         process.stdout.write(start + 100 + '\\n');
       }`;
-    const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     let acknowledged = 0;
     let lines = 0;
     for await (const line of createInterface({ input: child.stdout })) {

@@ -19,11 +19,16 @@ const TRACES = ['bracana', 'lephantm', '345678915194', 'ndoraq'];
 
 const secret = (messageNo: number): IndexDocument =>
   makeDocument(messageNo, 'zebracanary elephantmark', { from: [`+${PHONE}`, 'Pandoraquell'], ids: ['SMsecret'] });
-const ordinary = (messageNo: number): IndexDocument => makeDocument(messageNo, `order ${messageNo} shipped to number ${messageNo * 7}`);
+const ordinary = (messageNo: number): IndexDocument =>
+  makeDocument(messageNo, `order ${messageNo} shipped to number ${messageNo * 7}`);
 
 /** All pages of a file, free ones included, in clear. */
 function decryptPages(directory: string): Buffer {
-  const database = openEncryptedDatabase(join(directory, FILE), { key: TEST_KEY, mustExist: true, synchronous: 'NORMAL' });
+  const database = openEncryptedDatabase(join(directory, FILE), {
+    key: TEST_KEY,
+    mustExist: true,
+    synchronous: 'NORMAL',
+  });
   try {
     const pages = database.serialize();
     expect(pages.subarray(0, 15).toString('latin1')).toBe('SQLite format 3');
@@ -41,7 +46,11 @@ function countTraces(directory: string): number {
 }
 
 function termsOf(directory: string): string[] {
-  const database = openEncryptedDatabase(join(directory, FILE), { key: TEST_KEY, mustExist: true, synchronous: 'NORMAL' });
+  const database = openEncryptedDatabase(join(directory, FILE), {
+    key: TEST_KEY,
+    mustExist: true,
+    synchronous: 'NORMAL',
+  });
   database.exec("CREATE VIRTUAL TABLE temp.terms USING fts5vocab('main', 'ft', 'row')");
   const terms = database.prepare<[], string>('SELECT term FROM temp.terms').pluck().all();
   database.close();
@@ -50,34 +59,44 @@ function termsOf(directory: string): string[] {
 
 describe('after an erasure', () => {
   // One segment with the message in it, many segments, and a file merged before: FTS5 forgets differently in each.
-  test.each(['one batch', 'many batches', 'merged before'])('nothing of the message is in any page or in the log: %s', (history) => {
-    withDirectory((directory) => {
-      const writer = openIndexWriter({ directory, key: TEST_KEY, nowMs: NOW_MS });
-      const documents = Array.from({ length: 600 }, (_, messageNo) => (messageNo === 300 ? secret(messageNo) : ordinary(messageNo)));
-      const step = history === 'one batch' ? 600 : 50;
-      for (let start = 0; start < 600; start += step) {
-        writer.apply(documents.slice(start, start + step).map((put) => ({ put })), start + step);
-      }
-      if (history === 'merged before') expect(writer.optimise({ all: true })).toEqual(['2026-01']);
-      expect(countTraces(directory)).toBe(TRACES.length + 1);
+  test.each(['one batch', 'many batches', 'merged before'])(
+    'nothing of the message is in any page or in the log: %s',
+    (history) => {
+      withDirectory((directory) => {
+        const writer = openIndexWriter({ directory, key: TEST_KEY, nowMs: NOW_MS });
+        const documents = Array.from({ length: 600 }, (_, messageNo) =>
+          messageNo === 300 ? secret(messageNo) : ordinary(messageNo),
+        );
+        const step = history === 'one batch' ? 600 : 50;
+        for (let start = 0; start < 600; start += step) {
+          writer.apply(
+            documents.slice(start, start + step).map((put) => ({ put })),
+            start + step,
+          );
+        }
+        if (history === 'merged before') expect(writer.optimise({ all: true })).toEqual(['2026-01']);
+        expect(countTraces(directory)).toBe(TRACES.length + 1);
 
-      writer.apply([{ remove: { messageNo: 300, sentAtMs: secret(300).sentAtMs } }], 601);
-      expect(writer.monthsWithTraces()).toEqual(['2026-01']);
-      expect(countTraces(directory)).toBeGreaterThan(0);
+        writer.apply([{ remove: { messageNo: 300, sentAtMs: secret(300).sentAtMs } }], 601);
+        expect(writer.monthsWithTraces()).toEqual(['2026-01']);
+        expect(countTraces(directory)).toBeGreaterThan(0);
 
-      writer.eraseMonth('2026-01');
-      expect(countTraces(directory)).toBe(0);
-      expect(termsOf(directory).filter((term) => /zebra|elephant|pandora|³?2345678915/.test(term))).toEqual([]);
-      expect(statSync(join(directory, `${FILE}-wal`)).size).toBe(0);
-      expect(writer.monthsWithTraces()).toEqual([]);
+        writer.eraseMonth('2026-01');
+        expect(countTraces(directory)).toBe(0);
+        expect(termsOf(directory).filter((term) => /zebra|elephant|pandora|³?2345678915/.test(term))).toEqual([]);
+        expect(statSync(join(directory, `${FILE}-wal`)).size).toBe(0);
+        expect(writer.monthsWithTraces()).toEqual([]);
 
-      const reader = openIndexReader({ directory, key: TEST_KEY });
-      expect(reader.search(parseQuery('zebracanary OR from:pandoraquell', { nowMs: NOW_MS }), { limit: 1 }).total).toBe(0);
-      expect(reader.search(parseQuery('shipped', { nowMs: NOW_MS }), { limit: 1 }).total).toBe(599);
-      reader.close();
-      writer.close();
-    });
-  });
+        const reader = openIndexReader({ directory, key: TEST_KEY });
+        expect(
+          reader.search(parseQuery('zebracanary OR from:pandoraquell', { nowMs: NOW_MS }), { limit: 1 }).total,
+        ).toBe(0);
+        expect(reader.search(parseQuery('shipped', { nowMs: NOW_MS }), { limit: 1 }).total).toBe(599);
+        reader.close();
+        writer.close();
+      });
+    },
+  );
 
   test('the same holds for a text that was replaced, and for a month that was rebuilt', () => {
     withDirectory((directory) => {
@@ -120,7 +139,8 @@ test('no file of the index holds a word in clear', () => {
     writer.flush();
     for (const name of [FILE, `${FILE}-wal`, `${FILE}-shm`, 'index-state.db', 'index-state.db-wal']) {
       const bytes = readFileSync(join(directory, name));
-      for (const trace of [...TRACES, 'SQLite format 3', 'CREATE ']) expect(bytes.includes(trace), `${name}: ${trace}`).toBe(false);
+      for (const trace of [...TRACES, 'SQLite format 3', 'CREATE '])
+        expect(bytes.includes(trace), `${name}: ${trace}`).toBe(false);
     }
     writer.close();
   });

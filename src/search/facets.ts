@@ -79,7 +79,13 @@ export function countFacets(
   const { channel, direction, party, type, state } = tally;
   return {
     histogram: makeHistogram(tally.days, options.bucket),
-    facets: { channel: facet(channel), direction: facet(direction), party: facet(party), type: facet(type), state: facet(state) },
+    facets: {
+      channel: facet(channel),
+      direction: facet(direction),
+      party: facet(party),
+      type: facet(type),
+      state: facet(state),
+    },
     counted,
     capped,
   };
@@ -96,7 +102,8 @@ function count(tally: Tally, month: Month, message: MonthRow, profile: Profile |
   add(tally.direction, profile.direction);
   if (profile.state !== '') add(tally.state, profile.state);
   for (const type of profile.types === '' ? [] : profile.types.split('\n')) add(tally.type, type);
-  if (message.party !== null) add(tally.party, typeof message.party === 'number' ? `+${message.party}` : message.party.slice(1));
+  if (message.party !== null)
+    add(tally.party, typeof message.party === 'number' ? `+${message.party}` : message.party.slice(1));
 }
 
 function topValues(counts: Counts, valuesMax: number): FacetCount[] {

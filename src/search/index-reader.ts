@@ -76,7 +76,12 @@ export function openIndexReader(options: IndexReaderOptions): IndexReader {
     search: (query, searchOptions) => search(state, query, searchOptions),
     facets: (query, facetOptions) => {
       const compiled = compileQuery(query);
-      return countFacets(monthsOf(state, compiled, 'newest'), (month) => getMonth(state, month), compiled, facetOptions ?? {});
+      return countFacets(
+        monthsOf(state, compiled, 'newest'),
+        (month) => getMonth(state, month),
+        compiled,
+        facetOptions ?? {},
+      );
     },
     listMessageNos: (fromNo, toNo) => listMessageNos(state, fromNo, toNo),
     refresh: () => state.months.close(),
@@ -151,7 +156,8 @@ function readPage(state: State, query: CompiledQuery, options: PageOptions, curs
       const start = startRow(bounds, month, cursor, direction);
       const wanted = limit + 1 - found.length;
       const ids = readAhead(set, start, wanted, direction);
-      for (const { id, messageNo, sentAtMs } of reader.messages(ids)) found.push({ messageNo, sentAtMs, month, row: id });
+      for (const { id, messageNo, sentAtMs } of reader.messages(ids))
+        found.push({ messageNo, sentAtMs, month, row: id });
       if (cursor === undefined) counted += countAll(set, start, ids, wanted, countMax + 1 - counted, direction);
     });
   }
@@ -165,7 +171,9 @@ function readPage(state: State, query: CompiledQuery, options: PageOptions, curs
 function monthsAfter(months: readonly Month[], cursor: Cursor | undefined, direction: Direction): readonly Month[] {
   if (cursor === undefined) return months;
   const age = (month: Month) => (month === UNDATED ? '' : month);
-  return months.filter((month) => (direction === 'newest' ? age(month) <= age(cursor.month) : age(month) >= age(cursor.month)));
+  return months.filter((month) =>
+    direction === 'newest' ? age(month) <= age(cursor.month) : age(month) >= age(cursor.month),
+  );
 }
 
 function startRow(bounds: RowBounds, month: Month, cursor: Cursor | undefined, direction: Direction): number {

@@ -123,7 +123,8 @@ export function openIndexWriter(options: IndexWriterOptions): IndexWriter {
     flush: () => flush(state),
     rebuildMonth: (month, documents) => rebuildMonth(state, month, documents),
     eraseMonth: (month) => eraseMonth(state, month),
-    monthsWithTraces: () => listMonths(readdirSync(options.directory)).filter((month) => state.months.get(month).traces() > 0),
+    monthsWithTraces: () =>
+      listMonths(readdirSync(options.directory)).filter((month) => state.months.get(month).traces() > 0),
     optimise: (settings) => optimise(state, settings ?? {}),
     close: () => {
       try {
@@ -197,7 +198,8 @@ function splitByMonth(changes: readonly IndexChange[]): Map<Month, MonthBatch> {
   for (const place of places) {
     const final = last.get(place.messageNo);
     // A put at the same place replaces what stands there anyway.
-    if (final === undefined || toSentAt(final.sentAtMs) !== place.sentAtMs) batchOf(place.sentAtMs).removals.push(place);
+    if (final === undefined || toSentAt(final.sentAtMs) !== place.sentAtMs)
+      batchOf(place.sentAtMs).removals.push(place);
   }
   for (const document of last.values()) {
     if (document !== undefined) batchOf(document.sentAtMs).puts.push(document);

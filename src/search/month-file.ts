@@ -170,9 +170,15 @@ export function syncDirectory(directory: string): void {
 }
 
 function assertVersion(database: EncryptedDatabase): void {
-  const rows = database.prepare("SELECT name, value FROM meta WHERE name IN ('format', 'tokens')").raw().all() as [string, number][];
+  const rows = database.prepare("SELECT name, value FROM meta WHERE name IN ('format', 'tokens')").raw().all() as [
+    string,
+    number,
+  ][];
   const versions = new Map(rows);
   if (versions.get('format') !== FORMAT_VERSION || versions.get('tokens') !== TOKENS_VERSION) {
-    throw new CartularyError('corrupt', 'the search index is of another version; delete its directory and run "cartulary rebuild"');
+    throw new CartularyError(
+      'corrupt',
+      'the search index is of another version; delete its directory and run "cartulary rebuild"',
+    );
   }
 }

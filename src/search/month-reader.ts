@@ -78,7 +78,9 @@ export function openMonthReader(month: Month, options: MonthFileOptions): MonthR
     messages: (ids) => readMessages(state, ids),
     profiles: () => readProfiles(state),
     messageNos: (fromNo, toNo) =>
-      nameDamage(() => prepare(state, 'SELECT no FROM doc WHERE no >= ? AND no <= ?').pluck().all(fromNo, toNo) as number[]),
+      nameDamage(
+        () => prepare(state, 'SELECT no FROM doc WHERE no >= ? AND no <= ?').pluck().all(fromNo, toNo) as number[],
+      ),
     close: () => database.close(),
   };
 }
@@ -101,7 +103,10 @@ function readMessages(state: State, ids: readonly number[]): MonthRow[] {
 }
 
 function readProfiles(state: State): Profile[] {
-  return prepare(state, 'SELECT id, channel, direction, state, types, listed, unlisted FROM profile').all() as Profile[];
+  return prepare(
+    state,
+    'SELECT id, channel, direction, state, types, listed, unlisted FROM profile',
+  ).all() as Profile[];
 }
 
 type Walk = { readonly state: State; readonly direction: Direction; readonly bounds: RowBounds };
@@ -115,7 +120,9 @@ function findRows(state: State, query: CompiledQuery, direction: Direction): { s
   const low = month === UNDATED ? 0 : Math.max(0, query.fromMs - startMs);
   const high = isExact && query.toMs < endMs ? query.toMs - startMs - 1 : ROW_MAX;
   const walk: Walk = { state, direction, bounds: { low, high } };
-  const plan: Plan = isExact ? query.plan : { kind: 'and', parts: [query.plan, { kind: 'date', fromMs: query.fromMs, toMs: query.toMs }] };
+  const plan: Plan = isExact
+    ? query.plan
+    : { kind: 'and', parts: [query.plan, { kind: 'date', fromMs: query.fromMs, toMs: query.toMs }] };
   return { set: high < low ? NO_ROWS : planRows(walk, plan), bounds: walk.bounds };
 }
 
@@ -138,7 +145,10 @@ function planRows(walk: Walk, plan: Plan): RowSet {
     case 'and':
       return andRows(walk, plan.parts);
     case 'or':
-      return uniteRows(walk.direction, plan.parts.map((part) => planRows(walk, part)));
+      return uniteRows(
+        walk.direction,
+        plan.parts.map((part) => planRows(walk, part)),
+      );
     case 'not':
       return intersectRows(walk.direction, [tableRows(walk)], [planRows(walk, plan.part)]);
     default:
@@ -158,7 +168,12 @@ function andRows(walk: Walk, parts: readonly Plan[]): RowSet {
   return intersectRows(walk.direction, included.length > 0 ? included : [tableRows(walk)], excluded);
 }
 
-type Source = { readonly from: string; readonly id: string; readonly where: string; readonly values: readonly unknown[] };
+type Source = {
+  readonly from: string;
+  readonly id: string;
+  readonly where: string;
+  readonly values: readonly unknown[];
+};
 
 /** One statement over FTS5 or the row table, with its bounds. Numbers are cast: FTS5 seeks by integers only, and all arrive as floats. */
 function sourceRows(walk: Walk, source: Source): RowSet {
@@ -173,9 +188,16 @@ function sourceRows(walk: Walk, source: Source): RowSet {
     (start, limit) => {
       const low = direction === 'newest' ? bounds.low : Math.max(bounds.low, start);
       const high = direction === 'newest' ? Math.min(bounds.high, start) : bounds.high;
-      return prepare(state, select).pluck().all(...values, low, high, limit) as number[];
+      return prepare(state, select)
+        .pluck()
+        .all(...values, low, high, limit) as number[];
     },
-    (limit) => Number(prepare(state, counting).pluck().get(...values, bounds.low, bounds.high, limit)),
+    (limit) =>
+      Number(
+        prepare(state, counting)
+          .pluck()
+          .get(...values, bounds.low, bounds.high, limit),
+      ),
   );
 }
 
@@ -188,7 +210,12 @@ function dateRows(walk: Walk, fromMs: number, toMs: number): RowSet {
   const base = month === UNDATED ? 0 : monthBounds(month).startMs;
   const at = `coalesce(at, id + ${base})`;
   const clamp = (ms: number) => Math.min(ROW_MAX, Math.max(-ROW_MAX, ms));
-  return sourceRows(walk, { from: 'doc', id: 'id', where: `${at} >= ? AND ${at} < ?`, values: [clamp(fromMs), clamp(toMs)] });
+  return sourceRows(walk, {
+    from: 'doc',
+    id: 'id',
+    where: `${at} >= ? AND ${at} < ?`,
+    values: [clamp(fromMs), clamp(toMs)],
+  });
 }
 
 function profilesOfState(state: State, value: string): Profile[] {
@@ -204,17 +231,28 @@ function stateRows(walk: Walk, value: string): RowSet {
   if (profiles.length === 0) return NO_ROWS;
   const ids = profileIds(profiles);
   if (profiles.every((profile) => profile.unlisted === 0)) {
-    const sql = 'SELECT id FROM doc INDEXED BY doc_listed WHERE listed = 1 AND profile IN (SELECT value FROM json_each(?))';
+    const sql =
+      'SELECT id FROM doc INDEXED BY doc_listed WHERE listed = 1 AND profile IN (SELECT value FROM json_each(?))';
     const rows = prepare(walk.state, sql).pluck().all(ids) as number[];
-    return listRows(rows.sort((a, b) => a - b), walk.direction, walk.bounds);
+    return listRows(
+      rows.sort((a, b) => a - b),
+      walk.direction,
+      walk.bounds,
+    );
   }
-  return sourceRows(walk, { from: 'doc', id: 'id', where: '+profile IN (SELECT value FROM json_each(?))', values: [ids] });
+  return sourceRows(walk, {
+    from: 'doc',
+    id: 'id',
+    where: '+profile IN (SELECT value FROM json_each(?))',
+    values: [ids],
+  });
 }
 
 function matchRows(walk: Walk, match: Match, profiles?: readonly Profile[]): RowSet {
   const expression = resolveMatch(match, expander(walk.state));
   if (expression === undefined) return NO_ROWS;
-  if (profiles === undefined) return sourceRows(walk, { from: 'ft', id: 'ft.rowid', where: 'ft MATCH ?', values: [expression] });
+  if (profiles === undefined)
+    return sourceRows(walk, { from: 'ft', id: 'ft.rowid', where: 'ft MATCH ?', values: [expression] });
   return sourceRows(walk, {
     from: 'ft CROSS JOIN doc ON doc.id = ft.rowid',
     id: 'ft.rowid',
@@ -241,17 +279,26 @@ function expander(state: State): Expand {
 }
 
 function failExpansion(): never {
-  throw new CartularyError('too-large', `a word with * ? or ~ stands for more than ${EXPANSION_TERMS_MAX} words; write more of its beginning`);
+  throw new CartularyError(
+    'too-large',
+    `a word with * ? or ~ stands for more than ${EXPANSION_TERMS_MAX} words; write more of its beginning`,
+  );
 }
 
 /** FTS5 knows how near words are, but not which comes first; that is looked up in the places where they stand. */
 function orderedRows(walk: Walk, plan: Extract<Plan, { kind: 'ordered' }>): RowSet {
   const { state } = walk;
   const expand = expander(state);
-  const near = matchRows({ ...walk, direction: 'oldest' }, { kind: 'near', sides: [plan.left, plan.right], between: plan.distance - 1 });
+  const near = matchRows(
+    { ...walk, direction: 'oldest' },
+    { kind: 'near', sides: [plan.left, plan.right], between: plan.distance - 1 },
+  );
   const candidates = near.whole?.read(walk.bounds.low, ORDERED_CANDIDATES_MAX + 1) ?? [];
   if (candidates.length > ORDERED_CANDIDATES_MAX) {
-    throw new CartularyError('too-large', `more than ${ORDERED_CANDIDATES_MAX} messages of a month have these words near each other; add words or use w/`);
+    throw new CartularyError(
+      'too-large',
+      `more than ${ORDERED_CANDIDATES_MAX} messages of a month have these words near each other; add words or use w/`,
+    );
   }
   if (candidates.length === 0) return NO_ROWS;
   const rows = new Set(candidates);
@@ -283,7 +330,12 @@ function phraseSpans(state: State, phrases: readonly PhraseTerm[], rows: Readonl
   return spans;
 }
 
-function tokenPlaces(state: State, token: string, prefix: boolean, rows: ReadonlySet<number>): Map<number, Set<number>> {
+function tokenPlaces(
+  state: State,
+  token: string,
+  prefix: boolean,
+  rows: ReadonlySet<number>,
+): Map<number, Set<number>> {
   const places = new Map<number, Set<number>>();
   const condition = prefix ? 'term >= ? AND term < ?' : 'term = ?';
   const statement = prepare(state, `SELECT doc, "offset" FROM temp.instances WHERE ${condition}`).raw();

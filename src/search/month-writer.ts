@@ -58,7 +58,8 @@ type Row = {
 
 type Profile = { readonly id: number; readonly key: string; listed: number; unlisted: number; changed: boolean };
 
-type Entry = { readonly document: IndexDocument; readonly base: number; readonly content: string; readonly mark: number };
+/** A document and the row it takes if that is free. */
+type Entry = { readonly document: IndexDocument; readonly base: number };
 
 type State = {
   readonly month: Month;
@@ -138,14 +139,20 @@ function prepareStatements(database: EncryptedDatabase) {
     rollback: database.prepare('ROLLBACK'),
     insertText: database.prepare('INSERT INTO ft(rowid, t) VALUES (?, ?)'),
     deleteText: database.prepare('DELETE FROM ft WHERE rowid = CAST(? AS INTEGER)'),
-    insertRow: database.prepare('INSERT INTO doc(id, no, profile, party, mark, at, listed) VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    insertRow: database.prepare(
+      'INSERT INTO doc(id, no, profile, party, mark, at, listed) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    ),
     updateRow: database.prepare('UPDATE doc SET profile = ?, party = ?, mark = ?, at = ?, listed = ? WHERE id = ?'),
     deleteRow: database.prepare('DELETE FROM doc WHERE id = ?'),
-    rowsById: database.prepare<[string], Row>(`SELECT ${columns} FROM json_each(?) j CROSS JOIN doc d ON d.id = j.value`),
+    rowsById: database.prepare<[string], Row>(
+      `SELECT ${columns} FROM json_each(?) j CROSS JOIN doc d ON d.id = j.value`,
+    ),
     rowsByNo: database.prepare<[string], Row>(
       `SELECT ${columns} FROM json_each(?) j CROSS JOIN doc d INDEXED BY doc_displaced ON d.no = j.value WHERE d.at IS NOT NULL`,
     ),
-    takenFrom: database.prepare<[number, number], number>('SELECT id FROM doc WHERE id >= ? ORDER BY id LIMIT ?').pluck(),
+    takenFrom: database
+      .prepare<[number, number], number>('SELECT id FROM doc WHERE id >= ? ORDER BY id LIMIT ?')
+      .pluck(),
     maxId: database.prepare<[], number | null>('SELECT max(id) FROM doc').pluck(),
     profiles: database.prepare<[], [number, string, string, string, string, number, number]>(
       'SELECT id, channel, direction, state, types, listed, unlisted FROM profile',
@@ -205,9 +212,14 @@ function inTransaction(state: State, work: () => void): void {
 }
 
 function applyChanges(state: State, changes: MonthChanges): void {
-  const entries = changes.puts.map((document) => makeEntry(state, document)).sort(byRow);
+  const entries = changes.puts
+    .map((document) => ({ document, base: rowOf(state, toSentAt(document.sentAtMs), document.messageNo) }))
+    .sort(byRow);
   const existing = findRows(state, entries, changes.removals);
-  removeRows(state, changes.removals.flatMap(({ messageNo, sentAtMs }) => existing.find(messageNo, sentAtMs) ?? []));
+  removeRows(
+    state,
+    changes.removals.flatMap(({ messageNo, sentAtMs }) => existing.find(messageNo, sentAtMs) ?? []),
+  );
   putEntries(state, entries, existing);
 }
 
@@ -215,13 +227,12 @@ function byRow(a: Entry, b: Entry): number {
   return a.base - b.base || a.document.messageNo - b.document.messageNo;
 }
 
-function makeEntry(state: State, document: IndexDocument): Entry {
-  const content = prepareText(document.text) + state.formatTerms(document);
-  // Six bytes of SHA-256; 'binary' is by far the cheapest way to get them out.
+/** Six bytes of a SHA-256 over words and terms; 'binary' is by far the cheapest way to get them out. */
+function markOf(state: State, content: string): number {
   const digest = hash('sha256', state.secret + content, 'binary');
-  const mark = digest.charCodeAt(0) * 2 ** 40 + digest.charCodeAt(1) * 2 ** 32 + digest.charCodeAt(2) * 2 ** 24
-    + digest.charCodeAt(3) * 2 ** 16 + digest.charCodeAt(4) * 2 ** 8 + digest.charCodeAt(5);
-  return { document, base: rowOf(state, toSentAt(document.sentAtMs), document.messageNo), content, mark };
+  const high = (digest.charCodeAt(0) << 16) | (digest.charCodeAt(1) << 8) | digest.charCodeAt(2);
+  const low = (digest.charCodeAt(3) << 16) | (digest.charCodeAt(4) << 8) | digest.charCodeAt(5);
+  return high * 0x1_00_00_00 + low;
 }
 
 /** The row a message takes if it is free. */
@@ -250,7 +261,8 @@ function findRows(state: State, entries: readonly Entry[], removals: MonthChange
   const byId = new Map<number, Row>();
   for (const row of ids.length > 0 ? sql.rowsById.all(JSON.stringify(ids)) : []) byId.set(row.id, row);
   const displaced = new Map<string, Row>();
-  for (const row of numbers.length > 0 ? sql.rowsByNo.all(JSON.stringify(numbers)) : []) displaced.set(`${row.no} ${row.at}`, row);
+  for (const row of numbers.length > 0 ? sql.rowsByNo.all(JSON.stringify(numbers)) : [])
+    displaced.set(`${row.no} ${row.at}`, row);
   return {
     find(messageNo, sentAtMs) {
       if (ids.length === 0) return undefined;
@@ -273,34 +285,34 @@ function removeRows(state: State, rows: readonly Row[]): void {
   addTraces(state, rows.length);
 }
 
+/**
+ * Words are made, hashed and handed over one message at a time, so that a batch leaves little for the garbage collector.
+ * Rows ascend but for those that were displaced long ago: FTS5 then begins a new segment, which costs time and nothing else.
+ */
 function putEntries(state: State, entries: readonly Entry[], existing: ExistingRows): void {
-  const replaced: Row[] = [];
-  const inserts: { id: number; content: string }[] = [];
+  const { sql, maxId } = state;
   let lastId = -1;
-  const maxId = state.maxId;
+  let replaced = 0;
   for (const entry of entries) {
-    const { document } = entry;
+    const { document, base } = entry;
+    const content = prepareText(document.text) + state.formatTerms(document);
+    const mark = markOf(state, content);
     const row = existing.find(document.messageNo, document.sentAtMs);
     if (row !== undefined) {
-      updateRow(state, entry, row);
-      if (row.mark === entry.mark) continue;
-      replaced.push(row);
-      inserts.push({ id: row.id, content: entry.content });
+      updateRow(state, document, mark, row);
+      if (row.mark === mark) continue;
+      sql.deleteText.run(row.id);
+      sql.insertText.run(row.id, content);
+      replaced++;
       continue;
     }
-    let id = Math.max(entry.base, lastId + 1);
-    if (id <= maxId && (id !== entry.base || existing.has(id))) id = findFreeRow(state, id);
+    let id = Math.max(base, lastId + 1);
+    if (id <= maxId && (id !== base || existing.has(id))) id = findFreeRow(state, id);
     lastId = id;
-    insertRow(state, entry, id);
-    inserts.push({ id, content: entry.content });
+    insertRow(state, entry, mark, id);
+    sql.insertText.run(id, content);
   }
-  if (replaced.length > 0) {
-    for (const row of replaced.sort((a, b) => a.id - b.id)) state.sql.deleteText.run(row.id);
-    addTraces(state, replaced.length);
-    // FTS5 starts a new segment whenever a row number goes back.
-    inserts.sort((a, b) => a.id - b.id);
-  }
-  for (const { id, content } of inserts) state.sql.insertText.run(id, content);
+  if (replaced > 0) addTraces(state, replaced);
 }
 
 /** The first free row at or after `id`. Rows of this batch up to there are in the table already. */
@@ -316,13 +328,13 @@ function findFreeRow(state: State, id: number): number {
   }
 }
 
-function insertRow(state: State, entry: Entry, id: number): void {
+function insertRow(state: State, entry: Entry, mark: number, id: number): void {
   const { document } = entry;
   const profile = getProfile(state, document);
   const listed = profile.listed < LISTED_ROWS_MAX;
   const isDisplaced = state.month === UNDATED || id !== entry.base;
   const at = isDisplaced ? toSentAt(document.sentAtMs) : null;
-  state.sql.insertRow.run(id, document.messageNo, profile.id, partyOf(document), entry.mark, at, listed ? 1 : null);
+  state.sql.insertRow.run(id, document.messageNo, profile.id, partyOf(document), mark, at, listed ? 1 : null);
   countProfile(state, profile.id, listed, 1);
   if (id > state.maxId) state.maxId = id;
   if (isDisplaced && !state.displaced) {
@@ -331,14 +343,14 @@ function insertRow(state: State, entry: Entry, id: number): void {
   }
 }
 
-function updateRow(state: State, entry: Entry, row: Row): void {
-  const profile = getProfile(state, entry.document);
-  const party = partyOf(entry.document);
-  if (row.mark === entry.mark && row.profile === profile.id && row.party === party) return;
+function updateRow(state: State, document: IndexDocument, mark: number, row: Row): void {
+  const profile = getProfile(state, document);
+  const party = partyOf(document);
+  if (row.mark === mark && row.profile === profile.id && row.party === party) return;
   countProfile(state, row.profile, row.listed === 1, -1);
   const listed = profile.listed < LISTED_ROWS_MAX;
   countProfile(state, profile.id, listed, 1);
-  state.sql.updateRow.run(profile.id, party, entry.mark, row.at, listed ? 1 : null, row.id);
+  state.sql.updateRow.run(profile.id, party, mark, row.at, listed ? 1 : null, row.id);
 }
 
 function addTraces(state: State, count: number): void {
@@ -447,5 +459,6 @@ function erase(state: State): void {
 /** @throws CartularyError `overloaded` where a reader holds the log for longer than the busy timeout */
 function truncateLog(database: EncryptedDatabase): void {
   const [result] = database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
-  if (result?.busy !== 0) throw new CartularyError('overloaded', 'a reader holds the search index; erase the month again');
+  if (result?.busy !== 0)
+    throw new CartularyError('overloaded', 'a reader holds the search index; erase the month again');
 }

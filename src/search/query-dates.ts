@@ -63,7 +63,8 @@ export function findAge(text: string, nowMs: number): number | undefined {
 function findCalendarPeriod(match: RegExpExecArray, timeZone: string): Period | undefined {
   const year = Number(match[1]);
   if (year < YEAR_MIN || year > YEAR_MAX) return undefined;
-  if (match[2] === undefined) return { startMs: dayStart(year, 1, 1, timeZone), endMs: dayStart(year + 1, 1, 1, timeZone) };
+  if (match[2] === undefined)
+    return { startMs: dayStart(year, 1, 1, timeZone), endMs: dayStart(year + 1, 1, 1, timeZone) };
   const month = Number(match[2]);
   if (month < 1 || month > 12) return undefined;
   if (match[3] === undefined) {
@@ -121,7 +122,11 @@ function zoneFormat(timeZone: string): Intl.DateTimeFormat {
 type WallTime = { readonly year: number; readonly month: number; readonly day: number; readonly wallMs: number };
 
 function toLocal(instantMs: number, timeZone: string): WallTime {
-  const parts = new Map(zoneFormat(timeZone).formatToParts(instantMs).map((part) => [part.type, part.value]));
+  const parts = new Map(
+    zoneFormat(timeZone)
+      .formatToParts(instantMs)
+      .map((part) => [part.type, part.value]),
+  );
   const get = (type: Intl.DateTimeFormatPartTypes) => Number(parts.get(type) ?? 0);
   const year = /^b/i.test(parts.get('era') ?? '') ? 1 - get('year') : get('year');
   const seconds = (get('hour') * 60 + get('minute')) * 60 + get('second');

@@ -15,7 +15,9 @@ function formatNode(node: QueryNode): string {
     case 'all':
       return '';
     case 'and':
-      return node.parts.map((part) => (part.kind === 'or' || part.kind === 'and' ? `(${formatNode(part)})` : formatNode(part))).join(' AND ');
+      return node.parts
+        .map((part) => (part.kind === 'or' || part.kind === 'and' ? `(${formatNode(part)})` : formatNode(part)))
+        .join(' AND ');
     case 'or':
       return node.parts.map((part) => (part.kind === 'or' ? `(${formatNode(part)})` : formatNode(part))).join(' OR ');
     case 'not':

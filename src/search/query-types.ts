@@ -5,7 +5,16 @@ export type TextField = 'body' | 'from' | 'to' | 'with';
 /** Whose number. `with` is either side. */
 export type PartyField = 'from' | 'to' | 'with';
 /** Fields with exact values. */
-export type ValueField = 'channel' | 'direction' | 'type' | 'has' | 'brand' | 'source' | 'conversation' | 'id' | 'order';
+export type ValueField =
+  | 'channel'
+  | 'direction'
+  | 'type'
+  | 'has'
+  | 'brand'
+  | 'source'
+  | 'conversation'
+  | 'id'
+  | 'order';
 
 /** What can stand on a side of `w/5`. */
 export type ProximityOperand =

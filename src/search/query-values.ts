@@ -84,7 +84,8 @@ function parsePhrase(token: Extract<ValueToken, { kind: 'quoted' }>, field: Text
   requireTokens(token.text, token);
   if (token.between === undefined) return { kind: 'phrase', field, text: token.text, prefix: token.prefix };
   if (field !== 'body') failQuery('~ behind quotation marks works in the text of messages only', token);
-  if (splitLooseWords(token.text).length < 2) failQuery('~ behind quotation marks needs two words or more in them', token);
+  if (splitLooseWords(token.text).length < 2)
+    failQuery('~ behind quotation marks needs two words or more in them', token);
   return { kind: 'loose', text: token.text, between: token.between };
 }
 
@@ -130,7 +131,11 @@ function parseWildcard(text: string, place: Place, field: TextField): QueryNode 
       failQuery('* and ? work within one word of letters and digits', place);
     }
   }
-  return { kind: 'wildcard', field, pattern: pieces.map((piece) => (/^[*?]?$/.test(piece) ? piece : foldText(piece))).join('') };
+  return {
+    kind: 'wildcard',
+    field,
+    pattern: pieces.map((piece) => (/^[*?]?$/.test(piece) ? piece : foldText(piece))).join(''),
+  };
 }
 
 function parseFuzzy(text: string, written: string, place: Place, field: TextField): QueryNode {
@@ -187,7 +192,8 @@ function parseValue(token: ValueToken, field: ValueField, value: string, mayEndO
 function parseDirection(token: ValueToken): QueryNode {
   const written = normalizeValue(token.text);
   const value = DIRECTION_ALIASES.get(written) ?? written;
-  if (!DIRECTIONS.some((direction) => direction === value)) failQuery(`direction is one of ${DIRECTIONS.join(', ')}`, token);
+  if (!DIRECTIONS.some((direction) => direction === value))
+    failQuery(`direction is one of ${DIRECTIONS.join(', ')}`, token);
   return parseValue(token, 'direction', value, false);
 }
 

@@ -119,8 +119,12 @@ describe('queries and their normal forms', () => {
       'date:2026-01-01T23:00:00.000Z..2026-01-02T22:59:59.999Z',
     );
     // Beirut changes its clocks at midnight: the day begins at one.
-    expect(normalize('on:2026-03-29', { ...NOW, timeZone: 'Asia/Beirut' })).toBe('date:2026-03-28T22:00:00.000Z..2026-03-29T20:59:59.999Z');
-    expect(() => parseQuery('a', { ...NOW, timeZone: 'Nowhere/Atall' })).toThrow(expect.objectContaining({ code: 'bad-input' }));
+    expect(normalize('on:2026-03-29', { ...NOW, timeZone: 'Asia/Beirut' })).toBe(
+      'date:2026-03-28T22:00:00.000Z..2026-03-29T20:59:59.999Z',
+    );
+    expect(() => parseQuery('a', { ...NOW, timeZone: 'Nowhere/Atall' })).toThrow(
+      expect.objectContaining({ code: 'bad-input' }),
+    );
   });
 
   test('a month ago is the last day of a shorter month', () => {
@@ -203,12 +207,14 @@ describe('errors', () => {
   });
 
   test('repeat nothing of the query', () => {
-    for (const text of ['secretname:x', 'from:"secretname', 'secretname~9', 'on:secretname']) expect(failureOf(text).message).not.toContain('secretname');
+    for (const text of ['secretname:x', 'from:"secretname', 'secretname~9', 'on:secretname'])
+      expect(failureOf(text).message).not.toContain('secretname');
   });
 });
 
 describe('hints', () => {
-  const codesOf = (text: string) => parseQuery(text, NOW).hints.map(({ code, column, length }) => [code, column, length]);
+  const codesOf = (text: string) =>
+    parseQuery(text, NOW).hints.map(({ code, column, length }) => [code, column, length]);
 
   test('for what may be meant otherwise, and the query stays as written', () => {
     expect(codesOf('cats or dogs')).toEqual([['lowercase-operator', 6, 2]]);
@@ -225,13 +231,62 @@ describe('any text', () => {
   const syntax = fc
     .array(
       fc.constantFrom(
-        ...['a', 'refund', '配', '😀', '12', ' ', ' ', '(', ')', '"', '“', '-', '*', '?', '~', '~2', ':', '\\', '/', '..', '+', '#', '\u0000', '\ud800'],
-        ...['AND', 'OR', 'NOT', 'NEAR', 'NEAR(5)', 'w/5', 'pre/2', 'from:', 'to:(', 'body:', 'order:', 'date:', 'date>=', '2026-01', 'has:', 'id:', 'status:', '+1555'],
+        ...[
+          'a',
+          'refund',
+          '配',
+          '😀',
+          '12',
+          ' ',
+          ' ',
+          '(',
+          ')',
+          '"',
+          '“',
+          '-',
+          '*',
+          '?',
+          '~',
+          '~2',
+          ':',
+          '\\',
+          '/',
+          '..',
+          '+',
+          '#',
+          '\u0000',
+          '\ud800',
+        ],
+        ...[
+          'AND',
+          'OR',
+          'NOT',
+          'NEAR',
+          'NEAR(5)',
+          'w/5',
+          'pre/2',
+          'from:',
+          'to:(',
+          'body:',
+          'order:',
+          'date:',
+          'date>=',
+          '2026-01',
+          'has:',
+          'id:',
+          'status:',
+          '+1555',
+        ],
       ),
       { maxLength: 25 },
     )
     .map((pieces) => pieces.join(''));
-  const anyText = fc.oneof(syntax, fc.string({ unit: 'binary', maxLength: 60 }), fc.string({ maxLength: 60 }), queryTexts);
+  const anyText = fc.oneof(
+    syntax,
+    fc.string({ unit: 'binary', maxLength: 60 }),
+    fc.string({ maxLength: 60 }),
+    queryTexts,
+  );
 
   test('is read or refused with a place inside it, and its normal form means the same', () => {
     fc.assert(
@@ -265,7 +320,31 @@ describe('any text', () => {
 
   test('is read in bounded time', () => {
     const started = performance.now();
-    for (const piece of ['(', '"', '-', '~', '*', 'a*', '?', 'a?', 'a ', 'from:', '+1(', 'NOT ', 'a w/5 ', '\\', '1-', 'é', '配', ':', '//', 'a.', '("', '.?', 'a!?']) {
+    for (const piece of [
+      '(',
+      '"',
+      '-',
+      '~',
+      '*',
+      'a*',
+      '?',
+      'a?',
+      'a ',
+      'from:',
+      '+1(',
+      'NOT ',
+      'a w/5 ',
+      '\\',
+      '1-',
+      'é',
+      '配',
+      ':',
+      '//',
+      'a.',
+      '("',
+      '.?',
+      'a!?',
+    ]) {
       for (const length of [4096, 100_000]) {
         const text = piece.repeat(Math.floor(length / piece.length));
         try {

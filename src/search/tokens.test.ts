@@ -5,7 +5,16 @@ import { describe, expect, test } from 'vitest';
 
 import { openEncryptedDatabase } from '../vault/page-encryption.ts';
 import { TEST_KEY, withDirectory } from './testing/temp.ts';
-import { findAliases, findQueryAlias, findSingleWord, foldText, FTS_TOKENIZER, prepareText, tokenize, tokenizeQuery } from './tokens.ts';
+import {
+  findAliases,
+  findQueryAlias,
+  findSingleWord,
+  foldText,
+  FTS_TOKENIZER,
+  prepareText,
+  tokenize,
+  tokenizeQuery,
+} from './tokens.ts';
 
 /** What FTS5 itself makes of texts: the ground truth. */
 function tokenizeInIndex(texts: readonly string[]): string[][] {
@@ -18,7 +27,9 @@ function tokenizeInIndex(texts: readonly string[]): string[][] {
     const insert = database.prepare('INSERT INTO ft(rowid, t) VALUES (?, ?)');
     database.transaction(() => texts.forEach((text, index) => insert.run(index, prepareText(text)))).immediate();
     const tokens: string[][] = texts.map(() => []);
-    const rows = database.prepare('SELECT doc, "offset", term FROM instances').raw().iterate() as Iterable<[number, number, string]>;
+    const rows = database.prepare('SELECT doc, "offset", term FROM instances').raw().iterate() as Iterable<
+      [number, number, string]
+    >;
     for (const [doc, offset, term] of rows) (tokens[doc] ?? [])[offset] = term;
     database.close();
     return tokens;
@@ -32,10 +43,97 @@ const anyText = fc.oneof(
   fc
     .array(
       fc.constantFrom(
-        ...['a', 'Z', '9', ' ', '-', '#', '\n', 'é', 'ß', 'ẞ', 'İ', 'ı', 'ø', 'œ', 'ſ', 'ª', '²', '½', 'µ', 'ĳ', '©', '\u00ad', '’', '€'],
-        ...['Σ', 'ς', 'ά', 'й', 'ё', 'ﬁ', 'Ａ', '１', '①', '™', '\u0301', '\u200d', '\u200b', '\u202e', '\u0000', '\ud800', '\udc00', '\ue001'],
-        ...['中', '文', 'か', 'が', 'ﾊﾟ', 'ー', '한', '글', 'ก', 'ี', 'ำ', 'ຂ', 'ខ', '្', 'မ', 'ြ', 'ह', 'ि', 'ن', 'ّ', 'ـ', '٣', '۳', 'ש', 'ִ', '𠀀', '𞤀'],
-        ...['😀', '👍', '🏽', '🇩', '🇪', '❤', '\ufe0f', '\u20e3', '🏴', '\u{e0067}', '♀', '🫩', '\u{f0000}', '\u{10ffff}'],
+        ...[
+          'a',
+          'Z',
+          '9',
+          ' ',
+          '-',
+          '#',
+          '\n',
+          'é',
+          'ß',
+          'ẞ',
+          'İ',
+          'ı',
+          'ø',
+          'œ',
+          'ſ',
+          'ª',
+          '²',
+          '½',
+          'µ',
+          'ĳ',
+          '©',
+          '\u00ad',
+          '’',
+          '€',
+        ],
+        ...[
+          'Σ',
+          'ς',
+          'ά',
+          'й',
+          'ё',
+          'ﬁ',
+          'Ａ',
+          '１',
+          '①',
+          '™',
+          '\u0301',
+          '\u200d',
+          '\u200b',
+          '\u202e',
+          '\u0000',
+          '\ud800',
+          '\udc00',
+          '\ue001',
+        ],
+        ...[
+          '中',
+          '文',
+          'か',
+          'が',
+          'ﾊﾟ',
+          'ー',
+          '한',
+          '글',
+          'ก',
+          'ี',
+          'ำ',
+          'ຂ',
+          'ខ',
+          '្',
+          'မ',
+          'ြ',
+          'ह',
+          'ि',
+          'ن',
+          'ّ',
+          'ـ',
+          '٣',
+          '۳',
+          'ש',
+          'ִ',
+          '𠀀',
+          '𞤀',
+        ],
+        ...[
+          '😀',
+          '👍',
+          '🏽',
+          '🇩',
+          '🇪',
+          '❤',
+          '\ufe0f',
+          '\u20e3',
+          '🏴',
+          '\u{e0067}',
+          '♀',
+          '🫩',
+          '\u{f0000}',
+          '\u{10ffff}',
+        ],
       ),
       { maxLength: 30 },
     )
@@ -61,7 +159,8 @@ describe('tokens of a text', () => {
     const found = tokenizeInIndex(texts);
     texts.forEach((text, index) => {
       const wanted = tokenize(text);
-      if (JSON.stringify(found[index]) !== JSON.stringify(wanted)) expect(found[index], `U+${(index * 64).toString(16)}`).toEqual(wanted);
+      if (JSON.stringify(found[index]) !== JSON.stringify(wanted))
+        expect(found[index], `U+${(index * 64).toString(16)}`).toEqual(wanted);
     });
   });
 
@@ -135,7 +234,12 @@ describe('tokens of a query', () => {
 
 describe('joined spellings', () => {
   test('of numbers with dashes, underscores and slashes', () => {
-    expect(findAliases('Order #1001-A, call 408-247-8880 or 24/7; ref AB_12')).toEqual(['1001a', '4082478880', '247', 'ab12']);
+    expect(findAliases('Order #1001-A, call 408-247-8880 or 24/7; ref AB_12')).toEqual([
+      '1001a',
+      '4082478880',
+      '247',
+      'ab12',
+    ]);
     expect(findAliases('check-in well-known shop.example.com/orders/1001 3.50')).toEqual([]);
   });
 

@@ -49,7 +49,7 @@ export type TokenPhrase = { readonly tokens: readonly string[]; readonly prefix:
  * @returns text for the FTS tokenizer: ASCII and plain Latin untouched, otherwise the tokens separated by spaces
  */
 export function prepareText(text: string): string {
-  return PLAIN.test(text) ? text : tokenize(text).join(' ');
+  return ASCII.test(text) || PLAIN.test(text) ? text : tokenize(text).join(' ');
 }
 
 /** The tokens of a text in order, exactly as the index holds them. */
@@ -108,7 +108,8 @@ export function findAliases(text: string): string[] {
  * The joined spelling that a word of a query may be found by, if it holds a digit and is plain ASCII: "1001-A", "#1001-A", "1001A" → "1001a".
  */
 export function findQueryAlias(word: string): string | undefined {
-  if (!/^[!-/:-@[-`{-~]*[0-9A-Za-z]+(?:[-_/][0-9A-Za-z]+)*[!-/:-@[-`{-~]*$/.test(word) || !/[0-9]/.test(word)) return undefined;
+  if (!/^[!-/:-@[-`{-~]*[0-9A-Za-z]+(?:[-_/][0-9A-Za-z]+)*[!-/:-@[-`{-~]*$/.test(word) || !/[0-9]/.test(word))
+    return undefined;
   return joinSpelling(word);
 }
 
@@ -121,7 +122,14 @@ type PieceKind = 'run' | 'flag' | 'emoji' | 'word';
 function forEachPiece(text: string, take: (piece: string, kind: PieceKind) => void): void {
   for (const match of foldText(text).matchAll(PIECE)) {
     const groups = match.groups ?? {};
-    const kind = groups['word'] !== undefined ? 'word' : groups['run'] !== undefined ? 'run' : groups['emoji'] !== undefined ? 'emoji' : 'flag';
+    const kind =
+      groups['word'] !== undefined
+        ? 'word'
+        : groups['run'] !== undefined
+          ? 'run'
+          : groups['emoji'] !== undefined
+            ? 'emoji'
+            : 'flag';
     take(match[0], kind);
   }
 }

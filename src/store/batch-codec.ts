@@ -31,7 +31,8 @@ export function encodeBatch(entries: readonly AppendEntry[]): ArrayBuffer {
 }
 
 function encodeEntry(target: Buffer, start: number, entry: AppendEntry, extras: Buffer | undefined): number {
-  if (entry.messageId.length !== 16 || entry.secret.length !== 32) throw new CartularyError('internal', 'an entry has malformed ids');
+  if (entry.messageId.length !== 16 || entry.secret.length !== 32)
+    throw new CartularyError('internal', 'an entry has malformed ids');
   let at = start;
   const { unique } = entry;
   at = target.writeUInt8(unique === undefined ? UNIQUE_NONE : unique === 'message' ? UNIQUE_MESSAGE : UNIQUE_EVENT, at);
@@ -81,7 +82,8 @@ export function decodeBatch(buffer: ArrayBuffer): AppendEntry[] {
     entries.push({
       messageId: source.subarray(head, head + 16),
       secret: source.subarray(head + 16, head + 48),
-      unique: kind === UNIQUE_NONE ? undefined : kind === UNIQUE_MESSAGE ? 'message' : source.subarray(head + 48, head + 64),
+      unique:
+        kind === UNIQUE_NONE ? undefined : kind === UNIQUE_MESSAGE ? 'message' : source.subarray(head + 48, head + 64),
       leaf: source.subarray(leafAt, sealedAt),
       sealed: source.subarray(sealedAt, extraAt),
       ...(extraBytes === 0 ? {} : decodeExtras(source.subarray(extraAt, at))),
@@ -94,7 +96,10 @@ function decodeExtras(bytes: Buffer): { jobs: NewJob[]; settings: SettingChange[
   const extras = JSON.parse(bytes.toString('utf8')) as Extras;
   return {
     jobs: extras.jobs.map((job) => ({ ...job, payload: Buffer.from(job.payload, 'base64') })),
-    settings: extras.settings.map(({ name, value }) => ({ name, value: value === undefined ? undefined : Buffer.from(value, 'base64') })),
+    settings: extras.settings.map(({ name, value }) => ({
+      name,
+      value: value === undefined ? undefined : Buffer.from(value, 'base64'),
+    })),
   };
 }
 

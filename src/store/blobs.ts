@@ -89,7 +89,8 @@ async function* readChecked(path: string, name: string): AsyncIterable<Uint8Arra
       yield chunk as Buffer;
     }
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') throw new CartularyError('not-found', 'a blob is missing', { cause });
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')
+      throw new CartularyError('not-found', 'a blob is missing', { cause });
     throw cause;
   }
   if (hash.digest('hex') !== name) throw new CartularyError('corrupt', 'a blob does not have the bytes its name says');

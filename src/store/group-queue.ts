@@ -5,7 +5,12 @@
 import { CartularyError } from '../model/errors.ts';
 import type { AppendResult } from './store.ts';
 
-type Pending<Item> = { readonly items: readonly Item[]; readonly bytes: number; resolve(results: AppendResult[]): void; reject(cause: unknown): void };
+type Pending<Item> = {
+  readonly items: readonly Item[];
+  readonly bytes: number;
+  resolve(results: AppendResult[]): void;
+  reject(cause: unknown): void;
+};
 
 /** A queue of groups. */
 export type GroupQueue<Item> = {
@@ -22,7 +27,10 @@ const IN_FLIGHT_MAX = 4;
 const GROUP_ITEMS_MAX = 256;
 
 /** @param send carries out one group and answers a result for each item, in order */
-export function createGroupQueue<Item>(bytesOf: (item: Item) => number, send: (items: readonly Item[]) => Promise<AppendResult[]>): GroupQueue<Item> {
+export function createGroupQueue<Item>(
+  bytesOf: (item: Item) => number,
+  send: (items: readonly Item[]) => Promise<AppendResult[]>,
+): GroupQueue<Item> {
   let pending: Pending<Item>[] = [];
   let pendingItems = 0;
   let waitingBytes = 0;
@@ -69,7 +77,9 @@ export function createGroupQueue<Item>(bytesOf: (item: Item) => number, send: (i
     push(items) {
       const bytes = items.reduce((sum, item) => sum + bytesOf(item), 0);
       if (waitingBytes > 0 && waitingBytes + bytes > WAITING_BYTES_MAX) {
-        return Promise.reject(new CartularyError('overloaded', `more than ${WAITING_BYTES_MAX} bytes wait to be written`));
+        return Promise.reject(
+          new CartularyError('overloaded', `more than ${WAITING_BYTES_MAX} bytes wait to be written`),
+        );
       }
       waitingBytes += bytes;
       return new Promise((resolve, reject) => {

@@ -70,7 +70,11 @@ export type MessageRow = {
   readonly messageId: Uint8Array;
   readonly secret: Uint8Array | undefined;
   readonly closed: boolean;
-  readonly records: readonly { readonly seq: number; readonly leaf: Uint8Array; readonly sealed: Uint8Array | undefined }[];
+  readonly records: readonly {
+    readonly seq: number;
+    readonly leaf: Uint8Array;
+    readonly sealed: Uint8Array | undefined;
+  }[];
   readonly state: StateRow | undefined;
 };
 

@@ -16,7 +16,11 @@ export type Thread<Calls extends CallTable> = {
   call<Name extends keyof Calls & string>(
     name: Name,
     args: Calls[Name]['args'],
-    options?: { readonly transfer?: Transferable[]; readonly onProgress?: (progress: unknown) => void; readonly signal?: AbortSignal },
+    options?: {
+      readonly transfer?: Transferable[];
+      readonly onProgress?: (progress: unknown) => void;
+      readonly signal?: AbortSignal;
+    },
   ): Promise<Calls[Name]['result']>;
   /** Sends a note that needs no answer. */
   tell(note: unknown): void;
@@ -33,11 +37,21 @@ export type ThreadRequest =
 /** What comes back. */
 export type ThreadReply =
   | { readonly id: number; readonly ok: true; readonly result: unknown }
-  | { readonly id: number; readonly ok: false; readonly code: string; readonly message: string; readonly detail?: Record<string, string | number | boolean> }
+  | {
+      readonly id: number;
+      readonly ok: false;
+      readonly code: string;
+      readonly message: string;
+      readonly detail?: Record<string, string | number | boolean>;
+    }
   | { readonly id: number; readonly progress: unknown }
   | { readonly event: unknown };
 
-type Waiter = { resolve(value: unknown): void; reject(cause: unknown): void; onProgress: ((progress: unknown) => void) | undefined };
+type Waiter = {
+  resolve(value: unknown): void;
+  reject(cause: unknown): void;
+  onProgress: ((progress: unknown) => void) | undefined;
+};
 
 /** The URL of a thread's module beside the caller's, in a checkout (`.ts`) as in a release (`.js`). */
 export function threadUrl(relative: string, base: string): URL {
@@ -51,7 +65,12 @@ export function threadUrl(relative: string, base: string): URL {
 export async function startThread<Calls extends CallTable>(
   url: URL,
   setup: unknown,
-  options: { readonly name: string; readonly onFatal: (cause: unknown) => void; readonly onEvent?: (event: unknown) => void; readonly transfer?: Transferable[] },
+  options: {
+    readonly name: string;
+    readonly onFatal: (cause: unknown) => void;
+    readonly onEvent?: (event: unknown) => void;
+    readonly transfer?: Transferable[];
+  },
 ): Promise<Thread<Calls>> {
   const worker = new Worker(url, { workerData: setup, name: options.name, transferList: options.transfer ?? [] });
   const waiting = new Map<number, Waiter>();
@@ -77,7 +96,9 @@ export async function startThread<Calls extends CallTable>(
       const id = nextId++;
       return new Promise((resolve, reject) => {
         waiting.set(id, { resolve, reject, onProgress });
-        signal?.addEventListener('abort', () => worker.postMessage({ abort: id } satisfies ThreadRequest), { once: true });
+        signal?.addEventListener('abort', () => worker.postMessage({ abort: id } satisfies ThreadRequest), {
+          once: true,
+        });
         worker.postMessage({ id, name, args } satisfies ThreadRequest, transfer);
       });
     },
@@ -109,7 +130,12 @@ function settle(waiting: Map<number, Waiter>, reply: Exclude<ThreadReply, { even
   }
   waiting.delete(reply.id);
   if (reply.ok) waiter.resolve(reply.result);
-  else waiter.reject(new CartularyError(reply.code in ERRORS ? (reply.code as ErrorCode) : 'internal', reply.message, { detail: reply.detail ?? {} }));
+  else
+    waiter.reject(
+      new CartularyError(reply.code in ERRORS ? (reply.code as ErrorCode) : 'internal', reply.message, {
+        detail: reply.detail ?? {},
+      }),
+    );
 }
 
 /** Calls over a port that another thread serves; simpler than a thread's own calls, since whoever serves it reports its death elsewhere. */
@@ -140,7 +166,10 @@ export type Handlers<Calls extends CallTable> = {
  * Serves calls in a thread. Calls run as they come, so a long one must yield.
  * @param onNote what to do with notes
  */
-export function serveThread<Calls extends CallTable>(handlers: Handlers<Calls>, onNote: (note: unknown) => void = () => undefined): void {
+export function serveThread<Calls extends CallTable>(
+  handlers: Handlers<Calls>,
+  onNote: (note: unknown) => void = () => undefined,
+): void {
   const port = parentPort;
   if (port === null) throw new CartularyError('internal', 'this module runs in a thread');
   const aborts = new Map<number, AbortController>();
@@ -175,8 +204,11 @@ async function answer<Calls extends CallTable>(
 
 /** How a failure crosses back: typed errors as they are, all others without their text, which might quote content. */
 export function formatRefusal(id: number, cause: unknown): ThreadReply {
-  if (cause instanceof CartularyError) return { id, ok: false, code: cause.code, message: cause.message, detail: { ...cause.detail } };
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : cause instanceof Error ? cause.name : 'unknown';
-  if (code === 'SQLITE_FULL' || code === 'ENOSPC') return { id, ok: false, code: 'overloaded', message: 'the disk is full' };
+  if (cause instanceof CartularyError)
+    return { id, ok: false, code: cause.code, message: cause.message, detail: { ...cause.detail } };
+  const code =
+    cause instanceof Error && 'code' in cause ? String(cause.code) : cause instanceof Error ? cause.name : 'unknown';
+  if (code === 'SQLITE_FULL' || code === 'ENOSPC')
+    return { id, ok: false, code: 'overloaded', message: 'the disk is full' };
   return { id, ok: false, code: 'internal', message: `a part failed (${code})` };
 }

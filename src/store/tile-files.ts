@@ -61,7 +61,11 @@ export function openTileFiles(directory: string): TileFiles {
 }
 
 /** A tile of a given width: its own file, or the full one, of which it is the beginning. */
-async function readPreferFull(read: (path: string) => Promise<Uint8Array>, path: (width: number) => string, width: number): Promise<Uint8Array> {
+async function readPreferFull(
+  read: (path: string) => Promise<Uint8Array>,
+  path: (width: number) => string,
+  width: number,
+): Promise<Uint8Array> {
   try {
     return await read(path(width));
   } catch (cause) {
@@ -86,7 +90,11 @@ async function findFile(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path);
   } catch (cause) {
-    if (isMissing(cause) || (cause instanceof Error && 'code' in cause && (cause.code === 'EISDIR' || cause.code === 'ENOTDIR'))) return undefined;
+    if (
+      isMissing(cause) ||
+      (cause instanceof Error && 'code' in cause && (cause.code === 'EISDIR' || cause.code === 'ENOTDIR'))
+    )
+      return undefined;
     throw cause;
   }
 }

@@ -13,7 +13,12 @@ import type { OperationContext } from '../operation.ts';
 import type { Service } from '../service.ts';
 
 /** One finding; `hint` says what to do where it is not well. */
-export type Check = { readonly name: string; readonly state: 'ok' | 'warning' | 'failed'; readonly text: string; readonly hint?: string };
+export type Check = {
+  readonly name: string;
+  readonly state: 'ok' | 'warning' | 'failed';
+  readonly text: string;
+  readonly hint?: string;
+};
 
 type Probe = (service: Service, context: OperationContext) => Promise<Check>;
 
@@ -30,7 +35,12 @@ const PROBES: readonly Probe[] = [
     const { mode } = await stat(service.house.layout.directory);
     return (mode & 0o077) === 0
       ? { name: 'data directory', state: 'ok', text: 'only its owner can enter it' }
-      : { name: 'data directory', state: 'warning', text: 'others can enter it', hint: `chmod 700 ${service.house.layout.directory}` };
+      : {
+          name: 'data directory',
+          state: 'warning',
+          text: 'others can enter it',
+          hint: `chmod 700 ${service.house.layout.directory}`,
+        };
   },
   async (service) => {
     assertNotPlaintext(service.archive.layout.database);
@@ -40,7 +50,9 @@ const PROBES: readonly Probe[] = [
     const { bavail, bsize } = await statfs(service.house.layout.directory);
     const free = bavail * bsize;
     const text = `${(free / GIB).toFixed(1)} GiB free`;
-    return free > 2 * GIB ? { name: 'disk', state: 'ok', text } : { name: 'disk', state: 'warning', text, hint: 'Make room: capture stops with 503 when the disk is full.' };
+    return free > 2 * GIB
+      ? { name: 'disk', state: 'ok', text }
+      : { name: 'disk', state: 'warning', text, hint: 'Make room: capture stops with 503 when the disk is full.' };
   },
   async (service) => {
     await service.archive.reachIndex();
@@ -48,7 +60,12 @@ const PROBES: readonly Probe[] = [
     const text = `${index.indexed} of ${index.expected} messages can be found`;
     return index.missingCount === 0 && index.extraCount === 0
       ? { name: 'search index', state: 'ok', text }
-      : { name: 'search index', state: 'failed', text: `${text}; ${index.missingCount} missing, ${index.extraCount} too many`, hint: 'Run "cartulary rebuild".' };
+      : {
+          name: 'search index',
+          state: 'failed',
+          text: `${text}; ${index.missingCount} missing, ${index.extraCount} too many`,
+          hint: 'Run "cartulary rebuild".',
+        };
   },
   async (service) => {
     const records = await service.archive.size();
@@ -61,14 +78,23 @@ const PROBES: readonly Probe[] = [
     return { name: 'jobs', state: 'ok', text };
   },
   async (service) => {
-    const counts = await Promise.all(service.archive.registry.listSources().filter(({ removedAtMs }) => removedAtMs === undefined).map(async (source) => ({ source, ...(await service.ring.count(source.id)) })));
+    const counts = await Promise.all(
+      service.archive.registry
+        .listSources()
+        .filter(({ removedAtMs }) => removedAtMs === undefined)
+        .map(async (source) => ({ source, ...(await service.ring.count(source.id)) })),
+    );
     const bad = counts.filter(({ waiting, refused }) => waiting + refused > 0);
     return bad.length === 0
       ? { name: 'signatures', state: 'ok', text: `${counts.length} source(s), none refused` }
       : {
           name: 'signatures',
           state: 'warning',
-          text: bad.map(({ source, waiting, refused }) => `${source.name}: ${refused} refused since the start, ${waiting} kept`).join('; '),
+          text: bad
+            .map(
+              ({ source, waiting, refused }) => `${source.name}: ${refused} refused since the start, ${waiting} kept`,
+            )
+            .join('; '),
           hint: 'If the secret is wrong, give the right one with "cartulary source secret ID --secret S"; what waits is then taken in.',
         };
   },
@@ -80,16 +106,35 @@ async function probeWayIn(service: Service): Promise<Check> {
   const url = service.publicUrl();
   const name = 'way in';
   if (isLoopback(new URL(url).hostname)) {
-    return { name, state: 'warning', text: `${url} is reached from this machine only`, hint: 'See docs/way-in.md, then set CARTULARY_PUBLIC_URL.' };
+    return {
+      name,
+      state: 'warning',
+      text: `${url} is reached from this machine only`,
+      hint: 'See docs/way-in.md, then set CARTULARY_PUBLIC_URL.',
+    };
   }
   try {
-    const answer = await request(`${url}/healthz`, { headersTimeout: 5000, bodyTimeout: 5000, signal: AbortSignal.timeout(8000) });
+    const answer = await request(`${url}/healthz`, {
+      headersTimeout: 5000,
+      bodyTimeout: 5000,
+      signal: AbortSignal.timeout(8000),
+    });
     await answer.body.dump();
     return answer.statusCode === 200
       ? { name, state: 'ok', text: `${url} answers` }
-      : { name, state: 'failed', text: `${url}/healthz answers ${answer.statusCode}`, hint: 'Check the reverse proxy; see docs/way-in.md.' };
+      : {
+          name,
+          state: 'failed',
+          text: `${url}/healthz answers ${answer.statusCode}`,
+          hint: 'Check the reverse proxy; see docs/way-in.md.',
+        };
   } catch {
-    return { name, state: 'failed', text: `${url} cannot be reached from here`, hint: 'Check DNS, TLS and the reverse proxy; see docs/way-in.md.' };
+    return {
+      name,
+      state: 'failed',
+      text: `${url} cannot be reached from here`,
+      hint: 'Check DNS, TLS and the reverse proxy; see docs/way-in.md.',
+    };
   }
 }
 
@@ -99,7 +144,12 @@ const doctor = defineOperation('doctor', z.strictObject({}), async (_args, conte
     try {
       checks.push(await probe(context.service, context));
     } catch (cause) {
-      checks.push({ name: 'check', state: 'failed', text: cause instanceof Error ? cause.message : 'failed', hint: 'Run "cartulary verify".' });
+      checks.push({
+        name: 'check',
+        state: 'failed',
+        text: cause instanceof Error ? cause.message : 'failed',
+        hint: 'Run "cartulary verify".',
+      });
     }
   }
   return { ok: checks.every(({ state }) => state !== 'failed'), version: version(), node: process.version, checks };

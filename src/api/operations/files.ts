@@ -21,13 +21,22 @@ const runImport = defineOperation(
   }),
   async ({ importer: name, path, region, ownAddress, account }, { service, caller, signal, progress }) => {
     const importer = findImporter(name);
-    if (importer === undefined) throw new CartularyError('bad-input', `there is no importer "${name.slice(0, 40)}"; there are ${IMPORTERS.map((known) => known.name).join(', ')}`);
+    if (importer === undefined)
+      throw new CartularyError(
+        'bad-input',
+        `there is no importer "${name.slice(0, 40)}"; there are ${IMPORTERS.map((known) => known.name).join(', ')}`,
+      );
     const options = {
       ...(region === undefined ? {} : { region }),
       ...(ownAddress === undefined ? {} : { ownAddress }),
       ...(account === undefined ? {} : { account }),
     };
-    return importFile(service.archive, caller, { importer, path: resolve(path), options }, { now: service.now, signal, onProgress: progress });
+    return importFile(
+      service.archive,
+      caller,
+      { importer, path: resolve(path), options },
+      { now: service.now, signal, onProgress: progress },
+    );
   },
 );
 
@@ -36,14 +45,26 @@ const runExport = defineOperation(
   z.strictObject({ format: z.string().default('jsonl'), q: z.string().max(200_000).default(''), path: z.string() }),
   async ({ format, q, path }, { service, caller, signal, progress }) => {
     const exporter = findExporter(format);
-    if (exporter === undefined) throw new CartularyError('bad-input', `there is no format "${format.slice(0, 40)}"; there are ${EXPORTERS.map((known) => known.name).join(', ')}`);
-    const summary = await exportMessages(service.archive, caller, { exporter, q, path: resolve(path) }, { now: service.now, signal, onProgress: progress });
+    if (exporter === undefined)
+      throw new CartularyError(
+        'bad-input',
+        `there is no format "${format.slice(0, 40)}"; there are ${EXPORTERS.map((known) => known.name).join(', ')}`,
+      );
+    const summary = await exportMessages(
+      service.archive,
+      caller,
+      { exporter, q, path: resolve(path) },
+      { now: service.now, signal, onProgress: progress },
+    );
     return { path: resolve(path), ...summary };
   },
 );
 
-const runBackup = defineOperation('backup', z.strictObject({ into: z.string() }), ({ into }, { service, caller, progress }) =>
-  service.archive.backup(caller, resolve(into), service.house.layout, (done, total) => progress({ done, total })),
+const runBackup = defineOperation(
+  'backup',
+  z.strictObject({ into: z.string() }),
+  ({ into }, { service, caller, progress }) =>
+    service.archive.backup(caller, resolve(into), service.house.layout, (done, total) => progress({ done, total })),
 );
 
 /** Operations on files. */

@@ -10,7 +10,9 @@ const createKey = defineOperation(
   'key.create',
   z.strictObject({ name: z.string().min(1).max(200), scopes: z.array(z.string()).default([...ALL_SCOPES]) }),
   async (args, { service, caller }) => {
-    const { key, text } = createApiKey(args.name, parseScopes(args.scopes), service.now(), (bytes) => service.archive.randomBytes(bytes));
+    const { key, text } = createApiKey(args.name, parseScopes(args.scopes), service.now(), (bytes) =>
+      service.archive.randomBytes(bytes),
+    );
     await service.archive.putKey(caller, key);
     return { id: key.id, apiKey: text, scopes: key.scopes };
   },
@@ -26,12 +28,16 @@ const listKeys = defineOperation('key.list', z.strictObject({}), async (_args, {
   })),
 );
 
-const revokeKey = defineOperation('key.revoke', z.strictObject({ id: z.string() }), async (args, { service, caller }) => {
-  const key = service.archive.findKey(parseId('apiKey', args.id));
-  if (key === undefined) throw new CartularyError('not-found', 'there is no such key');
-  await service.archive.putKey(caller, { ...key, revokedAtMs: key.revokedAtMs ?? service.now() });
-  return { id: key.id, revoked: true };
-});
+const revokeKey = defineOperation(
+  'key.revoke',
+  z.strictObject({ id: z.string() }),
+  async (args, { service, caller }) => {
+    const key = service.archive.findKey(parseId('apiKey', args.id));
+    if (key === undefined) throw new CartularyError('not-found', 'there is no such key');
+    await service.archive.putKey(caller, { ...key, revokedAtMs: key.revokedAtMs ?? service.now() });
+    return { id: key.id, revoked: true };
+  },
+);
 
 /** Operations on keys. */
 export const KEY_OPERATIONS = [createKey, listKeys, revokeKey];

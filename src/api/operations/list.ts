@@ -6,4 +6,10 @@ import { MESSAGE_OPERATIONS } from './messages.ts';
 import { SOURCE_OPERATIONS } from './sources.ts';
 
 /** Everything the command line can ask of a running archive. */
-export const OPERATIONS: readonly Operation[] = [...MESSAGE_OPERATIONS, ...SOURCE_OPERATIONS, ...KEY_OPERATIONS, ...FILE_OPERATIONS, ...DOCTOR_OPERATIONS];
+export const OPERATIONS: readonly Operation[] = [
+  ...MESSAGE_OPERATIONS,
+  ...SOURCE_OPERATIONS,
+  ...KEY_OPERATIONS,
+  ...FILE_OPERATIONS,
+  ...DOCTOR_OPERATIONS,
+];

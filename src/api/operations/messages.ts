@@ -7,7 +7,11 @@ import { defineOperation } from '../operation.ts';
 
 const search = defineOperation(
   'search',
-  z.strictObject({ q: z.string().max(200_000), limit: z.number().int().min(1).max(200).default(50), cursor: z.string().optional() }),
+  z.strictObject({
+    q: z.string().max(200_000),
+    limit: z.number().int().min(1).max(200).default(50),
+    cursor: z.string().optional(),
+  }),
   async (args, { service, caller }) => {
     // A command that was run after a message came in shall find it.
     await service.archive.reachIndex();
@@ -15,21 +19,32 @@ const search = defineOperation(
   },
 );
 
-const facets = defineOperation('facets', z.strictObject({ q: z.string().max(200_000) }), (args, { service, caller }) => service.archive.facets(caller, args.q));
-
-const show = defineOperation('show', z.strictObject({ id: z.string(), atMs: z.number().optional() }), (args, { service, caller }) =>
-  args.id.startsWith('cnv_')
-    ? service.archive.openConversation(caller, parseId('conversation', args.id), { limit: 200 })
-    : service.archive.openMessage(caller, parseId('message', args.id), args.atMs),
+const facets = defineOperation('facets', z.strictObject({ q: z.string().max(200_000) }), (args, { service, caller }) =>
+  service.archive.facets(caller, args.q),
 );
 
-const proof = defineOperation('proof', z.strictObject({ id: z.string() }), (args, { service, caller }) => service.archive.prove(caller, parseId('message', args.id)));
+const show = defineOperation(
+  'show',
+  z.strictObject({ id: z.string(), atMs: z.number().optional() }),
+  (args, { service, caller }) =>
+    args.id.startsWith('cnv_')
+      ? service.archive.openConversation(caller, parseId('conversation', args.id), { limit: 200 })
+      : service.archive.openMessage(caller, parseId('message', args.id), args.atMs),
+);
+
+const proof = defineOperation('proof', z.strictObject({ id: z.string() }), (args, { service, caller }) =>
+  service.archive.prove(caller, parseId('message', args.id)),
+);
 
 const verify = defineOperation(
   'verify',
   z.strictObject({ vkey: z.string().optional(), earlier: z.array(z.string()).default([]) }),
   (args, { service, caller, signal, progress }) =>
-    service.archive.verify(caller, { earlier: args.earlier, ...(args.vkey === undefined ? {} : { vkey: args.vkey }) }, { signal, onProgress: progress }),
+    service.archive.verify(
+      caller,
+      { earlier: args.earlier, ...(args.vkey === undefined ? {} : { vkey: args.vkey }) },
+      { signal, onProgress: progress },
+    ),
 );
 
 const rebuild = defineOperation('rebuild', z.strictObject({}), async (_args, { service, caller, progress }) => {

@@ -22,17 +22,24 @@ const addSource = defineOperation(
     secret: secret.optional(),
     settings: z.record(z.string(), z.string().max(4096)).default({}),
     account: z.string().max(200).optional(),
-    region: z.string().regex(/^[A-Z]{2}$/, 'is a country code such as US').optional(),
+    region: z
+      .string()
+      .regex(/^[A-Z]{2}$/, 'is a country code such as US')
+      .optional(),
     tee: z.url({ protocol: /^https?$/ }).optional(),
     maskOneTimeCodes: z.boolean().default(false),
   }),
   async (args, { service, caller }) => {
     const connector = findConnector(args.connector);
     if (connector === undefined) {
-      throw new CartularyError('bad-input', `there is no connector "${args.connector.slice(0, 40)}"; there are ${CONNECTORS.map(({ name }) => name).join(', ')}`);
+      throw new CartularyError(
+        'bad-input',
+        `there is no connector "${args.connector.slice(0, 40)}"; there are ${CONNECTORS.map(({ name }) => name).join(', ')}`,
+      );
     }
     assertSettings(connector, args.settings);
-    if (args.secret === undefined) throw new CartularyError('bad-input', `${connector.title} signs what it sends: give its secret with --secret`);
+    if (args.secret === undefined)
+      throw new CartularyError('bad-input', `${connector.title} signs what it sends: give its secret with --secret`);
     const source: Source = {
       id: service.archive.newSourceId(),
       connector: connector.name,
@@ -47,7 +54,13 @@ const addSource = defineOperation(
     };
     await service.archive.putSource(caller, source);
     const hookUrl = hookUrlOf(service, source);
-    return { id: source.id, hookUrl, steps: connector.setupSteps(hookUrl), captures: connector.captures, doesNotGive: connector.doesNotGive };
+    return {
+      id: source.id,
+      hookUrl,
+      steps: connector.setupSteps(hookUrl),
+      captures: connector.captures,
+      doesNotGive: connector.doesNotGive,
+    };
   },
 );
 
@@ -66,28 +79,46 @@ const listSources = defineOperation('source.list', z.strictObject({}), async (_a
   );
 });
 
-const renewSecret = defineOperation('source.secret', z.strictObject({ id: z.string(), secret, keepOld: z.boolean().default(true) }), async (args, context) => {
-  const { service, caller } = context;
-  const source = getSource(service, args.id);
-  // Both fit while the platform changes over; the newest stands first.
-  const secrets = args.keepOld ? [args.secret, ...source.secrets.filter((known) => known !== args.secret)].slice(0, 3) : [args.secret];
-  const changed = { ...source, secrets };
-  await service.archive.putSource(caller, changed);
-  return { id: source.id, secrets: secrets.length, ring: await releaseRing(service.receive, changed) };
-});
+const renewSecret = defineOperation(
+  'source.secret',
+  z.strictObject({ id: z.string(), secret, keepOld: z.boolean().default(true) }),
+  async (args, context) => {
+    const { service, caller } = context;
+    const source = getSource(service, args.id);
+    // Both fit while the platform changes over; the newest stands first.
+    const secrets = args.keepOld
+      ? [args.secret, ...source.secrets.filter((known) => known !== args.secret)].slice(0, 3)
+      : [args.secret];
+    const changed = { ...source, secrets };
+    await service.archive.putSource(caller, changed);
+    return { id: source.id, secrets: secrets.length, ring: await releaseRing(service.receive, changed) };
+  },
+);
 
-const removeSource = defineOperation('source.remove', z.strictObject({ id: z.string() }), async (args, { service, caller }) => {
-  const source = getSource(service, args.id);
-  await service.archive.putSource(caller, { ...source, secrets: [], removedAtMs: service.now() });
-  return { id: source.id, removed: true };
-});
+const removeSource = defineOperation(
+  'source.remove',
+  z.strictObject({ id: z.string() }),
+  async (args, { service, caller }) => {
+    const source = getSource(service, args.id);
+    await service.archive.putSource(caller, { ...source, secrets: [], removedAtMs: service.now() });
+    return { id: source.id, removed: true };
+  },
+);
 
 const pollNow = defineOperation(
   'source.poll',
-  z.strictObject({ id: z.string(), hours: z.number().min(1).max(24 * 400).default(72) }),
+  z.strictObject({
+    id: z.string(),
+    hours: z
+      .number()
+      .min(1)
+      .max(24 * 400)
+      .default(72),
+  }),
   async (args, { service }) => {
     const source = getSource(service, args.id);
-    if (getConnector(source).pull?.list === undefined) throw new CartularyError('bad-input', 'this platform gives no list');
+    if (getConnector(source).pull?.list === undefined)
+      throw new CartularyError('bad-input', 'this platform gives no list');
     return pollSource(service.work, source, service.now() - args.hours * 3_600_000);
   },
 );
@@ -102,12 +133,17 @@ export function hookUrlOf(service: Service, source: Source): string {
 
 function getSource(service: Service, id: string): Source {
   const source = service.archive.registry.findSource(parseId('source', id));
-  if (source === undefined || source.removedAtMs !== undefined) throw new CartularyError('not-found', 'there is no such source');
+  if (source === undefined || source.removedAtMs !== undefined)
+    throw new CartularyError('not-found', 'there is no such source');
   return source;
 }
 
 /** Settings that follow from what was given anyway. */
-function defaultSettings(connector: Connector, signingSecret: string, account: string | undefined): Record<string, string> {
+function defaultSettings(
+  connector: Connector,
+  signingSecret: string,
+  account: string | undefined,
+): Record<string, string> {
   const defaults: Record<string, string> = {};
   for (const setting of connector.settings) {
     if (setting.defaultsToSecret === true) defaults[setting.name] = signingSecret;
@@ -119,8 +155,13 @@ function defaultSettings(connector: Connector, signingSecret: string, account: s
 function assertSettings(connector: Connector, settings: Readonly<Record<string, string>>): void {
   const known = new Set([...connector.settings.map(({ name }) => name), 'apiBaseUrl']);
   for (const name of Object.keys(settings)) {
-    if (!known.has(name)) throw new CartularyError('bad-input', `${connector.title} has no setting "${name}"; it has ${[...known].join(', ')}`);
+    if (!known.has(name))
+      throw new CartularyError(
+        'bad-input',
+        `${connector.title} has no setting "${name}"; it has ${[...known].join(', ')}`,
+      );
   }
   const missing = connector.settings.find(({ name, required }) => required && settings[name] === undefined);
-  if (missing !== undefined) throw new CartularyError('bad-input', `${connector.title} needs the setting "${missing.name}": ${missing.title}`);
+  if (missing !== undefined)
+    throw new CartularyError('bad-input', `${connector.title} needs the setting "${missing.name}": ${missing.title}`);
 }

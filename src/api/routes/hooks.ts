@@ -25,7 +25,9 @@ export function registerHooks(app: FastifyInstance, service: Service): void {
   let underWay = 0;
   void app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: LIMITS.hookBodyBytesMax }, (_request, body, done) => done(null, body));
+    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: LIMITS.hookBodyBytesMax }, (_request, body, done) =>
+      done(null, body),
+    );
     scope.route({
       method: ['GET', 'POST'],
       url: '/hooks/:sourceId',
@@ -52,7 +54,13 @@ async function receive(service: Service, request: FastifyRequest, reply: Fastify
 }
 
 /** In front of the shop's handler: both at once; the answer is the handler's, and never waits long for us. */
-async function receiveInline(service: Service, source: Source, teeUrl: string, envelope: Envelope, reply: FastifyReply): Promise<FastifyReply> {
+async function receiveInline(
+  service: Service,
+  source: Source,
+  teeUrl: string,
+  envelope: Envelope,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
   const keeping = receiveEnvelope(service.receive, source, envelope);
   // A bad signature is refused before anything is passed on; it is known without waiting for the disk.
   const refused = await Promise.race([keeping.then(() => undefined, badSignature), immediate()]);
@@ -60,7 +68,10 @@ async function receiveInline(service: Service, source: Source, teeUrl: string, e
   const [answer, isKept] = await Promise.all([passOn(teeUrl, envelope), isKeptInTime(keeping)]);
   if (!isKept) {
     keeping.catch((cause: unknown) => {
-      service.log.error({ source: source.id, cause: cause instanceof CartularyError ? cause.code : 'internal' }, 'passed on without being kept; a gap opens');
+      service.log.error(
+        { source: source.id, cause: cause instanceof CartularyError ? cause.code : 'internal' },
+        'passed on without being kept; a gap opens',
+      );
       openInlineGap(service.archive, source, service.now()).catch(() => undefined);
     });
   }
@@ -81,7 +92,8 @@ function immediate(): Promise<undefined> {
 function getSource(service: Service, text: string): Source {
   const id = parseIdOrUndefined(text);
   const source = id === undefined ? undefined : service.archive.registry.findSource(id);
-  if (source === undefined || source.removedAtMs !== undefined) throw new CartularyError('not-found', 'there is no such source');
+  if (source === undefined || source.removedAtMs !== undefined)
+    throw new CartularyError('not-found', 'there is no such source');
   return source;
 }
 
@@ -96,7 +108,8 @@ function parseIdOrUndefined(text: string): Source['id'] | undefined {
 async function makeEnvelope(service: Service, request: FastifyRequest): Promise<Envelope> {
   const headers: [string, string][] = [];
   const { rawHeaders } = request.raw;
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) headers.push([rawHeaders[index] ?? '', rawHeaders[index + 1] ?? '']);
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2)
+    headers.push([rawHeaders[index] ?? '', rawHeaders[index + 1] ?? '']);
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   return {
     transport: 'webhook',
@@ -113,11 +126,18 @@ async function unpack(body: Buffer, encoding: string | undefined): Promise<Uint8
   const name = (encoding ?? 'identity').trim().toLowerCase();
   if (name === 'identity' || name === '') return body;
   const unpacker = name in INFLATE ? INFLATE[name as keyof typeof INFLATE] : undefined;
-  if (unpacker === undefined) throw new CartularyError('unsupported-media', 'the body is packed in a way that is not understood; send it unpacked');
+  if (unpacker === undefined)
+    throw new CartularyError(
+      'unsupported-media',
+      'the body is packed in a way that is not understood; send it unpacked',
+    );
   try {
     return await unpacker(body, { maxOutputLength: LIMITS.hookBodyBytesMax });
   } catch (cause) {
-    if (cause instanceof RangeError || (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE')) {
+    if (
+      cause instanceof RangeError ||
+      (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE')
+    ) {
       throw new CartularyError('too-large', `an unpacked body may have ${LIMITS.hookBodyBytesMax} bytes`, { cause });
     }
     throw new CartularyError('bad-input', 'the body cannot be unpacked', { cause });

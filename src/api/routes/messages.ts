@@ -22,7 +22,12 @@ const searchMessages = defineRoute({
   path: '/api/v1/messages',
   summary: 'Search messages, newest first',
   scope: 'messages:read',
-  schemas: { query: z.strictObject({ q: z.string().max(200_000).default('').describe('The query language is described in docs/search.md.'), ...paging }) },
+  schemas: {
+    query: z.strictObject({
+      q: z.string().max(200_000).default('').describe('The query language is described in docs/search.md.'),
+      ...paging,
+    }),
+  },
   response: { description: 'A page of messages.', schema: messagePage },
   example: '/api/v1/messages?q=from:%2B15551234567%20refund&limit=20',
   handle: ({ service, caller, query }) => service.archive.search(caller, query),
@@ -43,9 +48,13 @@ const openMessage = defineRoute({
   path: '/api/v1/messages/{id}',
   summary: 'Open a message with its history, raw envelopes and places in the log',
   scope: 'messages:read',
-  schemas: { params: idParams, query: z.strictObject({ at: z.string().optional().describe('RFC 3339: the message as it was known then.') }) },
+  schemas: {
+    params: idParams,
+    query: z.strictObject({ at: z.string().optional().describe('RFC 3339: the message as it was known then.') }),
+  },
   response: { description: 'The message.', schema: messageDetail },
-  handle: ({ service, caller, params, query }) => service.archive.openMessage(caller, parseId('message', params.id), parseAt(query.at)),
+  handle: ({ service, caller, params, query }) =>
+    service.archive.openMessage(caller, parseId('message', params.id), parseAt(query.at)),
 });
 
 const proveMessage = defineRoute({
@@ -56,7 +65,12 @@ const proveMessage = defineRoute({
   schemas: { params: idParams },
   response: {
     description: 'The signed checkpoint and one proof file a record.',
-    schema: z.strictObject({ checkpoint: z.string(), proofs: z.array(z.strictObject({ leafIndex: z.number().int(), file: z.string() })) }).meta({ id: 'Proofs' }),
+    schema: z
+      .strictObject({
+        checkpoint: z.string(),
+        proofs: z.array(z.strictObject({ leafIndex: z.number().int(), file: z.string() })),
+      })
+      .meta({ id: 'Proofs' }),
   },
   handle: ({ service, caller, params }) => service.archive.prove(caller, parseId('message', params.id)),
 });
@@ -88,15 +102,26 @@ const openConversation = defineRoute({
   scope: 'messages:read',
   schemas: { params: idParams, query: z.strictObject(paging) },
   response: { description: 'Parties and messages.', schema: conversationView },
-  handle: ({ service, caller, params, query }) => service.archive.openConversation(caller, parseId('conversation', params.id), query),
+  handle: ({ service, caller, params, query }) =>
+    service.archive.openConversation(caller, parseId('conversation', params.id), query),
 });
 
 /** Operations on messages. */
-export const MESSAGE_ROUTES: readonly Route[] = [searchMessages, countFacets, openMessage, proveMessage, openMedia, openConversation];
+export const MESSAGE_ROUTES: readonly Route[] = [
+  searchMessages,
+  countFacets,
+  openMessage,
+  proveMessage,
+  openMedia,
+  openConversation,
+];
 
 function parseAt(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const instant = parseIsoInstant(text, 'provider');
-  if (instant === undefined) throw new CartularyError('bad-input', 'at: is a date-time such as 2026-11-22T10:00:00Z', { detail: { field: 'at' } });
+  if (instant === undefined)
+    throw new CartularyError('bad-input', 'at: is a date-time such as 2026-11-22T10:00:00Z', {
+      detail: { field: 'at' },
+    });
   return instant.ms;
 }

@@ -10,10 +10,16 @@ const sendRecords = defineRoute({
   path: '/api/v1/records',
   summary: 'Send events into the archive',
   scope: 'records:write',
-  schemas: { body: z.instanceof(Uint8Array).meta({ description: 'One event, or `{"events": […]}`; schema in docs/connect/standard-webhooks.md.' }) },
+  schemas: {
+    body: z
+      .instanceof(Uint8Array)
+      .meta({ description: 'One event, or `{"events": […]}`; schema in docs/connect/standard-webhooks.md.' }),
+  },
   response: {
     description: 'What was kept. The answer comes after the durable commit.',
-    schema: z.strictObject({ stored: z.number().int(), duplicates: z.number().int(), messageIds: z.array(z.string()) }).meta({ id: 'Kept' }),
+    schema: z
+      .strictObject({ stored: z.number().int(), duplicates: z.number().int(), messageIds: z.array(z.string()) })
+      .meta({ id: 'Kept' }),
   },
   bodyBytesMax: 10 * 1024 * 1024,
   handle: ({ service, caller, body, request }) =>

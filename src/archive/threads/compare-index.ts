@@ -25,6 +25,8 @@ export type IndexComparison = {
 
 const CHUNK = 5000;
 const LISTED_MAX = 100;
+/** Message numbers beyond the last that are looked through. */
+const BEYOND = 500_000;
 const MESSAGE_KINDS: ReadonlySet<number> = new Set([LEAF_KINDS['message.created'], LEAF_KINDS['message.status']]);
 
 /** Compares the store and the index chunk by chunk, with memory bounded by the chunk. */
@@ -36,7 +38,8 @@ export async function compareIndex(reader: StoreReader, sealer: Sealer, index: I
   for (;;) {
     const messageNos = await reader.listMessageNos(from, CHUNK);
     const last = messageNos.at(-1);
-    const to = last === undefined ? Number.MAX_SAFE_INTEGER : last + 1;
+    // After the last message the index may still hold what should not be there.
+    const to = last === undefined ? from + BEYOND : last + 1;
     const indexed = new Set(index.listMessageNos(from, to));
     counts.indexed += indexed.size;
     for (const messageNo of messageNos) {
@@ -55,7 +58,14 @@ export async function compareIndex(reader: StoreReader, sealer: Sealer, index: I
     from = to;
     await breathe();
   }
-  return { expected: counts.expected, indexed: counts.indexed, missing, missingCount: counts.missing, extra, extraCount: counts.extra };
+  return {
+    expected: counts.expected,
+    indexed: counts.indexed,
+    missing,
+    missingCount: counts.missing,
+    extra,
+    extraCount: counts.extra,
+  };
 }
 
 async function shouldBeFound(reader: StoreReader, sealer: Sealer, messageNo: number): Promise<boolean> {

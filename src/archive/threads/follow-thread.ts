@@ -12,6 +12,7 @@ import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
 import type { IndexChange } from '../../search/document.ts';
 import { openIndexWriter } from '../../search/index-writer.ts';
+import { monthOf } from '../../search/months.ts';
 import type { RecordRow, StateRow } from '../../store/store.ts';
 import { serveThread } from '../../store/thread.ts';
 import type { ThreadReply } from '../../store/thread.ts';
@@ -49,7 +50,12 @@ let index = openIndexWriter({ directory: setup.layout.index, key: setup.indexKey
 
 /** Kinds that say something of a message people look for. */
 const SKIPPED_KINDS: ReadonlySet<number> = new Set([
-  LEAF_KINDS.audit, LEAF_KINDS['settings.changed'], LEAF_KINDS['log.succeeded'], LEAF_KINDS.quarantine, LEAF_KINDS['hold.placed'], LEAF_KINDS['hold.released'],
+  LEAF_KINDS.audit,
+  LEAF_KINDS['settings.changed'],
+  LEAF_KINDS['log.succeeded'],
+  LEAF_KINDS.quarantine,
+  LEAF_KINDS['hold.placed'],
+  LEAF_KINDS['hold.released'],
 ]);
 
 let target = await reader.size();
@@ -111,10 +117,13 @@ async function applyRows(rows: readonly RecordRow[], from: number): Promise<void
   const later: number[] = [];
   for (const [messageNo, group] of groups) {
     const [only] = group;
-    if (group.length > 1 || only?.secret === undefined || only.sealed === undefined || !isFirstLeaf(only.leaf)) later.push(messageNo);
+    if (group.length > 1 || only?.secret === undefined || only.sealed === undefined || !isFirstLeaf(only.leaf))
+      later.push(messageNo);
     else {
       const { messageId, secret, leaf, sealed } = only;
-      const message = foldMessage([{ seq: only.seq, record: openForDerivation(sealer, { messageId, secret, leaf, sealed }) }]);
+      const message = foldMessage([
+        { seq: only.seq, record: openForDerivation(sealer, { messageId, secret, leaf, sealed }) },
+      ]);
       const document = message === undefined ? undefined : toIndexDocument(messageNo, message);
       if (document !== undefined) changes.push({ put: document });
     }
@@ -122,10 +131,18 @@ async function applyRows(rows: readonly RecordRow[], from: number): Promise<void
   await applyGrown(later, from, changes, states);
   if (states.length > 0) await writeStates(states);
   index.apply(changes, (rows.at(-1)?.seq ?? from) + 1);
+  // What was destroyed must not stay readable as words of the index: the files it stood in are written anew.
+  const erased = new Set(changes.flatMap((change) => ('remove' in change ? [monthOf(change.remove.sentAtMs)] : [])));
+  for (const month of erased) index.eraseMonth(month);
 }
 
 /** Messages that have more than one record: their state is folded anew and kept. */
-async function applyGrown(messageNos: readonly number[], from: number, changes: IndexChange[], states: StateRow[]): Promise<void> {
+async function applyGrown(
+  messageNos: readonly number[],
+  from: number,
+  changes: IndexChange[],
+  states: StateRow[],
+): Promise<void> {
   for (const row of await reader.readMessages(messageNos)) {
     if (row.secret === undefined) continue;
     const records = openMessageRecords(sealer, row);
@@ -139,7 +156,11 @@ async function applyGrown(messageNos: readonly number[], from: number, changes: 
       changes.push({ put: document, ...(indexed === undefined ? {} : { previousSentAtMs: indexed.sentAtMs }) });
     }
     const place = { messageId: row.messageId, secret: row.secret };
-    states.push({ messageNo: row.messageNo, version: last.seq, sealed: sealState(sealer, place, random.take(16), message) });
+    states.push({
+      messageNo: row.messageNo,
+      version: last.seq,
+      sealed: sealState(sealer, place, random.take(16), message),
+    });
   }
 }
 
@@ -148,7 +169,9 @@ function destroyedChanges(row: RecordRow): IndexChange[] {
   const { event } = openRecord(sealer, row).record;
   const messageNo = event.extra?.['messageNo'];
   const sentAt = event.extra?.['sentAtMs'];
-  return typeof messageNo === 'number' && typeof sentAt === 'number' ? [{ remove: { messageNo, sentAtMs: sentAt } }] : [];
+  return typeof messageNo === 'number' && typeof sentAt === 'number'
+    ? [{ remove: { messageNo, sentAtMs: sentAt } }]
+    : [];
 }
 
 function writeStates(states: readonly StateRow[]): Promise<void> {
@@ -199,7 +222,8 @@ serveThread<FollowCalls>(
       await rm(setup.layout.index, { recursive: true, force: true });
       index = openIndexWriter({ directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now() });
       while (index.watermark() < target) {
-        if (signal.aborted) throw new CartularyError('stopping', 'the rebuild was stopped; it goes on at the next start');
+        if (signal.aborted)
+          throw new CartularyError('stopping', 'the rebuild was stopped; it goes on at the next start');
         const from = index.watermark();
         await applyRows(await reader.readLog(from, BATCH_RECORDS), from);
         progress({ done: index.watermark(), total: target });

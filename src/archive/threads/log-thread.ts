@@ -12,7 +12,15 @@ import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
 import { formatProofFile } from '../../ledger/proof-file.ts';
 import { signHead } from '../../ledger/signer.ts';
 import type { Head, SignerMemory } from '../../ledger/signer.ts';
-import { createTileCache, encodeEntryBundle, entriesPath, inclusionProof, integrateLeaves, parseEntryBundle, TILE_WIDTH } from '../../ledger/tiles.ts';
+import {
+  createTileCache,
+  encodeEntryBundle,
+  entriesPath,
+  inclusionProof,
+  integrateLeaves,
+  parseEntryBundle,
+  TILE_WIDTH,
+} from '../../ledger/tiles.ts';
 import type { TreeEdge } from '../../ledger/tiles.ts';
 import { leafHash } from '../../ledger/tree.ts';
 import { CartularyError } from '../../model/errors.ts';
@@ -68,15 +76,20 @@ async function publish(): Promise<string> {
   const size = await reader.size();
   if (checkpoint !== undefined && size === published) return checkpoint;
   if (size < published) {
-    throw new CartularyError('corrupt', 'the data are older than the log that was published from them; an old copy was put in place', {
-      detail: { size, published },
-    });
+    throw new CartularyError(
+      'corrupt',
+      'the data are older than the log that was published from them; an old copy was put in place',
+      {
+        detail: { size, published },
+      },
+    );
   }
   let integrated = edge?.size ?? published;
   let root: Uint8Array | undefined;
   while (integrated < size || root === undefined) {
     const leaves = await reader.readLeaves(integrated, Math.min(BATCH_LEAVES, size - integrated));
-    if (leaves.length === 0 && integrated < size) throw new CartularyError('corrupt', 'a record is missing from the log');
+    if (leaves.length === 0 && integrated < size)
+      throw new CartularyError('corrupt', 'a record is missing from the log');
     const result = await integrateLeaves({
       oldSize: integrated,
       leafHashes: leaves.map((leaf) => leafHash(leaf)),
@@ -96,7 +109,10 @@ async function publish(): Promise<string> {
 }
 
 /** Entry bundles that a batch of leaves begins, fills or ends. */
-async function bundleEntries(oldSize: number, leaves: readonly Uint8Array[]): Promise<{ path: string; bytes: Uint8Array }[]> {
+async function bundleEntries(
+  oldSize: number,
+  leaves: readonly Uint8Array[],
+): Promise<{ path: string; bytes: Uint8Array }[]> {
   const bundles: { path: string; bytes: Uint8Array }[] = [];
   const width = oldSize % TILE_WIDTH;
   const first = Math.floor(oldSize / TILE_WIDTH);
@@ -123,7 +139,11 @@ function openSignerMemory(path: string): SignerMemory {
       return { origin: head.origin, size: head.size, root: Buffer.from(head.root, 'base64') };
     },
     async write(head: Head) {
-      const text = JSON.stringify({ origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('base64') });
+      const text = JSON.stringify({
+        origin: head.origin,
+        size: head.size,
+        root: Buffer.from(head.root).toString('base64'),
+      });
       await writeFileDurably(path, Buffer.from(text), 0o600);
     },
   };

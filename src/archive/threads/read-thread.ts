@@ -38,21 +38,34 @@ export type MediaPlace = {
 export type BundledMessage = {
   readonly message: Message;
   readonly owner: { readonly messageId: Uint8Array; readonly secret: Uint8Array };
-  readonly records: readonly { readonly seq: number; readonly leaf: Uint8Array; readonly bytes: Uint8Array; readonly r: Uint8Array }[];
+  readonly records: readonly {
+    readonly seq: number;
+    readonly leaf: Uint8Array;
+    readonly bytes: Uint8Array;
+    readonly r: Uint8Array;
+  }[];
 };
 
 /** Calls of this thread. */
 export type ReadCalls = {
   ready: { args: undefined; result: undefined };
-  search: { args: { q: string; limit: number; cursor: string | undefined; order?: 'newest' | 'oldest' }; result: MessagePage };
+  search: {
+    args: { q: string; limit: number; cursor: string | undefined; order?: 'newest' | 'oldest' };
+    result: MessagePage;
+  };
   facets: { args: { q: string }; result: FacetsView };
   /** `normalise` says how a query was understood, without running it. */
   normalise: { args: string; result: { query: string; hints: string[] } };
   message: { args: { id: MessageId; atMs: number | undefined }; result: MessageDetail | undefined };
-  conversation: { args: { id: ConversationId; limit: number; cursor: string | undefined }; result: ConversationView | undefined };
+  conversation: {
+    args: { id: ConversationId; limit: number; cursor: string | undefined };
+    result: ConversationView | undefined;
+  };
   media: { args: { id: MessageId; part: number }; result: MediaPlace | undefined };
   /** First leaf index of each message, for proofs. */
   leaves: { args: MessageId; result: number[] };
+  /** Opens the files of the index anew, after some were replaced. */
+  refresh: { args: undefined; result: undefined };
   /** Compares what the index holds with what it should hold, as sets. */
   compare: { args: undefined; result: IndexComparison };
   /** Quarantined envelopes from a place in the log on, and where to go on. */
@@ -60,7 +73,10 @@ export type ReadCalls = {
   /** Everything an export needs of some messages; those whose key was destroyed are left out. */
   bundle: { args: readonly number[]; result: BundledMessage[] };
   /** Numbers of the hits of a query, page by page. */
-  numbers: { args: { q: string; limit: number; cursor: string | undefined }; result: { messageNos: number[]; nextCursor: string | undefined } };
+  numbers: {
+    args: { q: string; limit: number; cursor: string | undefined };
+    result: { messageNos: number[]; nextCursor: string | undefined };
+  };
   close: { args: undefined; result: undefined };
 };
 
@@ -81,7 +97,6 @@ async function openMessages(messageNos: readonly number[]): Promise<Message[]> {
 
 async function search(args: ReadCalls['search']['args']): Promise<MessagePage> {
   const query = parseQuery(args.q, { nowMs: Date.now() });
-  index.refresh();
   const found = index.search(query, {
     limit: args.limit,
     order: args.order ?? 'newest',
@@ -101,12 +116,19 @@ async function search(args: ReadCalls['search']['args']): Promise<MessagePage> {
 
 async function facets(args: { q: string }): Promise<FacetsView> {
   const query = parseQuery(args.q, { nowMs: Date.now() });
-  index.refresh();
   const found = index.facets(query, { scanMax: 100_000 });
-  return { histogram: [...found.histogram], facets: Object.fromEntries(Object.entries(found.facets).map(([name, counts]) => [name, [...counts]])), counted: found.counted, capped: found.capped, query: formatQuery(query) };
+  return {
+    histogram: [...found.histogram],
+    facets: Object.fromEntries(Object.entries(found.facets).map(([name, counts]) => [name, [...counts]])),
+    counted: found.counted,
+    capped: found.capped,
+    query: formatQuery(query),
+  };
 }
 
-async function findMessage(id: MessageId): Promise<Awaited<ReturnType<typeof reader.readMessages>>[number] | undefined> {
+async function findMessage(
+  id: MessageId,
+): Promise<Awaited<ReturnType<typeof reader.readMessages>>[number] | undefined> {
   const messageNo = await reader.findMessageNo(idBytes(id));
   if (messageNo === undefined) return undefined;
   const [row] = await reader.readMessages([messageNo]);
@@ -121,7 +143,10 @@ async function message({ id, atMs }: ReadCalls['message']['args']): Promise<Mess
   const folded = foldMessage(records, atMs === undefined ? {} : { knownAtMs: atMs });
   if (folded === undefined) return undefined;
   const counted = new Set(folded.records.map((record) => record.seq));
-  return viewMessageDetail(folded, records.filter(({ seq }) => counted.has(seq)));
+  return viewMessageDetail(
+    folded,
+    records.filter(({ seq }) => counted.has(seq)),
+  );
 }
 
 async function conversation(args: ReadCalls['conversation']['args']): Promise<ConversationView | undefined> {
@@ -183,7 +208,11 @@ async function bundle(messageNos: readonly number[]): Promise<BundledMessage[]> 
   for (const row of await reader.readMessages(messageNos)) {
     const { secret } = row;
     if (secret === undefined) continue;
-    const opened = row.records.map(({ seq, leaf, sealed }) => ({ seq, leaf, ...openRecord(sealer, { messageId: row.messageId, secret, leaf, sealed }) }));
+    const opened = row.records.map(({ seq, leaf, sealed }) => ({
+      seq,
+      leaf,
+      ...openRecord(sealer, { messageId: row.messageId, secret, leaf, sealed }),
+    }));
     const message = foldMessage(opened);
     if (message === undefined) continue;
     const records = opened.map(({ seq, leaf, bytes, r }) => ({ seq, leaf, bytes, r }));
@@ -208,6 +237,10 @@ serveThread<ReadCalls>({
   async leaves(id) {
     return (await findMessage(id))?.records.map((record) => record.seq) ?? [];
   },
+  async refresh() {
+    index.refresh();
+    return undefined;
+  },
   async compare() {
     index.refresh();
     return compareIndex(reader, sealer, index);
@@ -215,8 +248,12 @@ serveThread<ReadCalls>({
   quarantine,
   bundle,
   async numbers({ q, limit, cursor }) {
-    index.refresh();
-    const found = index.search(parseQuery(q, { nowMs: Date.now() }), { limit, order: 'oldest', countMax: 0, ...(cursor === undefined ? {} : { cursor }) });
+    const found = index.search(parseQuery(q, { nowMs: Date.now() }), {
+      limit,
+      order: 'oldest',
+      countMax: 0,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
     return { messageNos: found.hits.map((hit) => hit.messageNo), nextCursor: found.nextCursor };
   },
   async close() {

@@ -28,7 +28,12 @@ export type SealCalls = {
 
 const setup = workerData as SealSetup;
 const sealer = openSealer(setup);
-const sealing = createSealing({ archiveId: idBytes(setup.archiveId), sealer, random: createRandomPool(), append: appendThrough(setup.port) });
+const sealing = createSealing({
+  archiveId: idBytes(setup.archiveId),
+  sealer,
+  random: createRandomPool(),
+  append: appendThrough(setup.port),
+});
 
 serveThread<SealCalls>({
   async ready() {

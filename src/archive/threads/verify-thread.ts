@@ -61,13 +61,26 @@ async function verify(args: VerifyCalls['verify']['args'], context: CallContext)
   const run: Run = { faults: [], checked: 0, destroyed: 0, blobs: 0 };
   const stored = await reader.size();
   const log = await verifyPublished(args, run, context.signal);
-  if (log.size > stored) fault(run, 'records-missing', `the log has ${log.size} leaves, the store ${stored} records: the tail was cut off`);
+  if (log.size > stored)
+    fault(run, 'records-missing', `the log has ${log.size} leaves, the store ${stored} records: the tail was cut off`);
   const remembered = await readMemory();
   if (remembered !== undefined && remembered.size > stored) {
-    fault(run, 'rolled-back', `the signer remembers ${remembered.size} leaves, the store has ${stored}: an old copy was put in place`);
+    fault(
+      run,
+      'rolled-back',
+      `the signer remembers ${remembered.size} leaves, the store has ${stored}: an old copy was put in place`,
+    );
   }
   await verifyRecords(run, log, context);
-  return { ok: run.faults.length === 0, size: log.size, root: log.root, checked: run.checked, destroyed: run.destroyed, blobs: run.blobs, faults: run.faults };
+  return {
+    ok: run.faults.length === 0,
+    size: log.size,
+    root: log.root,
+    checked: run.checked,
+    destroyed: run.destroyed,
+    blobs: run.blobs,
+    faults: run.faults,
+  };
 }
 
 /** The public files: entries, tiles, checkpoint, and every head that is known from before. */
@@ -78,7 +91,8 @@ async function verifyPublished(
 ): Promise<{ readonly size: number; readonly root: string }> {
   const checkpointText = await files.readCheckpoint();
   if (checkpointText === undefined) {
-    if ((await reader.size()) > 0) fault(run, 'checkpoint-missing', 'there is no checkpoint; run "cartulary rebuild --log"');
+    if ((await reader.size()) > 0)
+      fault(run, 'checkpoint-missing', 'there is no checkpoint; run "cartulary rebuild --log"');
     return { size: 0, root: '' };
   }
   const remembered = await readMemory();
@@ -121,7 +135,8 @@ async function compareWithLog(run: Run, rows: readonly RecordRow[], size: number
     const n = Math.floor(row.seq / TILE_WIDTH);
     if (bundle?.n !== n) bundle = { n, entries: await readBundle(n, size) };
     const entry = bundle.entries[row.seq % TILE_WIDTH];
-    if (entry === undefined || Buffer.compare(entry, row.leaf) !== 0) fault(run, 'leaf-differs', 'the leaf in the store is not the one in the log', row.seq);
+    if (entry === undefined || Buffer.compare(entry, row.leaf) !== 0)
+      fault(run, 'leaf-differs', 'the leaf in the store is not the one in the log', row.seq);
   }
 }
 
@@ -152,7 +167,8 @@ async function verifyRow(run: Run, row: RecordRow): Promise<void> {
       record.event.kind === findLeafKind(leaf.kind),
       record.capturedAt.ms === leaf.timeMs,
     ];
-    if (claims.includes(false)) fault(run, 'metadata-differs', 'a record does not say what its leaf or its row say', row.seq);
+    if (claims.includes(false))
+      fault(run, 'metadata-differs', 'a record does not say what its leaf or its row say', row.seq);
     run.checked += 1;
     if (record.event.kind === 'media.stored') await verifyBlob(run, blobs, record.event.media.blob, row.seq);
   } catch (cause) {
@@ -167,13 +183,22 @@ async function verifyBlob(run: Run, store: BlobStore, name: string, seq: number)
     run.blobs += 1;
   } catch (cause) {
     const missing = cause instanceof CartularyError && cause.code === 'not-found';
-    fault(run, missing ? 'blob-missing' : 'blob-altered', missing ? 'a medium is missing' : 'a medium is not the one that was stored', seq);
+    fault(
+      run,
+      missing ? 'blob-missing' : 'blob-altered',
+      missing ? 'a medium is missing' : 'a medium is not the one that was stored',
+      seq,
+    );
   }
 }
 
 async function readMemory(): Promise<Head | undefined> {
   try {
-    const head = JSON.parse(await readFile(setup.layout.signerMemory, 'utf8')) as { origin: string; size: number; root: string };
+    const head = JSON.parse(await readFile(setup.layout.signerMemory, 'utf8')) as {
+      origin: string;
+      size: number;
+      root: string;
+    };
     return { origin: head.origin, size: head.size, root: Buffer.from(head.root, 'base64') };
   } catch {
     return undefined;
@@ -181,7 +206,8 @@ async function readMemory(): Promise<Head | undefined> {
 }
 
 function fault(run: Run, code: string, text: string, leafIndex?: number): void {
-  if (run.faults.length < FAULTS_MAX) run.faults.push({ code, text, ...(leafIndex === undefined ? {} : { leafIndex }) });
+  if (run.faults.length < FAULTS_MAX)
+    run.faults.push({ code, text, ...(leafIndex === undefined ? {} : { leafIndex }) });
 }
 
 serveThread<VerifyCalls>({

@@ -11,14 +11,16 @@ import { createProgress, print, printJson, say } from '../output.ts';
 
 /** `backup`: copies the archive while it runs. */
 export function registerBackup(program: Command): void {
-  withCommonOptions(program.command('backup <dir>').description('write a backup into a new directory under DIR; capture goes on')).action(
-    async (into: string, options: CommonOptions) => {
-      const report = await runOperation<BackupReport>(options, 'backup', { into: resolve(into) }, 'backing up');
-      if (options.json === true) return printJson(report);
-      print(report.path);
-      say(`${report.records} records, ${report.files} files, ${report.bytes} bytes. Keep "content" as long as you like, "keys" only for days; the root key is in neither.`);
-    },
-  );
+  withCommonOptions(
+    program.command('backup <dir>').description('write a backup into a new directory under DIR; capture goes on'),
+  ).action(async (into: string, options: CommonOptions) => {
+    const report = await runOperation<BackupReport>(options, 'backup', { into: resolve(into) }, 'backing up');
+    if (options.json === true) return printJson(report);
+    print(report.path);
+    say(
+      `${report.records} records, ${report.files} files, ${report.bytes} bytes. Keep "content" as long as you like, "keys" only for days; the root key is in neither.`,
+    );
+  });
 }
 
 /** `restore`: makes a data directory from a backup. */
@@ -40,6 +42,8 @@ export function registerRestore(program: Command): void {
       });
       progress.end();
       if (options.json === true) return printJson(report);
-      say(`${report.records} records are back in ${settings.data}; ${report.destroyedReplayed} destruction(s) were replayed. Next: "cartulary verify --data ${settings.data}".`);
+      say(
+        `${report.records} records are back in ${settings.data}; ${report.destroyedReplayed} destruction(s) were replayed. Next: "cartulary verify --data ${settings.data}".`,
+      );
     });
 }

@@ -15,7 +15,8 @@ export function registerBench(program: Command): void {
     .argument('[options...]')
     .action(async (options: string[]) => {
       const script = fileURLToPath(new URL('../../../bench/main.ts', import.meta.url));
-      if (!existsSync(script)) throw new CartularyError('not-found', 'benchmarks come with the source, not with the package');
+      if (!existsSync(script))
+        throw new CartularyError('not-found', 'benchmarks come with the source, not with the package');
       const child = spawn(process.execPath, [script, ...options], { stdio: 'inherit' });
       process.exitCode = await new Promise<number>((resolve) => {
         child.on('exit', (code) => resolve(code ?? 1));

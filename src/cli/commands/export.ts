@@ -9,15 +9,25 @@ type Options = CommonOptions & { readonly out: string; readonly format: string }
 
 /** `export`: hands messages out with proofs. */
 export function registerExport(program: Command): void {
-  withCommonOptions(program.command('export [query...]').description('hand messages out with media, proofs and a manifest'))
+  withCommonOptions(
+    program.command('export [query...]').description('hand messages out with media, proofs and a manifest'),
+  )
     .requiredOption('--out <file>', 'file to write, e.g. bundle.zip')
     .option('--format <name>', 'format', 'jsonl')
     .action(async (words: string[], options: Options) => {
-      const summary = await runOperation<ExportSummary & { path: string }>(options, 'export', { q: words.join(' '), path: options.out, format: options.format }, 'exporting');
+      const summary = await runOperation<ExportSummary & { path: string }>(
+        options,
+        'export',
+        { q: words.join(' '), path: options.out, format: options.format },
+        'exporting',
+      );
       if (options.json === true) return printJson(summary);
       print(summary.path);
-      say(`${summary.messages} messages, ${summary.records} records, ${summary.media} media. SHA-256 ${summary.sha256}`);
-      if (summary.missingMedia.length > 0) say(`${summary.missingMedia.length} media could not be had; the manifest lists them.`);
+      say(
+        `${summary.messages} messages, ${summary.records} records, ${summary.media} media. SHA-256 ${summary.sha256}`,
+      );
+      if (summary.missingMedia.length > 0)
+        say(`${summary.missingMedia.length} media could not be had; the manifest lists them.`);
       say(`Anyone can check it: cartulary verify --bundle ${options.out} --log-key KEY`);
     });
 }

@@ -9,7 +9,11 @@ type Options = CommonOptions & { readonly region?: string; readonly own?: string
 
 /** `import`: brings old messages in. */
 export function registerImport(program: Command): void {
-  withCommonOptions(program.command('import <format> <file>').description('bring old messages in: sms-backup, jsonl; may be repeated, nothing is kept twice'))
+  withCommonOptions(
+    program
+      .command('import <format> <file>')
+      .description('bring old messages in: sms-backup, jsonl; may be repeated, nothing is kept twice'),
+  )
     .option('--region <code>', 'country of numbers written without country code, e.g. US')
     .option('--own <number>', "the shop's own number, where the file does not say it")
     .option('--account <name>', 'account under which the messages are kept')
@@ -22,8 +26,11 @@ export function registerImport(program: Command): void {
       );
       if (report.rejectedTotal > 0) process.exitCode = 1;
       if (options.json === true) return printJson(report);
-      say(`${report.read} read, ${report.sealed} sealed, ${report.duplicates} known already, ${report.media} media, ${report.rejectedTotal} rejected.`);
-      for (const { position, reason } of report.warnings.slice(0, 20)) say(paint('yellow', `row ${position}: ${reason}`));
+      say(
+        `${report.read} read, ${report.sealed} sealed, ${report.duplicates} known already, ${report.media} media, ${report.rejectedTotal} rejected.`,
+      );
+      for (const { position, reason } of report.warnings.slice(0, 20))
+        say(paint('yellow', `row ${position}: ${reason}`));
       for (const { position, reason } of report.rejected) print(`row ${position}: ${reason}`);
     });
 }

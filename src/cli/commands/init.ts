@@ -29,6 +29,8 @@ export function registerInit(program: Command): void {
       say(`  archive   ${made.archiveId}`);
       say(`  log key   ${made.logKey}`);
       say(`  API key   ${made.apiKey}   (shown this once)`);
-      say('Print the recovery kit and keep it away from this machine. Next: "cartulary source add twilio --name … --secret …", then "cartulary start".');
+      say(
+        'Print the recovery kit and keep it away from this machine. Next: "cartulary source add twilio --name … --secret …", then "cartulary start".',
+      );
     });
 }

@@ -23,45 +23,61 @@ function registerApiKeys(key: Command): void {
     .requiredOption('--name <name>', 'what it is for')
     .option('--scope <scope...>', `rights; all by default: ${Object.keys(SCOPES).join(', ')}`)
     .action(async (options: CommonOptions & { name: string; scope?: string[] }) => {
-      const made = await runOperation<{ id: string; apiKey: string }>(options, 'key.create', { name: options.name, ...(options.scope === undefined ? {} : { scopes: options.scope }) });
+      const made = await runOperation<{ id: string; apiKey: string }>(options, 'key.create', {
+        name: options.name,
+        ...(options.scope === undefined ? {} : { scopes: options.scope }),
+      });
       if (options.json === true) return printJson(made);
       print(made.apiKey);
       say(`${made.id}: shown this once; revoke it with "cartulary key revoke ${made.id}".`);
     });
-  withCommonOptions(key.command('list').description('API keys, without their secrets')).action(async (options: CommonOptions) => {
-    const keys = await runOperation<Listed>(options, 'key.list', {});
-    if (options.json === true) return printJson(keys);
-    for (const { id, name, scopes, revokedAt } of keys) print(`${id}  ${name}  ${revokedAt === null ? scopes.join(' ') : `revoked ${revokedAt}`}`);
-  });
-  withCommonOptions(key.command('revoke <id>').description('an API key stops working at once')).action(async (id: string, options: CommonOptions) => {
-    const revoked = await runOperation(options, 'key.revoke', { id });
-    if (options.json === true) printJson(revoked);
-    else say('Revoked.');
-  });
+  withCommonOptions(key.command('list').description('API keys, without their secrets')).action(
+    async (options: CommonOptions) => {
+      const keys = await runOperation<Listed>(options, 'key.list', {});
+      if (options.json === true) return printJson(keys);
+      for (const { id, name, scopes, revokedAt } of keys)
+        print(`${id}  ${name}  ${revokedAt === null ? scopes.join(' ') : `revoked ${revokedAt}`}`);
+    },
+  );
+  withCommonOptions(key.command('revoke <id>').description('an API key stops working at once')).action(
+    async (id: string, options: CommonOptions) => {
+      const revoked = await runOperation(options, 'key.revoke', { id });
+      if (options.json === true) printJson(revoked);
+      else say('Revoked.');
+    },
+  );
 }
 
 function registerOwnKeys(key: Command): void {
-  withCommonOptions(key.command('rotate-root').description('a new root key; prints a new recovery kit (stop the archive first)')).action(async (options: CommonOptions) => {
+  withCommonOptions(
+    key.command('rotate-root').description('a new root key; prints a new recovery kit (stop the archive first)'),
+  ).action(async (options: CommonOptions) => {
     const rotated = await rotateRoot(placeOf(options));
     if (options.json === true) return printJson(rotated);
     print(rotated.recoveryKit);
     say('The root key is new. Print this kit; the old one opens nothing any more.');
   });
-  withCommonOptions(key.command('rotate-archive').description('a new key for what is sealed from now on (stop the archive first)')).action(async (options: CommonOptions) => {
+  withCommonOptions(
+    key.command('rotate-archive').description('a new key for what is sealed from now on (stop the archive first)'),
+  ).action(async (options: CommonOptions) => {
     const rotated = await rotateSealKey(placeOf(options));
     if (options.json === true) return printJson(rotated);
     say(`Version ${rotated.version} seals from now on.`);
   });
-  withCommonOptions(key.command('kit').description('print the recovery kit again (stop the archive first)')).action(async (options: CommonOptions) => {
-    const kit = await printKit(placeOf(options));
-    if (options.json === true) return printJson(kit);
-    print(kit.recoveryKit);
-  });
-  withCommonOptions(key.command('restore <kit>').description("write the root key's file from a recovery kit")).action(async (kit: string, options: CommonOptions) => {
-    const restored = await restoreRoot(placeOf(options), await readFile(kit, 'utf8'));
-    if (options.json === true) return printJson(restored);
-    say(`Root key ${restored.rootId} is back at ${restored.location}.`);
-  });
+  withCommonOptions(key.command('kit').description('print the recovery kit again (stop the archive first)')).action(
+    async (options: CommonOptions) => {
+      const kit = await printKit(placeOf(options));
+      if (options.json === true) return printJson(kit);
+      print(kit.recoveryKit);
+    },
+  );
+  withCommonOptions(key.command('restore <kit>').description("write the root key's file from a recovery kit")).action(
+    async (kit: string, options: CommonOptions) => {
+      const restored = await restoreRoot(placeOf(options), await readFile(kit, 'utf8'));
+      if (options.json === true) return printJson(restored);
+      say(`Root key ${restored.rootId} is back at ${restored.location}.`);
+    },
+  );
 }
 
 function placeOf(options: CommonOptions): KeyPlace {

@@ -4,14 +4,23 @@ import { runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { printJson, say } from '../output.ts';
 
-type Rebuilt = { records: number; index: { expected: number; indexed: number; missingCount: number; extraCount: number } };
+type Rebuilt = {
+  records: number;
+  index: { expected: number; indexed: number; missingCount: number; extraCount: number };
+};
 
 /** `rebuild`: builds the search index again. */
 export function registerRebuild(program: Command): void {
-  withCommonOptions(program.command('rebuild').description('build the search index again from the records, and compare the two as sets')).action(async (options: CommonOptions) => {
+  withCommonOptions(
+    program
+      .command('rebuild')
+      .description('build the search index again from the records, and compare the two as sets'),
+  ).action(async (options: CommonOptions) => {
     const rebuilt = await runOperation<Rebuilt>(options, 'rebuild', {}, 'rebuilding');
     if (rebuilt.index.missingCount + rebuilt.index.extraCount > 0) process.exitCode = 1;
     if (options.json === true) return printJson(rebuilt);
-    say(`${rebuilt.records} records read; ${rebuilt.index.indexed} of ${rebuilt.index.expected} messages can be found.`);
+    say(
+      `${rebuilt.records} records read; ${rebuilt.index.indexed} of ${rebuilt.index.expected} messages can be found.`,
+    );
   });
 }

@@ -7,9 +7,13 @@ import { printJson, say } from '../output.ts';
 
 /** `reprocess`: reads quarantined envelopes again. */
 export function registerReprocess(program: Command): void {
-  withCommonOptions(program.command('reprocess').description('read quarantined envelopes again, after an update of a connector')).action(async (options: CommonOptions) => {
+  withCommonOptions(
+    program.command('reprocess').description('read quarantined envelopes again, after an update of a connector'),
+  ).action(async (options: CommonOptions) => {
     const result = await runOperation<Reprocessed>(options, 'reprocess', {}, 'reading again');
     if (options.json === true) return printJson(result);
-    say(`${result.envelopes} envelopes: ${result.stored} new records, ${result.duplicates} known, ${result.stillUnreadable} still cannot be read.`);
+    say(
+      `${result.envelopes} envelopes: ${result.stored} new records, ${result.duplicates} known, ${result.stillUnreadable} still cannot be read.`,
+    );
   });
 }

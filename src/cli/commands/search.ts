@@ -11,11 +11,17 @@ export function registerSearch(program: Command): void {
     .option('--limit <n>', 'hits to show', '20')
     .option('--cursor <cursor>', 'the page after')
     .action(async (words: string[], options: CommonOptions & { limit: string; cursor?: string }) => {
-      const page = await runOperation<MessagePage>(options, 'search', { q: words.join(' '), limit: Number(options.limit), cursor: options.cursor });
+      const page = await runOperation<MessagePage>(options, 'search', {
+        q: words.join(' '),
+        limit: Number(options.limit),
+        cursor: options.cursor,
+      });
       if (options.json === true) return printJson(page);
       for (const item of page.items) print(formatMessage(item));
       for (const hint of page.hints) say(paint('yellow', hint));
-      say(`${page.total}${page.totalRelation === 'gte' ? ' or more' : ''} message(s) for: ${printable(page.query) || 'everything'}`);
+      say(
+        `${page.total}${page.totalRelation === 'gte' ? ' or more' : ''} message(s) for: ${printable(page.query) || 'everything'}`,
+      );
       if (page.nextCursor !== null) say(`More: --cursor ${page.nextCursor}`);
     });
 }

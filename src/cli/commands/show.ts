@@ -14,7 +14,8 @@ export function registerShow(program: Command): void {
     .option('--at <time>', 'the message as it was known then, e.g. 2026-11-22T10:00:00Z')
     .action(async (id: string, options: CommonOptions & { at?: string }) => {
       const atMs = options.at === undefined ? undefined : parseIsoInstant(options.at, 'provider')?.ms;
-      if (options.at !== undefined && atMs === undefined) throw new CartularyError('bad-input', '--at is a date-time such as 2026-11-22T10:00:00Z');
+      if (options.at !== undefined && atMs === undefined)
+        throw new CartularyError('bad-input', '--at is a date-time such as 2026-11-22T10:00:00Z');
       const shown = await runOperation<MessageDetail | ConversationView>(options, 'show', { id, atMs });
       if (options.json === true) return printJson(shown);
       if ('messages' in shown) {
@@ -22,7 +23,10 @@ export function registerShow(program: Command): void {
         return;
       }
       print(formatMessage(shown));
-      print(`  ${shown.platform} ${printable(shown.platformId)}, leaf ${shown.leafIndex}, conversation ${shown.conversationId ?? '-'}`);
-      for (const entry of shown.history) print(`  leaf ${String(entry.leafIndex).padStart(7)}  ${entry.capturedAt}  ${entry.kind}`);
+      print(
+        `  ${shown.platform} ${printable(shown.platformId)}, leaf ${shown.leafIndex}, conversation ${shown.conversationId ?? '-'}`,
+      );
+      for (const entry of shown.history)
+        print(`  leaf ${String(entry.leafIndex).padStart(7)}  ${entry.capturedAt}  ${entry.kind}`);
     });
 }

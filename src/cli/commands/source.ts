@@ -6,7 +6,13 @@ import type { CommonOptions } from '../context.ts';
 import { paint, print, printJson, say } from '../output.ts';
 
 type Added = { id: string; hookUrl: string; steps: string[]; captures: string[]; doesNotGive: string[] };
-type Listed = { id: string; connector: string; name: string; hookUrl: string; badSignatures: { refused: number; waiting: number } }[];
+type Listed = {
+  id: string;
+  connector: string;
+  name: string;
+  hookUrl: string;
+  badSignatures: { refused: number; waiting: number };
+}[];
 type AddOptions = CommonOptions & {
   readonly name: string;
   readonly secret?: string;
@@ -22,7 +28,10 @@ export function registerSource(program: Command): void {
   const source = program.command('source').description('connect platforms');
   withCommonOptions(source.command('add <connector>').description('connect an account: twilio, standard-webhooks'))
     .requiredOption('--name <name>', 'what you call it')
-    .option('--secret <secret>', 'what the platform signs with (Twilio: the auth token); "-" reads it from standard input')
+    .option(
+      '--secret <secret>',
+      'what the platform signs with (Twilio: the auth token); "-" reads it from standard input',
+    )
     .option('--set <name=value>', 'a setting of the connector; may be given several times', collect, [])
     .option('--account <id>', 'the account on the platform')
     .option('--region <code>', 'country of numbers written without country code, e.g. US')
@@ -50,28 +59,47 @@ export function registerSource(program: Command): void {
     const sources = await runOperation<Listed>(options, 'source.list', {});
     if (options.json === true) return printJson(sources);
     for (const { id, connector, name, hookUrl, badSignatures } of sources) {
-      print(`${id}  ${connector}  ${name}  ${hookUrl}${badSignatures.refused > 0 ? paint('red', `  ${badSignatures.refused} bad signatures`) : ''}`);
+      print(
+        `${id}  ${connector}  ${name}  ${hookUrl}${badSignatures.refused > 0 ? paint('red', `  ${badSignatures.refused} bad signatures`) : ''}`,
+      );
     }
     if (sources.length === 0) say('Nothing is connected yet: "cartulary source add twilio --name … --secret …".');
   });
-  withCommonOptions(source.command('secret <id>').description('give a source a new secret; what waits in the ring is taken in'))
+  withCommonOptions(
+    source.command('secret <id>').description('give a source a new secret; what waits in the ring is taken in'),
+  )
     .requiredOption('--secret <secret>', 'the new secret; "-" reads it from standard input')
     .option('--drop-old', 'the old secret stops fitting at once')
     .action(async (id: string, options: CommonOptions & { secret: string; dropOld?: boolean }) => {
       const secret = options.secret === '-' ? await readLine() : options.secret;
-      const changed = await runOperation<{ ring: { released: number; kept: number } }>(options, 'source.secret', { id, secret, keepOld: options.dropOld !== true });
+      const changed = await runOperation<{ ring: { released: number; kept: number } }>(options, 'source.secret', {
+        id,
+        secret,
+        keepOld: options.dropOld !== true,
+      });
       if (options.json === true) return printJson(changed);
-      say(`The secret is changed. ${changed.ring.released} refused envelope(s) fitted it and were taken in; ${changed.ring.kept} still wait.`);
+      say(
+        `The secret is changed. ${changed.ring.released} refused envelope(s) fitted it and were taken in; ${changed.ring.kept} still wait.`,
+      );
     });
-  withCommonOptions(source.command('remove <id>').description('disconnect a source; what it sent stays')).action(async (id: string, options: CommonOptions) => {
-    const removed = await runOperation(options, 'source.remove', { id });
-    if (options.json === true) printJson(removed);
-    else say('The source is removed. Everything it sent is kept.');
-  });
-  withCommonOptions(source.command('poll <id>').description("ask the platform for its list now, for what the shop's tools sent"))
+  withCommonOptions(source.command('remove <id>').description('disconnect a source; what it sent stays')).action(
+    async (id: string, options: CommonOptions) => {
+      const removed = await runOperation(options, 'source.remove', { id });
+      if (options.json === true) printJson(removed);
+      else say('The source is removed. Everything it sent is kept.');
+    },
+  );
+  withCommonOptions(
+    source.command('poll <id>').description("ask the platform for its list now, for what the shop's tools sent"),
+  )
     .option('--hours <n>', 'how far back', '72')
     .action(async (id: string, options: CommonOptions & { hours: string }) => {
-      const polled = await runOperation<{ stored: number; duplicates: number; pages: number }>(options, 'source.poll', { id, hours: Number(options.hours) }, 'asking');
+      const polled = await runOperation<{ stored: number; duplicates: number; pages: number }>(
+        options,
+        'source.poll',
+        { id, hours: Number(options.hours) },
+        'asking',
+      );
       if (options.json === true) return printJson(polled);
       say(`${polled.stored} new, ${polled.duplicates} known, ${polled.pages} page(s).`);
     });

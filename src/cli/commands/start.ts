@@ -45,13 +45,19 @@ async function makeArchive(settings: Settings, name: string): Promise<void> {
 /** Serves until it is told to stop. */
 export async function serve(settings: Settings, isDemo: boolean): Promise<void> {
   const standIn = isDemo ? await startTwilioStandIn() : undefined;
-  const service = await openService(settings, standIn === undefined ? {} : { allowPrivate: [{ host: standIn.host, port: standIn.port }] });
+  const service = await openService(
+    settings,
+    standIn === undefined ? {} : { allowPrivate: [{ host: standIn.host, port: standIn.port }] },
+  );
   const server = await startServer(service);
   const socket = await serveLocalSocket(service.house.layout.socket, service, OPERATIONS);
   service.startWork();
   announce(service, server);
   const stop = new AbortController();
-  const demo = standIn === undefined ? Promise.resolve() : runDemo({ standIn, service, hooksUrl: server.hooksUrl, signal: stop.signal, say });
+  const demo =
+    standIn === undefined
+      ? Promise.resolve()
+      : runDemo({ standIn, service, hooksUrl: server.hooksUrl, signal: stop.signal, say });
   await Promise.race([untilSignal(), demo.then(untilSignal)]);
   say('Stopping: what was acknowledged is on disk; the log is signed once more.');
   stop.abort();

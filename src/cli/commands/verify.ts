@@ -16,23 +16,39 @@ export function registerVerify(program: Command): void {
   withCommonOptions(program.command('verify').description('check the archive against its log, or a bundle offline'))
     .option('--bundle <file>', 'check an exported bundle; needs nothing but the log key')
     .option('--log-key <vkey>', "the log's public key, from a source you trust")
-    .option('--checkpoint <file>', 'an earlier signed checkpoint that the log must continue; may be given several times', (value: string, known: string[]) => [...known, value], [])
+    .option(
+      '--checkpoint <file>',
+      'an earlier signed checkpoint that the log must continue; may be given several times',
+      (value: string, known: string[]) => [...known, value],
+      [],
+    )
     .action(async (options: Options) => {
       if (options.bundle !== undefined) return verifyOffline(options, options.bundle);
       const earlier = await Promise.all(options.checkpoint.map((path) => readFile(path, 'utf8')));
-      const report = await runOperation<VerifyReport>(options, 'verify', { earlier, ...(options.logKey === undefined ? {} : { vkey: options.logKey }) }, 'verifying');
+      const report = await runOperation<VerifyReport>(
+        options,
+        'verify',
+        { earlier, ...(options.logKey === undefined ? {} : { vkey: options.logKey }) },
+        'verifying',
+      );
       if (!report.ok) process.exitCode = 1;
       if (options.json === true) return printJson(report);
-      for (const { code, leafIndex, text } of report.faults) print(`${paint('red', code)}${leafIndex === undefined ? '' : ` at leaf ${leafIndex}`}: ${text}`);
-      say(`${report.ok ? paint('green', 'Sound') : paint('red', 'NOT sound')}: ${report.size} leaves, ${report.checked} records opened, ${report.destroyed} destroyed, ${report.blobs} media. Root ${report.root}`);
+      for (const { code, leafIndex, text } of report.faults)
+        print(`${paint('red', code)}${leafIndex === undefined ? '' : ` at leaf ${leafIndex}`}: ${text}`);
+      say(
+        `${report.ok ? paint('green', 'Sound') : paint('red', 'NOT sound')}: ${report.size} leaves, ${report.checked} records opened, ${report.destroyed} destroyed, ${report.blobs} media. Root ${report.root}`,
+      );
     });
 }
 
 async function verifyOffline(options: Options, bundle: string): Promise<void> {
-  if (options.logKey === undefined) throw new CartularyError('bad-input', '--bundle needs --log-key: the key must come from elsewhere than the bundle');
+  if (options.logKey === undefined)
+    throw new CartularyError('bad-input', '--bundle needs --log-key: the key must come from elsewhere than the bundle');
   const report = await verifyBundle(bundle, { logKey: options.logKey });
   if (!report.ok) process.exitCode = 1;
   if (options.json === true) return printJson(report);
   for (const fault of report.faults) print(`${paint('red', fault.code)}: ${fault.text}`);
-  say(`${report.ok ? paint('green', 'Sound') : paint('red', 'NOT sound')}: ${report.messages} messages, ${report.records} records, ${report.media} media.`);
+  say(
+    `${report.ok ? paint('green', 'Sound') : paint('red', 'NOT sound')}: ${report.messages} messages, ${report.records} records, ${report.media} media.`,
+  );
 }

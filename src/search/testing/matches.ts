@@ -33,28 +33,48 @@ function fits(node: QueryNode, document: IndexDocument): boolean {
         return node.international || node.digits.length < 7 ? digits === node.digits : digits.endsWith(node.digits);
       });
     case 'value':
-      return valuesOf(node.field, document).some((value) => (node.prefix ? value.startsWith(node.value) : value === node.value));
+      return valuesOf(node.field, document).some((value) =>
+        node.prefix ? value.startsWith(node.value) : value === node.value,
+      );
     case 'near': {
       const tokens = tokenize(document.text);
       const left = operandSpans(node.left, tokens);
       const right = operandSpans(node.right, tokens);
-      return left.some((a) => right.some((b) => (node.ordered ? isBefore(a, b, node.distance) : isNear([a, b], node.distance - 1))));
+      return left.some((a) =>
+        right.some((b) => (node.ordered ? isBefore(a, b, node.distance) : isNear([a, b], node.distance - 1))),
+      );
     }
     case 'loose': {
       const tokens = tokenize(document.text);
-      const sides = node.text.split(/\s+/).filter((word) => tokenize(word).length > 0).map((word) => phraseSpans(tokens, tokenizeQuery(word)));
+      const sides = node.text
+        .split(/\s+/)
+        .filter((word) => tokenize(word).length > 0)
+        .map((word) => phraseSpans(tokens, tokenizeQuery(word)));
       return chooseOneOfEach(sides, []).some((spans) => isNear(spans, node.between));
     }
     case 'word':
-      return streams(node.field, document).some((tokens) => phraseSpans(tokens, tokenizeQuery(node.text)).length > 0) || fitsAlias(node, document, false);
+      return (
+        streams(node.field, document).some((tokens) => phraseSpans(tokens, tokenizeQuery(node.text)).length > 0) ||
+        fitsAlias(node, document, false)
+      );
     case 'prefix':
-      return streams(node.field, document).some((tokens) => phraseSpans(tokens, tokenizeQuery(node.text, true)).length > 0) || fitsAlias(node, document, true);
+      return (
+        streams(node.field, document).some(
+          (tokens) => phraseSpans(tokens, tokenizeQuery(node.text, true)).length > 0,
+        ) || fitsAlias(node, document, true)
+      );
     case 'phrase':
-      return streams(node.field, document).some((tokens) => phraseSpans(tokens, tokenizeQuery(node.text, node.prefix)).length > 0);
+      return streams(node.field, document).some(
+        (tokens) => phraseSpans(tokens, tokenizeQuery(node.text, node.prefix)).length > 0,
+      );
     case 'wildcard':
-      return streams(node.field, document).flat().some((token) => fitsPattern([...node.pattern], [...token]));
+      return streams(node.field, document)
+        .flat()
+        .some((token) => fitsPattern([...node.pattern], [...token]));
     case 'fuzzy':
-      return streams(node.field, document).flat().some((token) => isClose(node.text, token, node.distance));
+      return streams(node.field, document)
+        .flat()
+        .some((token) => isClose(node.text, token, node.distance));
   }
 }
 
@@ -65,7 +85,9 @@ function partyKeys(field: 'from' | 'to' | 'with', document: IndexDocument): read
 /** Sequences of tokens in which a phrase can stand: the text, or each name of a party. */
 function streams(field: TextField, document: IndexDocument): string[][] {
   if (field === 'body') return [tokenize(document.text)];
-  return partyKeys(field, document).filter((key) => findPhoneDigits(key) === undefined).map((key) => tokenize(key));
+  return partyKeys(field, document)
+    .filter((key) => findPhoneDigits(key) === undefined)
+    .map((key) => tokenize(key));
 }
 
 function valuesOf(field: Extract<QueryNode, { kind: 'value' }>['field'], document: IndexDocument): string[] {
@@ -91,7 +113,10 @@ function valuesOf(field: Extract<QueryNode, { kind: 'value' }>['field'], documen
 
 type Span = { readonly start: number; readonly length: number };
 
-function phraseSpans(tokens: readonly string[], phrase: { readonly tokens: readonly string[]; readonly prefix: boolean }): Span[] {
+function phraseSpans(
+  tokens: readonly string[],
+  phrase: { readonly tokens: readonly string[]; readonly prefix: boolean },
+): Span[] {
   const { length } = phrase.tokens;
   return tokens.flatMap((_, start) => {
     const fit = phrase.tokens.every((token, index) => {
@@ -102,7 +127,11 @@ function phraseSpans(tokens: readonly string[], phrase: { readonly tokens: reado
   });
 }
 
-function fitsAlias(node: { readonly field: TextField; readonly text: string }, document: IndexDocument, open: boolean): boolean {
+function fitsAlias(
+  node: { readonly field: TextField; readonly text: string },
+  document: IndexDocument,
+  open: boolean,
+): boolean {
   const alias = node.field === 'body' ? findQueryAlias(node.text) : undefined;
   if (alias === undefined) return false;
   const spellings = [...findAliases(document.text), ...tokenize(document.text)];
@@ -120,9 +149,13 @@ function operandSpans(operand: ProximityOperand, tokens: readonly string[]): Spa
     case 'phrase':
       return phraseSpans(tokens, tokenizeQuery(operand.text, operand.prefix));
     case 'wildcard':
-      return tokens.flatMap((token, start) => (fitsPattern([...operand.pattern], [...token]) ? [{ start, length: 1 }] : []));
+      return tokens.flatMap((token, start) =>
+        fitsPattern([...operand.pattern], [...token]) ? [{ start, length: 1 }] : [],
+      );
     case 'fuzzy':
-      return tokens.flatMap((token, start) => (isClose(operand.text, token, operand.distance) ? [{ start, length: 1 }] : []));
+      return tokens.flatMap((token, start) =>
+        isClose(operand.text, token, operand.distance) ? [{ start, length: 1 }] : [],
+      );
   }
 }
 
@@ -162,8 +195,13 @@ function distance(a: readonly string[], b: readonly string[]): number {
     const key = `${i},${j}`;
     const before = known.get(key);
     if (before !== undefined) return before;
-    let least = Math.min(between(i - 1, j) + 1, between(i, j - 1) + 1, between(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1));
-    if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, between(i - 2, j - 2) + 1);
+    let least = Math.min(
+      between(i - 1, j) + 1,
+      between(i, j - 1) + 1,
+      between(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1),
+    );
+    if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+      least = Math.min(least, between(i - 2, j - 2) + 1);
     known.set(key, least);
     return least;
   };

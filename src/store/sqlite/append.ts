@@ -71,7 +71,9 @@ export function createAppender(database: EncryptedDatabase): Appender {
 type Counters = { nextSeq: number; nextNo: number };
 
 function readCounters(database: EncryptedDatabase): Counters {
-  const row = database.prepare('SELECT (SELECT max(seq) FROM record) AS seq, (SELECT max(no) FROM message) AS no').get() as {
+  const row = database
+    .prepare('SELECT (SELECT max(seq) FROM record) AS seq, (SELECT max(no) FROM message) AS no')
+    .get() as {
     seq: number | null;
     no: number | null;
   };
@@ -96,11 +98,15 @@ function prepare(database: EncryptedDatabase) {
     setLast: p('UPDATE message SET last_seq = ? WHERE no = ?'),
     addKey: p('INSERT INTO message_key (no, secret) VALUES (?, ?)'),
     findKey: p('SELECT secret, closed FROM message_key WHERE no = ?'),
-    findLast: p('SELECT m.last_seq AS seq, r.leaf AS leaf FROM message m JOIN record r ON r.seq = m.last_seq WHERE m.no = ?'),
+    findLast: p(
+      'SELECT m.last_seq AS seq, r.leaf AS leaf FROM message m JOIN record r ON r.seq = m.last_seq WHERE m.no = ?',
+    ),
     addRecord: p('INSERT INTO record (seq, no, prev_seq, leaf, sealed) VALUES (?, ?, ?, ?, ?)'),
     addJob: p('INSERT INTO job (kind, no, seq, due_at, loss_at, payload) VALUES (?, ?, ?, ?, ?, ?)'),
     findJob: p('SELECT 1 FROM job WHERE no = ? AND kind = ?'),
-    putSetting: p('INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value'),
+    putSetting: p(
+      'INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+    ),
     dropSetting: p('DELETE FROM setting WHERE name = ?'),
   };
 }
@@ -122,7 +128,8 @@ function appendEntry(s: Statements, counters: Counters, entry: AppendEntry): App
     return addRecord(s, counters, entry, { no, previousSeq: null, hasContent: entry.unique === 'message' }, event);
   }
   const { no } = message.row;
-  if (entry.unique === 'message' && message.row.seq !== null) return { status: 'duplicate', seq: message.row.seq, messageNo: no };
+  if (entry.unique === 'message' && message.row.seq !== null)
+    return { status: 'duplicate', seq: message.row.seq, messageNo: no };
   const key = s.findKey.get(no) as { secret: Buffer; closed: number } | undefined;
   if (key === undefined || key.closed === 1) return { status: 'closed' };
   if (!key.secret.equals(entry.secret)) return { status: 'rekey', secret: key.secret };

@@ -14,7 +14,12 @@ const KEY_TABLES = ['pin', 'message_key'] as const;
  * destroyed meanwhile.
  * @returns the size of the log in the copy
  */
-export function copyDatabase(database: EncryptedDatabase, pageKey: Uint8Array, contentPath: string, keysPath: string): number {
+export function copyDatabase(
+  database: EncryptedDatabase,
+  pageKey: Uint8Array,
+  contentPath: string,
+  keysPath: string,
+): number {
   // VACUUM INTO keeps the page encryption and its key; the driver's own backup call cannot read encrypted files.
   database.prepare('VACUUM INTO ?').run(contentPath);
   const keys = database.prepare('SELECT no, secret, closed FROM message_key ORDER BY no');
@@ -63,7 +68,12 @@ function dropKeys(path: string, key: Uint8Array): number {
  * Puts a content copy and a key copy together again as a working database.
  * @param destroyed numbers of messages whose destruction stands in the log or on the destruction list: their keys are not brought back
  */
-export function joinCopies(contentPath: string, keysPath: string, key: Uint8Array, destroyed: ReadonlySet<number>): void {
+export function joinCopies(
+  contentPath: string,
+  keysPath: string,
+  key: Uint8Array,
+  destroyed: ReadonlySet<number>,
+): void {
   const content = openEncryptedDatabase(contentPath, { key, mustExist: true });
   const keys = openEncryptedDatabase(keysPath, { key, readonly: true, mustExist: true });
   try {

@@ -1,5 +1,10 @@
 /** Names of the triggers below, for the copy that must hold no keys. */
-export const KEY_TRIGGER_NAMES = ['key_pinned_stays', 'key_open_stays', 'key_pinned_stays_open', 'key_secret_never_changes'] as const;
+export const KEY_TRIGGER_NAMES = [
+  'key_pinned_stays',
+  'key_open_stays',
+  'key_pinned_stays_open',
+  'key_secret_never_changes',
+] as const;
 
 /** The database's own refusals around keys; a restore puts them back before anything is served. */
 export const KEY_TRIGGERS = `

@@ -12,9 +12,23 @@ import { findMessageNo } from './writer.ts';
 /** Rows one call may ask for. */
 export const ROWS_MAX = 20_000;
 
-type RecordColumns = { seq: number; no: number; id: Buffer; secret: Buffer | null; leaf: Buffer; sealed: Buffer | null };
+type RecordColumns = {
+  seq: number;
+  no: number;
+  id: Buffer;
+  secret: Buffer | null;
+  leaf: Buffer;
+  sealed: Buffer | null;
+};
 type ChainColumns = { seq: number; prev_seq: number | null; leaf: Buffer; sealed: Buffer | null };
-type HeadColumns = { id: Buffer; last_seq: number; secret: Buffer | null; closed: number | null; version: number | null; state: Buffer | null };
+type HeadColumns = {
+  id: Buffer;
+  last_seq: number;
+  secret: Buffer | null;
+  closed: number | null;
+  version: number | null;
+  state: Buffer | null;
+};
 
 /**
  * Opens a reader over an existing archive file.
@@ -99,13 +113,17 @@ const CHAIN_MAX = 100_000;
 function readMessage(statements: ReturnType<typeof prepare>, no: number, stateOnly: boolean): MessageRow | undefined {
   const head = statements.head.get(no) as HeadColumns | undefined;
   if (head === undefined) return undefined;
-  const state = head.state === null || head.version === null ? undefined : { messageNo: no, version: head.version, sealed: head.state };
+  const state =
+    head.state === null || head.version === null
+      ? undefined
+      : { messageNo: no, version: head.version, sealed: head.state };
   const records: { seq: number; leaf: Uint8Array; sealed: Uint8Array | undefined }[] = [];
   const current = stateOnly && state !== undefined && state.version === head.last_seq;
   let seq: number | null = current ? null : head.last_seq;
   while (seq !== null) {
     const row = statements.record.get(seq) as ChainColumns | undefined;
-    if (row === undefined || records.length >= CHAIN_MAX) throw new CartularyError('corrupt', 'the chain of a message is broken');
+    if (row === undefined || records.length >= CHAIN_MAX)
+      throw new CartularyError('corrupt', 'the chain of a message is broken');
     records.push({ seq: row.seq, leaf: row.leaf, sealed: row.sealed ?? undefined });
     seq = row.prev_seq;
   }

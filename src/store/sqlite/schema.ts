@@ -48,12 +48,17 @@ export const SCHEMA_VERSION = MIGRATIONS.length;
  * @throws CartularyError `conflict` where the file was written by a newer program whose change is breaking
  */
 export function migrate(database: EncryptedDatabase): void {
-  database.exec('CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, breaking INTEGER NOT NULL, applied_at INTEGER NOT NULL)');
+  database.exec(
+    'CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, breaking INTEGER NOT NULL, applied_at INTEGER NOT NULL)',
+  );
   const known = new Set<number>();
   for (const row of database.prepare('SELECT version, breaking FROM migration').all()) {
     const { version, breaking } = row as { version: number; breaking: number };
     if (version > SCHEMA_VERSION && breaking === 1) {
-      throw new CartularyError('conflict', `the data were written by a newer version (schema ${version}, this program knows ${SCHEMA_VERSION})`);
+      throw new CartularyError(
+        'conflict',
+        `the data were written by a newer version (schema ${version}, this program knows ${SCHEMA_VERSION})`,
+      );
     }
     known.add(version);
   }

@@ -38,7 +38,10 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
   const writer = await startRole('writer', location);
   const maintenance = await startRole('maintenance', location);
   const reader = openSqliteReader(location.path, location.key);
-  const queue = createGroupQueue<AppendEntry>((entry) => entry.sealed.length + entry.leaf.length + 64, (entries) => appendOver(writer, entries));
+  const queue = createGroupQueue<AppendEntry>(
+    (entry) => entry.sealed.length + entry.leaf.length + 64,
+    (entries) => appendOver(writer, entries),
+  );
   const close = async (): Promise<void> => {
     await queue.drain();
     await reader.close();
@@ -76,7 +79,10 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
 
 function startRole(role: WorkerRole, location: SqliteLocation): Promise<Thread<StoreCalls>> {
   const setup: WorkerSetup = { role, path: location.path, key: location.key };
-  return startThread<StoreCalls>(threadUrl('./worker.ts', import.meta.url), setup, { name: `store-${role}`, onFatal: location.onFatal });
+  return startThread<StoreCalls>(threadUrl('./worker.ts', import.meta.url), setup, {
+    name: `store-${role}`,
+    onFatal: location.onFatal,
+  });
 }
 
 /** Appends from another thread over a port that `connect` gave. */
@@ -85,7 +91,10 @@ export function appendThrough(port: MessagePort): (entries: readonly AppendEntry
   return (entries) => appendOver(writer, entries);
 }
 
-async function appendOver(writer: Pick<Thread<StoreCalls>, 'call'>, entries: readonly AppendEntry[]): Promise<AppendResult[]> {
+async function appendOver(
+  writer: Pick<Thread<StoreCalls>, 'call'>,
+  entries: readonly AppendEntry[],
+): Promise<AppendResult[]> {
   const batch = encodeBatch(entries);
   return decodeResults(await writer.call('append', batch, { transfer: [batch] }));
 }

@@ -16,7 +16,17 @@ import { formatRefusal } from '../thread.ts';
 import type { ThreadReply } from '../thread.ts';
 import type { StoreRequest, WorkerSetup } from './protocol.ts';
 import { migrate } from './schema.ts';
-import { claimJobs, closeKey, destroyKey, finishJob, pinKey, putSettings, putStates, retryJob, unpinKey } from './writer.ts';
+import {
+  claimJobs,
+  closeKey,
+  destroyKey,
+  finishJob,
+  pinKey,
+  putSettings,
+  putStates,
+  retryJob,
+  unpinKey,
+} from './writer.ts';
 
 /** Entries of one transaction at most. */
 const GROUP_ENTRIES_MAX = 4000;
@@ -42,7 +52,12 @@ function listen(port: MessagePort, database: EncryptedDatabase, appender: Append
   });
 }
 
-function handleAll(port: MessagePort, database: EncryptedDatabase, appender: Appender | undefined, requests: readonly StoreRequest[]): void {
+function handleAll(
+  port: MessagePort,
+  database: EncryptedDatabase,
+  appender: Appender | undefined,
+  requests: readonly StoreRequest[],
+): void {
   let group: AppendRequest[] = [];
   let groupEntries = 0;
   const flush = (): void => {
@@ -80,7 +95,12 @@ function appendGroup(port: MessagePort, appender: Appender, group: readonly Appe
   }
 }
 
-function handle(port: MessagePort, database: EncryptedDatabase, appender: Appender | undefined, request: Exclude<StoreRequest, AppendRequest>): unknown {
+function handle(
+  port: MessagePort,
+  database: EncryptedDatabase,
+  appender: Appender | undefined,
+  request: Exclude<StoreRequest, AppendRequest>,
+): unknown {
   switch (request.name) {
     case 'ready':
       return undefined;

@@ -6,7 +6,15 @@ import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { JobRow, SettingChange, StateRow } from '../store.ts';
 import { splitHash } from './append.ts';
 
-type JobColumns = { id: number; kind: string; no: number; seq: number; attempts: number; loss_at: number | null; payload: Buffer };
+type JobColumns = {
+  id: number;
+  kind: string;
+  no: number;
+  seq: number;
+  attempts: number;
+  loss_at: number | null;
+  payload: Buffer;
+};
 
 /** Writes state rows; an older version never replaces a newer one, and a message without a key gets none. */
 export function putStates(database: EncryptedDatabase, rows: readonly StateRow[]): void {
@@ -21,7 +29,9 @@ export function putStates(database: EncryptedDatabase, rows: readonly StateRow[]
 
 /** Writes or removes settings. */
 export function putSettings(database: EncryptedDatabase, changes: readonly SettingChange[]): void {
-  const put = database.prepare('INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value');
+  const put = database.prepare(
+    'INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+  );
   const drop = database.prepare('DELETE FROM setting WHERE name = ?');
   database.transaction(() => {
     for (const { name, value } of changes) {
@@ -34,7 +44,12 @@ export function putSettings(database: EncryptedDatabase, changes: readonly Setti
 /** Claims due jobs: earliest loss first, then earliest due. */
 export function claimJobs(
   database: EncryptedDatabase,
-  { kinds, limit, nowMs, leaseMs }: { readonly kinds: readonly string[]; readonly limit: number; readonly nowMs: number; readonly leaseMs: number },
+  {
+    kinds,
+    limit,
+    nowMs,
+    leaseMs,
+  }: { readonly kinds: readonly string[]; readonly limit: number; readonly nowMs: number; readonly leaseMs: number },
 ): JobRow[] {
   const marks = kinds.map(() => '?').join(', ');
   const find = database.prepare(
@@ -67,7 +82,9 @@ export function retryJob(database: EncryptedDatabase, id: number, dueAtMs: numbe
 
 export function pinKey(database: EncryptedDatabase, messageId: Uint8Array, hold: string): void {
   const no = getMessageNo(database, messageId);
-  translateRefusal(() => database.prepare('INSERT INTO pin (no, hold) VALUES (?, ?) ON CONFLICT DO NOTHING').run(no, hold));
+  translateRefusal(() =>
+    database.prepare('INSERT INTO pin (no, hold) VALUES (?, ?) ON CONFLICT DO NOTHING').run(no, hold),
+  );
 }
 
 export function unpinKey(database: EncryptedDatabase, messageId: Uint8Array, hold: string): void {
@@ -76,7 +93,9 @@ export function unpinKey(database: EncryptedDatabase, messageId: Uint8Array, hol
 
 export function closeKey(database: EncryptedDatabase, messageId: Uint8Array): void {
   const no = getMessageNo(database, messageId);
-  const { changes } = translateRefusal(() => database.prepare('UPDATE message_key SET closed = 1 WHERE no = ?').run(no));
+  const { changes } = translateRefusal(() =>
+    database.prepare('UPDATE message_key SET closed = 1 WHERE no = ?').run(no),
+  );
   if (changes === 0) throw new CartularyError('key-destroyed', 'the key of this message is gone');
 }
 
@@ -117,9 +136,12 @@ function translateRefusal<Result>(act: () => Result): Result {
     return act();
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : '';
-    if (text.includes('key-pinned')) throw new CartularyError('key-pinned', 'a hold pins the key of this message', { cause });
-    if (text.includes('key-open')) throw new CartularyError('conflict', 'the key must be closed before it is destroyed', { cause });
-    if (text.includes('FOREIGN KEY')) throw new CartularyError('key-destroyed', 'the key of this message is gone', { cause });
+    if (text.includes('key-pinned'))
+      throw new CartularyError('key-pinned', 'a hold pins the key of this message', { cause });
+    if (text.includes('key-open'))
+      throw new CartularyError('conflict', 'the key must be closed before it is destroyed', { cause });
+    if (text.includes('FOREIGN KEY'))
+      throw new CartularyError('key-destroyed', 'the key of this message is gone', { cause });
     throw cause;
   }
 }

@@ -63,8 +63,12 @@ export function describeStore(engine: EngineUnderTest): void {
       expect(results.map((result) => result.status === 'stored' && result.seq)).toEqual([0, 1, 2]);
       expect(await reader.size()).toBe(3);
       const rows = await reader.readLog(0, 10);
-      expect(rows.map((row) => Buffer.from(row.sealed ?? []))).toEqual(entries.map((entry) => Buffer.from(entry.sealed)));
-      expect(rows.map((row) => Buffer.from(row.secret ?? []))).toEqual(entries.map((entry) => Buffer.from(entry.secret)));
+      expect(rows.map((row) => Buffer.from(row.sealed ?? []))).toEqual(
+        entries.map((entry) => Buffer.from(entry.sealed)),
+      );
+      expect(rows.map((row) => Buffer.from(row.secret ?? []))).toEqual(
+        entries.map((entry) => Buffer.from(entry.secret)),
+      );
       expect(await reader.readLeaves(1, 1)).toEqual([Buffer.from(entries[1]?.leaf ?? [])]);
     });
 
@@ -80,7 +84,11 @@ export function describeStore(engine: EngineUnderTest): void {
 
     it('keeps an event once, also within one batch', async () => {
       const { writer } = await open();
-      const results = await writer.append([makeEntry('a', { event: 'x' }), makeEntry('a', { event: 'x' }), makeEntry('a', { event: 'y' })]);
+      const results = await writer.append([
+        makeEntry('a', { event: 'x' }),
+        makeEntry('a', { event: 'x' }),
+        makeEntry('a', { event: 'y' }),
+      ]);
       expect(results.map((result) => result.status)).toEqual(['stored', 'duplicate', 'stored']);
     });
 
@@ -88,7 +96,11 @@ export function describeStore(engine: EngineUnderTest): void {
       const { writer, reader } = await open();
       const status = makeEntry('a', { event: 'delivered' });
       const content = makeEntry('a');
-      expect((await writer.append([status, makeEntry('z'), content])).map((result) => result.status)).toEqual(['stored', 'stored', 'stored']);
+      expect((await writer.append([status, makeEntry('z'), content])).map((result) => result.status)).toEqual([
+        'stored',
+        'stored',
+        'stored',
+      ]);
       const no = await reader.findMessageNo(content.messageId);
       const [message] = await reader.readMessages([no ?? -1]);
       expect(message?.records.map((record) => record.seq)).toEqual([0, 2]);
@@ -125,7 +137,10 @@ export function describeStore(engine: EngineUnderTest): void {
       await first.writer.close();
       const second = await open(place);
       expect(await second.reader.size()).toBe(2);
-      expect((await second.writer.append([makeEntry('b'), makeEntry('c')])).map((result) => result.status)).toEqual(['duplicate', 'stored']);
+      expect((await second.writer.append([makeEntry('b'), makeEntry('c')])).map((result) => result.status)).toEqual([
+        'duplicate',
+        'stored',
+      ]);
     });
 
     it('collapses the same content sent a hundred times at once', async () => {
@@ -138,8 +153,17 @@ export function describeStore(engine: EngineUnderTest): void {
 
     it('gives out jobs by time to loss, leases them, and brings back what was not finished', async () => {
       const { writer } = await open();
-      const job = (lossAtMs?: number) => ({ kind: 'media', dueAtMs: 100, payload: Buffer.from('p'), ...(lossAtMs === undefined ? {} : { lossAtMs }) });
-      await writer.append([makeEntry('a', { jobs: [job()] }), makeEntry('b', { jobs: [job(9000)] }), makeEntry('c', { jobs: [job(500)] })]);
+      const job = (lossAtMs?: number) => ({
+        kind: 'media',
+        dueAtMs: 100,
+        payload: Buffer.from('p'),
+        ...(lossAtMs === undefined ? {} : { lossAtMs }),
+      });
+      await writer.append([
+        makeEntry('a', { jobs: [job()] }),
+        makeEntry('b', { jobs: [job(9000)] }),
+        makeEntry('c', { jobs: [job(500)] }),
+      ]);
       expect(await writer.claimJobs(['media'], 10, 99, 1000)).toEqual([]);
       const claimed = await writer.claimJobs(['media'], 10, 200, 1000);
       expect(claimed.map((row) => row.lossAtMs)).toEqual([500, 9000, undefined]);
@@ -166,7 +190,10 @@ export function describeStore(engine: EngineUnderTest): void {
     it('writes settings in the transaction of their record, and lists them by prefix', async () => {
       const { writer, reader } = await open();
       await writer.append([makeEntry('a', { settings: [{ name: 'source/1', value: Buffer.from('one') }] })]);
-      await writer.putSettings([{ name: 'source/2', value: Buffer.from('two') }, { name: 'sourcf', value: Buffer.from('no') }]);
+      await writer.putSettings([
+        { name: 'source/2', value: Buffer.from('two') },
+        { name: 'sourcf', value: Buffer.from('no') },
+      ]);
       expect((await reader.listSettings('source/')).map(({ name }) => name)).toEqual(['source/1', 'source/2']);
       await writer.append([makeEntry('b', { settings: [{ name: 'source/1', value: undefined }] })]);
       expect(await reader.readSetting('source/1')).toBeUndefined();
@@ -196,7 +223,9 @@ export function describeStore(engine: EngineUnderTest): void {
         expect(row?.secret).toBeUndefined();
         expect(await reader.countJobs()).toEqual([]);
         expect(await reader.listMessageNos(0, 10)).toEqual([]);
-        expect((await writer.append([makeEntry('a'), makeEntry('a', { event: 'later' })])).map((result) => result.status)).toEqual(['duplicate', 'closed']);
+        expect(
+          (await writer.append([makeEntry('a'), makeEntry('a', { event: 'later' })])).map((result) => result.status),
+        ).toEqual(['duplicate', 'closed']);
         await expect(writer.closeKey(entry.messageId)).rejects.toMatchObject({ code: 'key-destroyed' });
       });
 

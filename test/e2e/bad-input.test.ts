@@ -1,0 +1,287 @@
+/** Bad input gets the answer that DESIGN §8 tells; it never crashes, never loses, never leaks. */
+import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import type { MessagePage } from '../../src/archive/views.ts';
+import { makePlace, runJson, serve } from '../support/cli.ts';
+import type { Served } from '../support/cli.ts';
+import { AUTH_TOKEN, inboundFields, inParallel, signedForm } from '../support/twilio.ts';
+
+const place = await makePlace('bad');
+let server: Served;
+let hookUrl = '';
+let sourceId = '';
+let apiKey = '';
+
+beforeAll(async () => {
+  apiKey = (await runJson<{ apiKey: string }>(['init', '--data', place.data, '--name', 'Bad'])).apiKey;
+  server = await serve(place.data);
+  const source = await runJson<{ id: string; hookUrl: string }>([
+    'source',
+    'add',
+    'twilio',
+    '--data',
+    place.data,
+    '--name',
+    'b',
+    '--secret',
+    AUTH_TOKEN,
+  ]);
+  ({ hookUrl, id: sourceId } = source);
+});
+afterAll(async () => {
+  await server.stop();
+  await place.remove();
+});
+
+const sid = (name: string): string => `SM${Buffer.from(name.padEnd(16, '0')).toString('hex').slice(0, 32)}`;
+const post = (init: RequestInit, url = hookUrl): Promise<Response> => fetch(url, init);
+const get = (path: string): Promise<Response> =>
+  fetch(server.url + path, { headers: { authorization: `Bearer ${apiKey}` } });
+
+async function expectProblem(answer: Response, status: number, code: string): Promise<void> {
+  expect(answer.status).toBe(status);
+  expect(answer.headers.get('content-type')).toContain('application/problem+json');
+  const problem = (await answer.json()) as { type: string; hint: string; requestId: string };
+  expect(problem.type).toBe(`/problems/${code}`);
+  expect(problem.hint.length).toBeGreaterThan(5);
+}
+
+describe('webhooks', () => {
+  it('forged, unsigned and altered ones are refused and kept in the ring, and a right secret takes them in', async () => {
+    const fields = inboundFields(sid('forged'), 'forged text');
+    const url = (await runJson<{ hookUrl: string; id: string }>([
+      'source',
+      'add',
+      'twilio',
+      '--data',
+      place.data,
+      '--name',
+      'ring',
+      '--secret',
+      'wrong wrong wrong',
+    ])) satisfies { hookUrl: string };
+    await expectProblem(await post(signedForm(url.hookUrl, fields), url.hookUrl), 403, 'bad-signature');
+    const unsigned = signedForm(url.hookUrl, fields);
+    await expectProblem(
+      await post({ ...unsigned, headers: { 'content-type': 'application/x-www-form-urlencoded' } }, url.hookUrl),
+      403,
+      'bad-signature',
+    );
+    await expectProblem(
+      await post({ ...unsigned, body: `${String(unsigned.body)}&Body=more` }, url.hookUrl),
+      403,
+      'bad-signature',
+    );
+    const changed = await runJson<{ ring: { released: number; kept: number } }>([
+      'source',
+      'secret',
+      url.id,
+      '--secret',
+      AUTH_TOKEN,
+      '--data',
+      place.data,
+    ]);
+    expect(changed.ring).toEqual({ released: 1, kept: 2 });
+    expect((await runJson<MessagePage>(['search', 'forged', '--data', place.data])).total).toBe(1);
+  });
+
+  it('replayed a hundred times at once give one message', async () => {
+    const request = signedForm(hookUrl, inboundFields(sid('replayed'), 'replayed text'));
+    const answers = await Promise.all(Array.from({ length: 100 }, () => post(request)));
+    expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([200]));
+    expect((await runJson<MessagePage>(['search', 'replayed', '--data', place.data])).total).toBe(1);
+  });
+
+  it('to an unknown source answer 404', async () => {
+    await expectProblem(
+      await post(signedForm(hookUrl, {}), `${server.url}/hooks/src_${'0'.repeat(32)}`),
+      404,
+      'not-found',
+    );
+    await expectProblem(await post(signedForm(hookUrl, {}), `${server.url}/hooks/nonsense`), 404, 'not-found');
+  });
+
+  it('of 0 bytes are refused, as no signature of theirs fits', async () => {
+    await expectProblem(await post({ method: 'POST', body: '' }), 403, 'bad-signature');
+  });
+
+  it('of 50 MB are refused by the limit', async () => {
+    await expectProblem(
+      await post({
+        method: 'POST',
+        body: Buffer.alloc(50 * 1024 * 1024),
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      }),
+      413,
+      'too-large',
+    );
+  });
+
+  it('that unpack beyond the limit end at the limit', async () => {
+    const bomb = gzipSync(Buffer.alloc(200 * 1024 * 1024));
+    await expectProblem(
+      await post({
+        method: 'POST',
+        body: bomb,
+        headers: { 'content-encoding': 'gzip', 'content-type': 'application/json' },
+      }),
+      413,
+      'too-large',
+    );
+    await expectProblem(
+      await post({ method: 'POST', body: Buffer.from('not packed'), headers: { 'content-encoding': 'gzip' } }),
+      400,
+      'bad-input',
+    );
+    await expectProblem(
+      await post({ method: 'POST', body: Buffer.from('x'), headers: { 'content-encoding': 'zip9' } }),
+      415,
+      'unsupported-media',
+    );
+  });
+
+  it('packed by gzip and signed over what was packed are taken', async () => {
+    const fields = inboundFields(sid('gzipped'), 'gzipped text');
+    const signed = signedForm(hookUrl, fields);
+    const answer = await post({
+      ...signed,
+      headers: { ...(signed.headers as Record<string, string>), 'content-encoding': 'gzip' },
+      body: gzipSync(String(signed.body)),
+    });
+    expect(answer.status).toBe(200);
+    expect((await runJson<MessagePage>(['search', 'gzipped', '--data', place.data])).total).toBe(1);
+  });
+
+  it('signed but unreadable ones are kept as quarantine and acknowledged', async () => {
+    const answer = await post(signedForm(hookUrl, { Unknown: 'event of tomorrow' }));
+    expect(answer.status).toBe(200);
+    const report = await runJson<{ envelopes: number; stillUnreadable: number }>(['reprocess', '--data', place.data]);
+    expect(report.envelopes).toBeGreaterThanOrEqual(1);
+    expect(report.stillUnreadable).toBe(report.envelopes);
+  });
+
+  it('with NUL, lone surrogates as platforms write them, and emoji keep their text', async () => {
+    const text = 'nul \u0000 and 😀 and \u202eright to left';
+    expect((await post(signedForm(hookUrl, inboundFields(sid('odd'), text)))).status).toBe(200);
+    const page = await runJson<MessagePage>(['search', `id:${sid('odd')}`, '--data', place.data]);
+    expect(page.items[0]?.text).toBe(text);
+  });
+
+  it('in a flood of bad signatures leave room for good ones', async () => {
+    const bad = {
+      ...signedForm(hookUrl, { a: 'b' }),
+      headers: {
+        'x-twilio-signature': 'AAAAAAAAAAAAAAAAAAAAAAAAAAA=',
+        'content-type': 'application/x-www-form-urlencoded',
+      },
+    };
+    await inParallel(
+      Array.from({ length: 1000 }, () => bad),
+      32,
+      async (request) => {
+        expect((await post(request)).status).toBe(403);
+      },
+    );
+    expect((await post(signedForm(hookUrl, inboundFields(sid('after flood'), 'after the flood')))).status).toBe(200);
+    const [source] = (
+      await runJson<{ id: string; badSignatures: { refused: number; waiting: number } }[]>([
+        'source',
+        'list',
+        '--data',
+        place.data,
+      ])
+    ).filter((one) => one.id === sourceId);
+    expect(source?.badSignatures.refused).toBeGreaterThanOrEqual(1000);
+    expect(source?.badSignatures.waiting).toBeLessThanOrEqual(500);
+  });
+
+  it('cut off in the middle leave nothing', async () => {
+    const before = await runJson<MessagePage>(['search', 'truncated', '--data', place.data]);
+    await new Promise<void>((resolve) => {
+      const socket = connect(server.port, '127.0.0.1', () => {
+        socket.write(`POST /hooks/${sourceId} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nBody=truncated`);
+        setTimeout(() => socket.destroy(), 100);
+      });
+      socket.on('close', () => resolve());
+    });
+    expect((await runJson<MessagePage>(['search', 'truncated', '--data', place.data])).total).toBe(before.total);
+  });
+});
+
+describe('records sent with a key', () => {
+  const send = (body: string | Uint8Array): Promise<Response> =>
+    fetch(`${server.url}/api/v1/records`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+      body: typeof body === 'string' ? body : Buffer.from(body),
+    });
+
+  it.each([
+    ['nothing', ''],
+    ['no JSON', '{"type":'],
+    ['JSON 10,000 deep', '['.repeat(10_000) + ']'.repeat(10_000)],
+    [
+      'duplicate keys',
+      '{"type":"message.created","type":"message.deleted","timestamp":"2026-01-01T00:00:00Z","data":{}}',
+    ],
+    ['broken UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d])],
+  ])('are refused where they are %s', async (_name, body) => {
+    await expectProblem(await send(body), 400, 'bad-input');
+  });
+
+  it('keep 64-bit ids to the last digit', async () => {
+    const answer = await send(
+      '{"type":"message.created","timestamp":"2026-11-22T10:00:00Z","data":{"id":"big-1","channel":"chat","direction":"inbound","from":{"address":"a"},"to":[{"address":"b"}],"text":"bigid","extra":{"snowflake":9223372036854775807}}}',
+    );
+    expect(answer.status).toBe(200);
+    const page = await runJson<MessagePage>(['search', 'bigid', '--data', place.data]);
+    const shown = JSON.stringify(await runJson(['show', page.items[0]?.id ?? '', '--data', place.data]));
+    expect(shown).toContain('9223372036854775807');
+  });
+
+  it('need a key, and a right one', async () => {
+    expect((await fetch(`${server.url}/api/v1/records`, { method: 'POST', body: '{}' })).status).toBe(401);
+    const { apiKey: narrow } = await runJson<{ apiKey: string }>([
+      'key',
+      'create',
+      '--name',
+      'reader',
+      '--scope',
+      'messages:read',
+      '--data',
+      place.data,
+    ]);
+    const answer = await fetch(`${server.url}/api/v1/records`, {
+      method: 'POST',
+      body: '{}',
+      headers: { authorization: `Bearer ${narrow}` },
+    });
+    await expectProblem(answer, 403, 'forbidden');
+  });
+});
+
+describe('queries', () => {
+  it('of 100 kB are refused by the limit', async () => {
+    // As long as HTTP lets an address be; the command line takes the whole.
+    const { code } = await import('../support/cli.ts').then(({ runCli }) =>
+      runCli(['search', 'a '.repeat(50_000), '--data', place.data, '--json']),
+    );
+    expect(code).toBe(2);
+  });
+
+  it('that cannot be read are answered with a place', async () => {
+    const answer = await get(`/api/v1/messages?q=${encodeURIComponent('a AND (b')}`);
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ type: '/problems/bad-query', column: expect.any(Number) as number });
+  });
+
+  it('on nothing that exists answer 404', async () => {
+    expect((await get(`/api/v1/messages/msg_${'0'.repeat(32)}`)).status).toBe(404);
+    expect((await get('/api/v1/messages/..%2f..%2fetc')).status).toBe(400);
+    expect((await get('/debug')).status).toBe(404);
+    expect((await get(`/log/${'arc_'}${'0'.repeat(32)}/checkpoint`)).status).toBe(404);
+  });
+});

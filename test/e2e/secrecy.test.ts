@@ -1,0 +1,123 @@
+/**
+ * A known sentence, captured, searched, exported and imported: no byte of it in any file under the data or temporary directory, in any encoding; nor a card security code, quarantine included.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterAll, describe, expect, it } from 'vitest';
+
+import type { MessagePage } from '../../src/archive/views.ts';
+import { makePlace, runJson, serve, until } from '../support/cli.ts';
+import { AUTH_TOKEN, inboundFields, signedForm } from '../support/twilio.ts';
+
+const CANARY = 'Zaphira’s parcel waits behind the Quillborough fountain';
+const IMPORTED = 'Mirabelle left her umbrella at Thornwick station';
+const place = await makePlace('secrecy');
+const temporary = join(place.path, 'tmp');
+afterAll(() => place.remove());
+
+/** Every file below the directories that holds one of the forms of a text. */
+function findTraces(directories: readonly string[], text: string): string[] {
+  const words = text.split(' ').filter((word) => word.length >= 9);
+  const needles = [text, ...words].flatMap((part) => [
+    Buffer.from(part, 'utf8'),
+    Buffer.from(part, 'utf16le'),
+    Buffer.from(part, 'utf16le').swap16(),
+    ...[0, 1, 2].map((shift) => Buffer.from(base64Core(part, shift), 'latin1')),
+    Buffer.from(encodeURIComponent(part).replaceAll('%20', '+'), 'latin1'),
+    Buffer.from(part.toLowerCase(), 'utf8'),
+  ]);
+  return directories.flatMap((directory) =>
+    readdirSync(directory, { recursive: true, encoding: 'utf8' })
+      .map((name) => join(directory, name))
+      .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true)
+      .filter((path) => {
+        const bytes = readFileSync(path);
+        return needles.some((needle) => bytes.includes(needle));
+      }),
+  );
+}
+
+/** What of a text's Base64 does not depend on what stands before and after it. */
+function base64Core(text: string, shift: number): string {
+  const encoded = Buffer.concat([Buffer.alloc(shift), Buffer.from(text, 'utf8')]).toString('base64');
+  return encoded.slice(shift === 0 ? 0 : 4, -4).replace(/=+$/, '');
+}
+
+describe('what is kept', () => {
+  it('can be read nowhere on the disk', { timeout: 120_000 }, async () => {
+    await mkdir(temporary, { recursive: true });
+    const env = { TMPDIR: temporary };
+    const made = await runJson<{ apiKey: string }>(['init', '--data', place.data, '--name', 'Secret'], env);
+    const server = await serve(place.data, { env });
+    const source = await runJson<{ hookUrl: string }>(
+      ['source', 'add', 'twilio', '--data', place.data, '--name', 's', '--secret', AUTH_TOKEN],
+      env,
+    );
+    const fields = inboundFields('SM00000000000000000000000000000abc', CANARY);
+    expect((await fetch(source.hookUrl, signedForm(source.hookUrl, fields))).status).toBe(200);
+    const xml = `<?xml version='1.0'?><smses count="1"><sms protocol="0" address="+15550100124" date="1700000000000" type="1" subject="null" body="${IMPORTED}" read="1" status="-1" /></smses>`;
+    await writeFile(join(place.path, 'backup.xml'), xml);
+    expect(
+      await runJson(['import', 'sms-backup', join(place.path, 'backup.xml'), '--data', place.data], env),
+    ).toMatchObject({ sealed: 1 });
+    const answer = await fetch(`${server.url}/api/v1/messages?q=Quillborough`, {
+      headers: { authorization: `Bearer ${made.apiKey}` },
+    });
+    expect(((await answer.json()) as MessagePage).total).toBe(1);
+    expect((await runJson<MessagePage>(['search', 'thornwick', '--data', place.data], env)).total).toBe(1);
+
+    // While it runs, with its write-ahead logs open, and after it has stopped.
+    expect(findTraces([place.data, `${place.data}.signer`, temporary], CANARY)).toEqual([]);
+    await runJson(['export', '--data', place.data, '--out', join(place.path, 'bundle.zip')], env);
+    await runJson(['backup', join(place.path, 'backups'), '--data', place.data], env);
+    expect(await server.stop()).toBe(0);
+    for (const text of [CANARY, IMPORTED]) {
+      expect(findTraces([place.data, `${place.data}.signer`, temporary, join(place.path, 'backups')], text)).toEqual(
+        [],
+      );
+    }
+    expect(server.log()).not.toMatch(/Zaphira|Quillborough|Thornwick|15550100123/);
+    // The search for traces can find: the export holds them, packed and plain.
+    expect(findTraces([place.path], IMPORTED)).toContain(join(place.path, 'backup.xml'));
+  });
+
+  it('holds no card security code, not even in quarantine', { timeout: 120_000 }, async () => {
+    const server = await serve(place.data);
+    const source = await runJson<{ id: string; hookUrl: string }>([
+      'source',
+      'add',
+      'twilio',
+      '--data',
+      place.data,
+      '--name',
+      'c',
+      '--secret',
+      AUTH_TOKEN,
+    ]);
+    const said = 'my card is 4111 1111 1111 1111, cvv 737, thanks';
+    const fields = inboundFields('SM00000000000000000000000000000abd', said);
+    expect((await fetch(source.hookUrl, signedForm(source.hookUrl, fields))).status).toBe(200);
+    // Signed, but saying nothing a connector can read: quarantine.
+    const odd = { Nonsense: 'cvv 737', Note: said };
+    expect((await fetch(source.hookUrl, signedForm(source.hookUrl, odd))).status).toBe(200);
+    await until(
+      'the message can be found',
+      async () => (await runJson<MessagePage>(['search', 'thanks', '--data', place.data])).total === 1,
+    );
+    const page = await runJson<MessagePage>(['search', 'thanks', '--data', place.data]);
+    const text = page.items[0]?.text ?? '';
+    expect(text).not.toMatch(/737/);
+    expect(text).not.toMatch(/4111 1111 1111 1111/);
+    expect(text).toMatch(/1111/);
+    const detail = await runJson<{
+      history: { raw: { body: string; guarded?: Record<string, number>; headers: [string, string][] } }[];
+    }>(['show', page.items[0]?.id ?? '', '--data', place.data]);
+    const raw = detail.history[0]?.raw;
+    expect(raw?.guarded).toMatchObject({ 'card-security-code': 1, 'card-number': 1 });
+    expect(raw?.body).not.toMatch(/737/);
+    expect(raw?.headers.map(([name]) => name.toLowerCase())).not.toContain('x-twilio-signature');
+    expect(await server.stop()).toBe(0);
+  });
+});
