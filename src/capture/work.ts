@@ -65,6 +65,7 @@ async function workMedia(parts: WorkParts, job: OpenJob): Promise<void> {
       secrets: source?.settings ?? {},
       signal: parts.signal,
       nowMs: parts.now(),
+      attempt: job.attempts,
       ...(parts.allowPrivate === undefined ? {} : { allowPrivate: parts.allowPrivate }),
     });
     if (fetched.status === 'retry') return await retryMedia(parts, job, source, fetched.afterMs);

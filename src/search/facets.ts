@@ -39,7 +39,7 @@ const DAY_BUCKETS_MAX = 93;
  */
 export function countFacets(
   months: readonly Month[],
-  getMonth: (month: Month) => MonthReader,
+  findMonth: (month: Month) => MonthReader | undefined,
   query: CompiledQuery,
   options: FacetOptions,
 ): FacetResult {
@@ -58,7 +58,8 @@ export function countFacets(
   let counted = 0;
   let capped = false;
   for (const month of months) {
-    const reader = getMonth(month);
+    const reader = findMonth(month);
+    if (reader === undefined) continue;
     reader.read(() => {
       const profiles = new Map(reader.profiles().map((profile) => [profile.id, profile]));
       const { set, bounds } = reader.rows(query, 'newest');

@@ -4,7 +4,7 @@
  * Months are walked from the newest back (or from the oldest on), and the walk ends as soon as the page is full and the count has
  * reached its cap. A reader sees what the writer has committed at the moment it opens each month; it never waits for the writer.
  */
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
@@ -48,8 +48,8 @@ export type IndexReader = {
   /** Histogram and facets over the newest hits. @throws CartularyError as `search` */
   facets(query: Query, options?: FacetOptions): FacetResult;
   /**
-   * Numbers of all messages in the index from `fromNo` to `toNo` (both included), ascending; a number that stands in two places
-   * comes twice. Every call reads through the rows of all months, so ask for wide ranges.
+   * Numbers of all messages in the index from `fromNo` up to but not including `toNo`, ascending; a number that stands in two places
+   * comes twice.
    * @throws CartularyError `too-large` over a range of 1,000,000
    */
   listMessageNos(fromNo: number, toNo: number): number[];
@@ -62,7 +62,7 @@ const CACHE_KIB = 1_024;
 
 type State = { readonly options: IndexReaderOptions; readonly months: Handles<OpenMonth> };
 
-type OpenMonth = { readonly reader: MonthReader; readonly inode: bigint };
+type OpenMonth = { readonly reader: MonthReader; readonly inode: bigint | undefined };
 
 /** Opens the index for reading; files are opened as queries need them. */
 export function openIndexReader(options: IndexReaderOptions): IndexReader {
@@ -78,7 +78,7 @@ export function openIndexReader(options: IndexReaderOptions): IndexReader {
       const compiled = compileQuery(query);
       return countFacets(
         monthsOf(state, compiled, 'newest'),
-        (month) => getMonth(state, month),
+        (month) => findMonth(state, month),
         compiled,
         facetOptions ?? {},
       );
@@ -89,14 +89,20 @@ export function openIndexReader(options: IndexReaderOptions): IndexReader {
   };
 }
 
-function inodeOf(directory: string, month: Month): bigint {
-  return statSync(join(directory, monthFileName(month)), { bigint: true }).ino;
+/** Nothing where the file is gone. */
+function inodeOf(directory: string, month: Month): bigint | undefined {
+  return statSync(join(directory, monthFileName(month)), { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
-/** A month that was damaged and built anew has another file under its name. */
-function getMonth(state: State, month: Month): MonthReader {
+/** A month that was damaged and built anew has another file under its name; one whose index was thrown away has none. */
+function findMonth(state: State, month: Month): MonthReader | undefined {
+  const inode = inodeOf(state.options.directory, month);
+  if (inode === undefined) {
+    state.months.release(month);
+    return undefined;
+  }
   const opened = state.months.get(month);
-  if (opened.inode === inodeOf(state.options.directory, month)) return opened.reader;
+  if (opened.inode === inode) return opened.reader;
   state.months.release(month);
   return state.months.get(month).reader;
 }
@@ -110,8 +116,9 @@ function monthsOf(state: State, query: CompiledQuery, direction: Direction): Mon
   return direction === 'newest' ? months.reverse() : months;
 }
 
+/** An index that was never written, or is thrown away at this moment, has no months. */
 function listExistingMonths(directory: string): Month[] {
-  return listMonths(readdirSync(directory));
+  return existsSync(directory) ? listMonths(readdirSync(directory)) : [];
 }
 
 function assertBetween(value: number, least: number, most: number, what: string): void {
@@ -150,7 +157,8 @@ function readPage(state: State, query: CompiledQuery, options: PageOptions, curs
   for (const month of monthsAfter(monthsOf(state, query, direction), cursor, direction)) {
     const isFull = found.length > limit;
     if (isFull && (cursor !== undefined || counted > countMax)) break;
-    const reader = getMonth(state, month);
+    const reader = findMonth(state, month);
+    if (reader === undefined) continue;
     reader.read(() => {
       const { set, bounds } = reader.rows(query, direction);
       const start = startRow(bounds, month, cursor, direction);
@@ -215,12 +223,12 @@ function countAll(
 function listMessageNos(state: State, fromNo: number, toNo: number): number[] {
   assertBetween(fromNo, 0, Number.MAX_SAFE_INTEGER, 'the first number');
   assertBetween(toNo, 0, Number.MAX_SAFE_INTEGER, 'the last number');
-  if (toNo - fromNo >= LIST_RANGE_MAX) {
+  if (toNo - fromNo > LIST_RANGE_MAX) {
     throw new CartularyError('too-large', `at most ${LIST_RANGE_MAX} message numbers are listed at a time`);
   }
   const numbers: number[] = [];
   for (const month of listExistingMonths(state.options.directory)) {
-    for (const no of getMonth(state, month).messageNos(fromNo, toNo)) numbers.push(no);
+    for (const no of findMonth(state, month)?.messageNos(fromNo, toNo) ?? []) numbers.push(no);
   }
   return numbers.sort((a, b) => a - b);
 }

@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import type { IndexChange, IndexDocument, SearchOptions } from './document.ts';
@@ -513,13 +513,28 @@ describe('limits', () => {
 
   test('a range of numbers is bounded', () => {
     withIndex((index) => {
-      expect(() => index.reader.listMessageNos(0, 1_000_000)).toThrow(expect.objectContaining({ code: 'too-large' }));
-      expect(index.reader.listMessageNos(0, 999_999)).toEqual([]);
+      expect(() => index.reader.listMessageNos(0, 1_000_001)).toThrow(expect.objectContaining({ code: 'too-large' }));
+      expect(index.reader.listMessageNos(0, 1_000_000)).toEqual([]);
+      put(index, makeDocument(3, 'a'), makeDocument(4, 'b'));
+      expect(index.reader.listMessageNos(3, 4)).toEqual([3]);
     });
   });
 });
 
 describe('files', () => {
+  test('that are not there yet, or not any more, hold no messages', () => {
+    withIndex((index) => {
+      const reader = openIndexReader({ directory: join(index.directory, 'later'), key: TEST_KEY });
+      expect(reader.search(read(''), { limit: 1 }).total).toBe(0);
+      expect(reader.facets(read('')).counted).toBe(0);
+      expect(reader.listMessageNos(0, 10)).toEqual([]);
+      put(index, makeDocument(1, 'a'));
+      expect(searchAll(index, 'a')).toEqual([1]);
+      for (const name of readdirSync(index.directory)) rmSync(join(index.directory, name));
+      expect(searchAll(index, 'a')).toEqual([]);
+    });
+  });
+
   test('are closed and opened again within their bound', () => {
     withIndex((index) => {
       const spread = Array.from({ length: 60 }, (_, messageNo) =>

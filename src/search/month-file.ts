@@ -10,7 +10,7 @@ import type { Month } from './months.ts';
 import { FTS_TOKENIZER, TOKENS_VERSION } from './tokens.ts';
 
 /** Raised when tables change; an index of another version must be built anew. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 const PAGE_BYTES = 8192;
 
@@ -20,7 +20,8 @@ const PAGE_BYTES = 8192;
  * cost 5 µs a message; instead 16 segments of a level are merged at once (crisismerge), the rest by `optimise`.
  *
  * doc: one narrow row a message. `mark` tells whether words or terms changed, so that a new delivery state costs no new index entry.
- * `listed`: the first rows of every profile are also in doc_listed, so that what is rare (queued) is found without reading all rows.
+ * doc_no: numbers ascend with arrival, so it only ever grows at its end (1 µs a message), and comparing the index with the store reads
+ * just the range in question. `listed`: the first rows of every profile are also in doc_listed, so that what is rare (queued) is found without reading all rows.
  */
 const SCHEMA = `
   CREATE VIRTUAL TABLE ft USING fts5(t, content='', contentless_delete=1, tokenize="${FTS_TOKENIZER}");
@@ -28,7 +29,7 @@ const SCHEMA = `
   CREATE TABLE doc(
     id INTEGER PRIMARY KEY, no INTEGER NOT NULL, profile INTEGER NOT NULL, party INTEGER, mark INTEGER NOT NULL, at INTEGER, listed INTEGER
   );
-  CREATE INDEX doc_displaced ON doc(no) WHERE at IS NOT NULL;
+  CREATE INDEX doc_no ON doc(no);
   CREATE INDEX doc_listed ON doc(profile) WHERE listed = 1;
   CREATE TABLE profile(
     id INTEGER PRIMARY KEY, channel TEXT NOT NULL, direction TEXT NOT NULL, state TEXT NOT NULL, types TEXT NOT NULL,

@@ -44,7 +44,7 @@ export type MonthReader = {
   /** Messages of rows, in the order of `ids`. Only inside `read`. */
   messages(ids: readonly number[]): MonthRow[];
   profiles(): Profile[];
-  /** Numbers of all messages with `fromNo ≤ no ≤ toNo`, in no order. */
+  /** Numbers of all messages with `fromNo ≤ no < toNo`, ascending. */
   messageNos(fromNo: number, toNo: number): number[];
   close(): void;
 };
@@ -79,7 +79,10 @@ export function openMonthReader(month: Month, options: MonthFileOptions): MonthR
     profiles: () => readProfiles(state),
     messageNos: (fromNo, toNo) =>
       nameDamage(
-        () => prepare(state, 'SELECT no FROM doc WHERE no >= ? AND no <= ?').pluck().all(fromNo, toNo) as number[],
+        () =>
+          prepare(state, 'SELECT no FROM doc INDEXED BY doc_no WHERE no >= ? AND no < ? ORDER BY no')
+            .pluck()
+            .all(fromNo, toNo) as number[],
       ),
     close: () => database.close(),
   };

@@ -19,6 +19,8 @@ import { prepareText } from './tokens.ts';
 
 /** Rows of one profile that are also listed in an index of their own. */
 const LISTED_ROWS_MAX = 1024;
+/** A file is vacuumed if what is left of it is at most this. */
+const VACUUM_BYTES_MAX = 134_217_728;
 /** Rows read at a time while a free one is looked for. */
 const FREE_SCAN_ROWS = 4096;
 
@@ -148,7 +150,7 @@ function prepareStatements(database: EncryptedDatabase) {
       `SELECT ${columns} FROM json_each(?) j CROSS JOIN doc d ON d.id = j.value`,
     ),
     rowsByNo: database.prepare<[string], Row>(
-      `SELECT ${columns} FROM json_each(?) j CROSS JOIN doc d INDEXED BY doc_displaced ON d.no = j.value WHERE d.at IS NOT NULL`,
+      `SELECT ${columns} FROM json_each(?) j CROSS JOIN doc d INDEXED BY doc_no ON d.no = j.value WHERE d.at IS NOT NULL`,
     ),
     takenFrom: database
       .prepare<[number, number], number>('SELECT id FROM doc WHERE id >= ? ORDER BY id LIMIT ?')
@@ -439,26 +441,39 @@ function segmentCount(database: EncryptedDatabase): number {
 
 function optimise(state: State): boolean {
   if (segmentCount(state.database) <= 1 && state.traces === 0) return false;
-  // The merged lists were written beside the old ones, so up to half of the file is free pages now.
-  state.database.exec("INSERT INTO ft(ft) VALUES ('optimize'); VACUUM;");
+  compact(state);
   return true;
 }
 
+/** @throws CartularyError `overloaded` where a reader holds the log for longer than the busy timeout */
 function erase(state: State): void {
-  const { database } = state;
-  // Rewrites all lists without what was removed; secure_delete overwrites the old ones, VACUUM leaves no free page behind,
-  // and the write-ahead log, which held both, is cut to nothing.
-  database.exec("INSERT INTO ft(ft) VALUES ('optimize'); VACUUM;");
-  truncateLog(database);
-  // Only now: a crash before leaves the mark that there is something to erase.
-  state.sql.setMeta.run('traces', 0);
-  state.traces = 0;
-  truncateLog(database);
+  if (!compact(state)) {
+    throw new CartularyError('overloaded', 'a reader holds the search index; erase the month again');
+  }
 }
 
-/** @throws CartularyError `overloaded` where a reader holds the log for longer than the busy timeout */
-function truncateLog(database: EncryptedDatabase): void {
+/**
+ * Rewrites all lists as one, without what was removed. secure_delete overwrites the old ones, and the write-ahead log, which held
+ * both, is cut to nothing. The lists were written beside the old ones, so up to half of the file is free pages then; VACUUM gives
+ * them back, unless the file is so large that the copy, which is made in memory, would hurt.
+ * @returns whether nothing removed is left, which readers can prevent
+ */
+function compact(state: State): boolean {
+  const { database, sql } = state;
+  database.exec("INSERT INTO ft(ft) VALUES ('optimize')");
+  const [pages, freePages, pageBytes] = ['page_count', 'freelist_count', 'page_size'].map((name) =>
+    Number(database.pragma(name, { simple: true })),
+  ) as [number, number, number];
+  if (freePages * 5 > pages && (pages - freePages) * pageBytes <= VACUUM_BYTES_MAX) database.exec('VACUUM');
+  if (!truncateLog(database)) return false;
+  if (state.traces === 0) return true;
+  // Only now: a crash before leaves the mark that there is something to erase.
+  sql.setMeta.run('traces', 0);
+  state.traces = 0;
+  return truncateLog(database);
+}
+
+function truncateLog(database: EncryptedDatabase): boolean {
   const [result] = database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
-  if (result?.busy !== 0)
-    throw new CartularyError('overloaded', 'a reader holds the search index; erase the month again');
+  return result?.busy === 0;
 }

@@ -50,7 +50,17 @@ export function toDirection(value: string): (typeof DIRECTIONS)[number] {
 }
 
 const PASSING_STATES = new Set([
-  ...['', 'unknown', 'scheduled', 'accepted', 'queued', 'sending', 'sent', 'delivered', 'read', 'played', 'received'],
+  '',
+  'unknown',
+  'scheduled',
+  'accepted',
+  'queued',
+  'sending',
+  'sent',
+  'delivered',
+  'read',
+  'played',
+  'received',
 ]);
 
 /**
@@ -107,8 +117,16 @@ export function hashValue(value: string): string {
   low ^= low >>> 16;
   const digit = (word: number, shift: number) => HASH_DIGITS[(word >>> shift) & 31] ?? 0;
   return String.fromCharCode(
-    ...[digit(high, 0), digit(high, 5), digit(high, 10), digit(high, 15), digit(high, 20)],
-    ...[digit(low, 0), digit(low, 5), digit(low, 10), digit(low, 15), digit(low, 20)],
+    digit(high, 0),
+    digit(high, 5),
+    digit(high, 10),
+    digit(high, 15),
+    digit(high, 20),
+    digit(low, 0),
+    digit(low, 5),
+    digit(low, 10),
+    digit(low, 15),
+    digit(low, 20),
   );
 }
 

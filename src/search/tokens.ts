@@ -31,7 +31,7 @@ const PLAIN =
   /^[\u0001-\u00a8\u00ab\u00ac\u00af-\u00b1\u00b4-\u00b8\u00bb\u00bf-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u2010-\u2027\u20ac]*$/;
 // Accents of Latin, Greek and Cyrillic; Hebrew points; Arabic vowel signs and tatweel; whatever has no width; skin tones; keycaps.
 const DROPPED =
-  /[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u20d0-\u20f0\u{1f3fb}-\u{1f3ff}\p{Cf}\p{Variation_Selector}]/gv;
+  /[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed]|[\u20d0-\u20f0]|[\u{1f3fb}-\u{1f3ff}]|[\p{Cf}\p{Variation_Selector}]/gv;
 
 const PIECE =
   /(?<run>[[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]&&[\p{L}\p{N}\p{M}]]+)|(?<flag>\p{RI}\p{RI}?)|(?<emoji>[\p{Emoji_Presentation}\p{Extended_Pictographic}])|(?<word>[[\p{L}\p{N}\p{M}]--[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]]+)/gv;
