@@ -36,6 +36,10 @@ if (node === undefined) {
   );
 }
 
+// Eight threads of the product load much the same modules; what was compiled once need not be again. In a checkout only, whose
+// directory belongs to who runs it: a cache that others can write to would run their code.
+if (inCheckout) process.env.NODE_COMPILE_CACHE ??= path.join(root, 'node_modules', '.cache', 'compile');
+
 if (node.running) {
   process.argv[1] = main;
   await import(pathToFileURL(main).href);

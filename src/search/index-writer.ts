@@ -16,7 +16,7 @@ import type { EncryptedDatabase } from '../vault/page-encryption.ts';
 import type { IndexChange, IndexDocument } from './document.ts';
 import { makeHandles } from './handles.ts';
 import type { Handles } from './handles.ts';
-import { BATCH_CHANGES_MAX, WRITER_FILES_MAX } from './limits.ts';
+import { BATCH_CHANGES_MAX, VACUUM_BYTES_MAX, WRITER_FILES_MAX } from './limits.ts';
 import { syncDirectory } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
 import { openMonthWriter, replaceMonth } from './month-writer.ts';
@@ -38,6 +38,8 @@ export type IndexWriterOptions = {
   readonly cacheKib?: number;
   /** Changes after which the watermark is made durable. */
   readonly durableChanges?: number;
+  /** Largest file, without its free pages, that is vacuumed; the copy is made in memory. */
+  readonly vacuumBytesMax?: number;
 };
 
 /** Writes the index of one archive. */
@@ -138,7 +140,8 @@ export function openIndexWriter(options: IndexWriterOptions): IndexWriter {
 }
 
 function fileOptions(options: IndexWriterOptions): MonthFileOptions {
-  return { directory: options.directory, key: options.key, cacheKib: options.cacheKib ?? CACHE_KIB };
+  const { directory, key, cacheKib = CACHE_KIB, vacuumBytesMax = VACUUM_BYTES_MAX } = options;
+  return { directory, key, cacheKib, vacuumBytesMax };
 }
 
 function apply(state: State, changes: readonly IndexChange[], watermark: number): void {

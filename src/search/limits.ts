@@ -39,3 +39,5 @@ export const ALIASES_MAX = 256;
 export const WRITER_FILES_MAX = 32;
 /** Open month files of one reader. */
 export const READER_FILES_MAX = 64;
+/** Files are vacuumed, which makes a copy in memory, only where at most this would be left of them. */
+export const VACUUM_BYTES_MAX = 128 * 1024 * 1024;

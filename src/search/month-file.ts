@@ -44,6 +44,8 @@ export type MonthFileOptions = {
   readonly directory: string;
   readonly key: Uint8Array;
   readonly cacheKib: number;
+  /** A file is vacuumed in memory only if at most this would be left of it. */
+  readonly vacuumBytesMax?: number;
 };
 
 /**

@@ -9,18 +9,19 @@ import { hash } from 'node:crypto';
 import { CartularyError } from '../model/errors.ts';
 import type { EncryptedDatabase } from '../vault/page-encryption.ts';
 import type { IndexDocument } from './document.ts';
+import { VACUUM_BYTES_MAX } from './limits.ts';
 import { nameDamage, openMonthForWriting, openReplacement, replaceMonthFile } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
+import { openProfiles } from './month-profiles.ts';
+import type { Profiles } from './month-profiles.ts';
 import { monthBounds, toSentAt, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
-import { findPhoneDigits, findPlainNumber, makeTermFormatter, normalizeValue, toDirection } from './terms.ts';
+import { findPhoneDigits, findPlainNumber, makeTermFormatter, toDirection } from './terms.ts';
 import type { FormatTerms } from './terms.ts';
 import { prepareText } from './tokens.ts';
 
 /** Rows of one profile that are also listed in an index of their own. */
 const LISTED_ROWS_MAX = 1024;
-/** A file is vacuumed if what is left of it is at most this. */
-const VACUUM_BYTES_MAX = 134_217_728;
 /** Rows read at a time while a free one is looked for. */
 const FREE_SCAN_ROWS = 4096;
 
@@ -58,8 +59,6 @@ type Row = {
   readonly listed: number | null;
 };
 
-type Profile = { readonly id: number; readonly key: string; listed: number; unlisted: number; changed: boolean };
-
 /** A document and the row it takes if that is free. */
 type Entry = { readonly document: IndexDocument; readonly base: number };
 
@@ -72,9 +71,8 @@ type State = {
   /** First millisecond of the month. */
   readonly startMs: number;
   readonly formatTerms: FormatTerms;
-  /** Profiles by what their documents say, without normalising each anew. */
-  readonly known: Map<string, Profile>;
-  profiles: { readonly byKey: Map<string, Profile>; readonly byId: Map<number, Profile> };
+  readonly vacuumBytesMax: number;
+  readonly profiles: Profiles;
   maxId: number;
   displaced: boolean;
   traces: number;
@@ -114,8 +112,8 @@ function wrapMonthWriter(month: Month, database: EncryptedDatabase, options: Mon
     secret: Buffer.from(options.key).toString('hex'),
     startMs: month === UNDATED ? 0 : monthBounds(month).startMs,
     formatTerms: makeTermFormatter(),
-    known: new Map(),
-    profiles: { byKey: new Map(), byId: new Map() },
+    vacuumBytesMax: options.vacuumBytesMax ?? VACUUM_BYTES_MAX,
+    profiles: openProfiles(database),
     maxId: -1,
     displaced: false,
     traces: 0,
@@ -156,11 +154,6 @@ function prepareStatements(database: EncryptedDatabase) {
       .prepare<[number, number], number>('SELECT id FROM doc WHERE id >= ? ORDER BY id LIMIT ?')
       .pluck(),
     maxId: database.prepare<[], number | null>('SELECT max(id) FROM doc').pluck(),
-    profiles: database.prepare<[], [number, string, string, string, string, number, number]>(
-      'SELECT id, channel, direction, state, types, listed, unlisted FROM profile',
-    ),
-    insertProfile: database.prepare('INSERT INTO profile(id, channel, direction, state, types) VALUES (?, ?, ?, ?, ?)'),
-    updateProfile: database.prepare('UPDATE profile SET listed = ?, unlisted = ? WHERE id = ?'),
     getMeta: database.prepare<[string], number>('SELECT value FROM meta WHERE name = ?').pluck(),
     setMeta: database.prepare('INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value'),
   };
@@ -172,26 +165,15 @@ function reload(state: State): void {
   state.maxId = sql.maxId.get() ?? -1;
   state.displaced = sql.getMeta.get('displaced') === 1;
   state.traces = sql.getMeta.get('traces') ?? 0;
-  state.profiles = { byKey: new Map(), byId: new Map() };
-  state.known.clear();
-  for (const [id, channel, direction, status, types, listed, unlisted] of sql.profiles.raw().all()) {
-    addProfile(state, { id, key: profileKey(channel, direction, status, types), listed, unlisted, changed: false });
-  }
+  state.profiles.reload();
 }
 
-function addProfile(state: State, profile: Profile): Profile {
-  state.profiles.byKey.set(profile.key, profile);
-  state.profiles.byId.set(profile.id, profile);
-  return profile;
-}
-
-/** What failed may have left wrong figures in memory; a file that cannot even be read will say so at the next use. */
+/** What failed may have left wrong figures in memory; a file that cannot even be read will say so at its next use. */
 function recover(state: State): void {
   try {
     reload(state);
   } catch {
-    state.profiles = { byKey: new Map(), byId: new Map() };
-    state.known.clear();
+    state.maxId = Number.MAX_SAFE_INTEGER;
   }
 }
 
@@ -200,11 +182,7 @@ function inTransaction(state: State, work: () => void): void {
   sql.begin.run();
   try {
     work();
-    for (const profile of state.profiles.byId.values()) {
-      if (!profile.changed) continue;
-      sql.updateProfile.run(profile.listed, profile.unlisted, profile.id);
-      profile.changed = false;
-    }
+    state.profiles.save();
     sql.commit.run();
   } catch (cause) {
     if (database.inTransaction) sql.rollback.run();
@@ -282,7 +260,7 @@ function removeRows(state: State, rows: readonly Row[]): void {
   for (const row of rows.toSorted((a, b) => a.id - b.id)) {
     state.sql.deleteText.run(row.id);
     state.sql.deleteRow.run(row.id);
-    countProfile(state, row.profile, row.listed === 1, -1);
+    state.profiles.count(row.profile, row.listed === 1, -1);
   }
   addTraces(state, rows.length);
 }
@@ -332,12 +310,12 @@ function findFreeRow(state: State, id: number): number {
 
 function insertRow(state: State, entry: Entry, mark: number, id: number): void {
   const { document } = entry;
-  const profile = getProfile(state, document);
+  const profile = state.profiles.of(document);
   const listed = profile.listed < LISTED_ROWS_MAX;
   const isDisplaced = state.month === UNDATED || id !== entry.base;
   const at = isDisplaced ? toSentAt(document.sentAtMs) : null;
   state.sql.insertRow.run(id, document.messageNo, profile.id, partyOf(document), mark, at, listed ? 1 : null);
-  countProfile(state, profile.id, listed, 1);
+  state.profiles.count(profile.id, listed, 1);
   if (id > state.maxId) state.maxId = id;
   if (isDisplaced && !state.displaced) {
     state.sql.setMeta.run('displaced', 1);
@@ -346,57 +324,18 @@ function insertRow(state: State, entry: Entry, mark: number, id: number): void {
 }
 
 function updateRow(state: State, document: IndexDocument, mark: number, row: Row): void {
-  const profile = getProfile(state, document);
+  const profile = state.profiles.of(document);
   const party = partyOf(document);
   if (row.mark === mark && row.profile === profile.id && row.party === party) return;
-  countProfile(state, row.profile, row.listed === 1, -1);
+  state.profiles.count(row.profile, row.listed === 1, -1);
   const listed = profile.listed < LISTED_ROWS_MAX;
-  countProfile(state, profile.id, listed, 1);
+  state.profiles.count(profile.id, listed, 1);
   state.sql.updateRow.run(profile.id, party, mark, row.at, listed ? 1 : null, row.id);
 }
 
 function addTraces(state: State, count: number): void {
   state.traces += count;
   state.sql.setMeta.run('traces', state.traces);
-}
-
-function profileKey(channel: string, direction: string, status: string, types: string): string {
-  return `${channel}\u0000${direction}\u0000${status}\u0000${types}`;
-}
-
-/** Kinds of documents remembered; a file with more distinct ones than this only loses the shortcut. */
-const KNOWN_PROFILES_MAX = 4_096;
-
-function getProfile(state: State, document: IndexDocument): Profile {
-  const written = profileKey(document.channel, document.direction, document.state, document.types.join('\n'));
-  let profile = state.known.get(written);
-  if (profile === undefined) {
-    profile = makeProfile(state, document);
-    if (state.known.size >= KNOWN_PROFILES_MAX) state.known.clear();
-    state.known.set(written, profile);
-  }
-  return profile;
-}
-
-function makeProfile(state: State, document: IndexDocument): Profile {
-  const channel = normalizeValue(document.channel);
-  const direction = toDirection(document.direction);
-  const status = normalizeValue(document.state);
-  const types = [...new Set(document.types.map(normalizeValue))].sort().join('\n');
-  const key = profileKey(channel, direction, status, types);
-  const known = state.profiles.byKey.get(key);
-  if (known !== undefined) return known;
-  const id = state.profiles.byId.size + 1;
-  state.sql.insertProfile.run(id, channel, direction, status, types);
-  return addProfile(state, { id, key, listed: 0, unlisted: 0, changed: false });
-}
-
-function countProfile(state: State, id: number, listed: boolean, change: 1 | -1): void {
-  const profile = state.profiles.byId.get(id);
-  if (profile === undefined) throw new CartularyError('corrupt', 'a row of the search index names no profile');
-  if (listed) profile.listed += change;
-  else profile.unlisted += change;
-  profile.changed = true;
 }
 
 /** The other side of the message, for facets: a number as integer, anything else as text after `=`, so that SQLite never takes it for one. */
@@ -464,7 +403,7 @@ function compact(state: State): boolean {
   const [pages, freePages, pageBytes] = ['page_count', 'freelist_count', 'page_size'].map((name) =>
     Number(database.pragma(name, { simple: true })),
   ) as [number, number, number];
-  if (freePages * 5 > pages && (pages - freePages) * pageBytes <= VACUUM_BYTES_MAX) database.exec('VACUUM');
+  if (freePages * 5 > pages && (pages - freePages) * pageBytes <= state.vacuumBytesMax) database.exec('VACUUM');
   if (!truncateLog(database)) return false;
   if (state.traces === 0) return true;
   // Only now: a crash before leaves the mark that there is something to erase.

@@ -11,13 +11,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const CACHE = { NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url)) };
 
 export type CliResult = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
 /** Runs a command to its end. */
 export async function runCli(args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';
@@ -70,7 +71,7 @@ export async function serve(
 ): Promise<Served> {
   const port = options.port ?? (await freePort());
   const child = spawn(process.execPath, [MAIN, 'start', '--data', data, ...(options.args ?? [])], {
-    env: { ...process.env, CARTULARY_LISTEN: `127.0.0.1:${port}`, ...options.env },
+    env: { ...process.env, ...CACHE, CARTULARY_LISTEN: `127.0.0.1:${port}`, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let log = '';

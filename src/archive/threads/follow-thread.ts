@@ -12,6 +12,7 @@ import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
 import type { IndexChange } from '../../search/document.ts';
 import { openIndexWriter } from '../../search/index-writer.ts';
+import type { IndexWriter } from '../../search/index-writer.ts';
 import { monthOf } from '../../search/months.ts';
 import type { RecordRow, StateRow } from '../../store/store.ts';
 import { serveThread } from '../../store/thread.ts';
@@ -46,7 +47,19 @@ const setup = workerData as ThreadSetup;
 const reader = openReader(setup);
 const sealer = openSealer(setup);
 const random = createRandomPool();
-let index = openIndexWriter({ directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now() });
+let index = await openIndex();
+
+/** Opens the index; one that is damaged or of another version is thrown away, since it is a replica and follows again from the first record. */
+async function openIndex(): Promise<IndexWriter> {
+  const options = { directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now() };
+  try {
+    return openIndexWriter(options);
+  } catch (cause) {
+    if (!(cause instanceof CartularyError) || cause.code !== 'corrupt') throw cause;
+    await rm(setup.layout.index, { recursive: true, force: true });
+    return openIndexWriter(options);
+  }
+}
 
 /** Kinds that say something of a message people look for. */
 const SKIPPED_KINDS: ReadonlySet<number> = new Set([
@@ -65,10 +78,15 @@ let waiters: { size: number; resolve: () => void; reject: (cause: unknown) => vo
 const tickets = new Map<number, () => void>();
 let nextTicket = 1;
 
+/** Follows until the end is reached. A failure (a damaged index file) is told to whoever waits and tried again at the next commit; capture goes on meanwhile. */
 function follow(): void {
-  running ??= run().finally(() => {
+  if (running !== undefined || closed) return;
+  running = run().then(
+    () => true,
+    () => false,
+  ).then((isDone) => {
     running = undefined;
-    if (!closed && index.watermark() < target) follow();
+    if (isDone && !closed && index.watermark() < target) follow();
   });
 }
 
@@ -220,7 +238,7 @@ serveThread<FollowCalls>(
       await running;
       index.close();
       await rm(setup.layout.index, { recursive: true, force: true });
-      index = openIndexWriter({ directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now() });
+      index = await openIndex();
       while (index.watermark() < target) {
         if (signal.aborted)
           throw new CartularyError('stopping', 'the rebuild was stopped; it goes on at the next start');

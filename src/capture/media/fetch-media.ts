@@ -158,7 +158,7 @@ async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
 }
 
 function parseUrl(text: string, base?: URL): URL | undefined {
-  return URL.canParse(text, base) ? new URL(text, base) : undefined;
+  return URL.parse(text, base?.href) ?? undefined;
 }
 
 function first(value: string | string[] | undefined): string | undefined {
