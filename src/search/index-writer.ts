@@ -93,7 +93,7 @@ const STATE_SCHEMA = `
   INSERT OR IGNORE INTO watermark VALUES (1, 0);
 `;
 const DURABLE_CHANGES = 2_000;
-const CACHE_KIB = 4_096;
+const CACHE_KIB = 2_048;
 
 /** Opens the index for writing. @throws CartularyError `corrupt` where the state file cannot be opened with the key */
 export function openIndexWriter(options: IndexWriterOptions): IndexWriter {

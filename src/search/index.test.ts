@@ -348,6 +348,18 @@ describe('changes', () => {
     });
   });
 
+  test('that remove the same message several times count it out once', () => {
+    withIndex((index) => {
+      put(index, ...[1, 2, 3].map((messageNo) => makeDocument(messageNo, 'a', { state: 'queued' })));
+      const { sentAtMs } = makeDocument(2, '');
+      index.writer.apply([{ remove: { messageNo: 2, sentAtMs } }, { remove: { messageNo: 2, sentAtMs } }], 4);
+      index.writer.apply([{ remove: { messageNo: 2, sentAtMs } }], 5);
+      expect(searchAll(index, 'status:queued')).toEqual([3, 1]);
+      index.writer.apply([{ remove: { messageNo: 1, sentAtMs: makeDocument(1, '').sentAtMs } }], 6);
+      expect(searchAll(index, 'status:queued')).toEqual([3]);
+    });
+  });
+
   test('of the delivery state alone leave the words as they are', () => {
     withIndex((index) => {
       put(index, makeDocument(1, 'hello', { state: 'sent' }));

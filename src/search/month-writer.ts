@@ -257,12 +257,14 @@ function findRows(state: State, entries: readonly Entry[], removals: MonthChange
 
 function removeRows(state: State, rows: readonly Row[]): void {
   if (rows.length === 0) return;
-  for (const row of rows.toSorted((a, b) => a.id - b.id)) {
+  // One place may be named twice, but a row is removed, and counted out, once.
+  const distinct = new Map(rows.map((row) => [row.id, row]));
+  for (const row of [...distinct.values()].sort((a, b) => a.id - b.id)) {
     state.sql.deleteText.run(row.id);
     state.sql.deleteRow.run(row.id);
     state.profiles.count(row.profile, row.listed === 1, -1);
   }
-  addTraces(state, rows.length);
+  addTraces(state, distinct.size);
 }
 
 /**
