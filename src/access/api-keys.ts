@@ -13,11 +13,11 @@ import { equalConstantTime, sha256 } from '../vault/hash.ts';
 export const SCOPES = {
   'records:write': 'Send records into the archive (POST /api/v1/records, imports).',
   'messages:read': 'Search, open messages and conversations, fetch media.',
-  'export': 'Take messages out as bundles.',
+  export: 'Take messages out as bundles.',
   'log:read': 'Read the entries of the log (kinds and times, no content) and verify.',
   'settings:read': 'See sources, jobs, gaps and keys, without secrets.',
   'settings:write': 'Add and remove sources and keys.',
-  'operate': 'Back up, rebuild, reprocess.',
+  operate: 'Back up, rebuild, reprocess.',
 } as const;
 
 /** A right. */
@@ -50,7 +50,10 @@ export function createApiKey(
   const secret = random(SECRET_BYTES);
   const id = formatId('apiKey', idBytes);
   const text = `ck_${Buffer.from(idBytes).toString('hex')}_${Buffer.from(secret).toString('base64url')}`;
-  return { key: { id, name, scopes: [...scopes], hash: Buffer.from(sha256(secret)).toString('hex'), createdAtMs: nowMs }, text };
+  return {
+    key: { id, name, scopes: [...scopes], hash: Buffer.from(sha256(secret)).toString('hex'), createdAtMs: nowMs },
+    text,
+  };
 }
 
 const KEY_TEXT = /^ck_([0-9a-f]{32})_([A-Za-z0-9_-]{43})$/;
@@ -66,14 +69,16 @@ export function authenticateApiKey(text: string, findKey: (id: ApiKeyId) => ApiK
   // An unknown id costs the same comparison as a known one.
   const given = sha256(Buffer.from(secret ?? '', 'base64url'));
   const fits = equalConstantTime(given, Buffer.from(key?.hash ?? '00'.repeat(32), 'hex'));
-  if (key === undefined || !fits || key.revokedAtMs !== undefined) throw new CartularyError('unauthenticated', 'no valid API key was given');
+  if (key === undefined || !fits || key.revokedAtMs !== undefined)
+    throw new CartularyError('unauthenticated', 'no valid API key was given');
   return key;
 }
 
 /** @throws CartularyError `bad-input` on a name that is no scope */
 export function parseScopes(names: readonly string[]): Scope[] {
   return names.map((name) => {
-    if (!(name in SCOPES)) throw new CartularyError('bad-input', `there is no such scope; scopes are ${ALL_SCOPES.join(', ')}`);
+    if (!(name in SCOPES))
+      throw new CartularyError('bad-input', `there is no such scope; scopes are ${ALL_SCOPES.join(', ')}`);
     return name as Scope;
   });
 }

@@ -25,14 +25,22 @@ export async function exportMessages(
   archive: Archive,
   caller: Caller,
   request: { readonly exporter: Exporter; readonly q: string; readonly path: string },
-  context: { readonly now: () => number; readonly signal: AbortSignal; readonly onProgress: (progress: Progress) => void },
+  context: {
+    readonly now: () => number;
+    readonly signal: AbortSignal;
+    readonly onProgress: (progress: Progress) => void;
+  },
 ): Promise<ExportSummary> {
   assertAllowed(caller, 'export');
   const { exporter, q, path } = request;
   await archive.reachIndex();
   const { query } = await archive.threads.read.call('normalise', q);
   const { total } = await archive.threads.read.call('search', { q, limit: 1, cursor: undefined });
-  await archive.audit(caller, { action: 'export', outcome: 'allowed', detail: { query, format: exporter.name, total } });
+  await archive.audit(caller, {
+    action: 'export',
+    outcome: 'allowed',
+    detail: { query, format: exporter.name, total },
+  });
   const checkpoint = await archive.publish();
   const output = createWriteStream(`${path}.part`, { flags: 'wx', mode: 0o600 });
   try {
@@ -53,13 +61,22 @@ export async function exportMessages(
     await archive.audit(caller, {
       action: 'export-done',
       outcome: 'allowed',
-      detail: { query, messages: summary.messages, records: summary.records, media: summary.media, manifest: summary.manifestSha256, file: summary.sha256 },
+      detail: {
+        query,
+        messages: summary.messages,
+        records: summary.records,
+        media: summary.media,
+        manifest: summary.manifestSha256,
+        file: summary.sha256,
+      },
     });
     return summary;
   } catch (cause) {
     await rm(`${path}.part`, { force: true });
     if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') {
-      throw new CartularyError('conflict', `an export to ${path} is under way or was cut off; remove ${path}.part`, { cause });
+      throw new CartularyError('conflict', `an export to ${path} is under way or was cut off; remove ${path}.part`, {
+        cause,
+      });
     }
     throw cause;
   }
@@ -87,7 +104,12 @@ async function* readMessages(
   } while (cursor !== undefined);
 }
 
-async function proveRecords(archive: Archive, bundled: BundledMessage, checkpoint: string, size: number): Promise<ExportRecord[]> {
+async function proveRecords(
+  archive: Archive,
+  bundled: BundledMessage,
+  checkpoint: string,
+  size: number,
+): Promise<ExportRecord[]> {
   const covered = bundled.records.filter(({ seq }) => seq < size);
   const { proofs } = await archive.threads.log.call('prove', { indices: covered.map(({ seq }) => seq), checkpoint });
   const hashes = new Map(proofs.map((proof) => [proof.index, proof.hashes]));

@@ -90,7 +90,8 @@ function rememberPhone(text: string, address: Address): void {
 const E164 = /^\+[1-9]\d{7,14}$/;
 
 function classifyPhone(trimmed: string, raw: string, region: string | undefined): Address {
-  if (E164.test(trimmed)) return trimmed === raw ? { scheme: 'e164', value: trimmed } : { scheme: 'e164', value: trimmed, raw };
+  if (E164.test(trimmed))
+    return trimmed === raw ? { scheme: 'e164', value: trimmed } : { scheme: 'e164', value: trimmed, raw };
   if (/^\d{3,6}$/.test(trimmed)) return { scheme: 'short_code', value: trimmed };
   if (/[A-Za-z]/.test(trimmed) && trimmed.length <= 11) return { scheme: 'alpha_sender', value: trimmed };
   const parsed = parsePhoneNumberFromString(trimmed, region as CountryCode | undefined);

@@ -81,13 +81,15 @@ let nextTicket = 1;
 /** Follows until the end is reached. A failure (a damaged index file) is told to whoever waits and tried again at the next commit; capture goes on meanwhile. */
 function follow(): void {
   if (running !== undefined || closed) return;
-  running = run().then(
-    () => true,
-    () => false,
-  ).then((isDone) => {
-    running = undefined;
-    if (isDone && !closed && index.watermark() < target) follow();
-  });
+  running = run()
+    .then(
+      () => true,
+      () => false,
+    )
+    .then((isDone) => {
+      running = undefined;
+      if (isDone && !closed && index.watermark() < target) follow();
+    });
 }
 
 async function run(): Promise<void> {

@@ -31,9 +31,53 @@ export type CardSpan = {
 
 /** Ways in which people part the digits of a card, besides equal groups. */
 const SHAPES: ReadonlySet<string> = new Set([
-  ...['4-6-5', '4-6-4', '4-4-5', '4-4-4-1', '4-4-4-2', '4-4-4-3', '4-3-3-3', '6-4-6', '6-10', '10-6', '4-12', '12-4', '8-4-4', '4-4-8', '4-8-4'],
-  ...['6-6-4', '4-6-6', '6-7', '6-8', '6-9', '6-13', '6-12', '4-11', '4-5-6', '4-4-4-4-1', '4-4-4-4-2', '4-4-4-4-3', '4-4-4-7', '4-4-4-5'],
-  ...['5-5-5-1', '5-5-6', '5-5-5', '5-5-5-4', '3-3-3-3-3-1', '3-3-3-3-3', '3-3-3-3-4', '7-9', '8-8', '8-7', '8-5', '8-6'],
+  ...[
+    '4-6-5',
+    '4-6-4',
+    '4-4-5',
+    '4-4-4-1',
+    '4-4-4-2',
+    '4-4-4-3',
+    '4-3-3-3',
+    '6-4-6',
+    '6-10',
+    '10-6',
+    '4-12',
+    '12-4',
+    '8-4-4',
+    '4-4-8',
+    '4-8-4',
+  ],
+  ...[
+    '6-6-4',
+    '4-6-6',
+    '6-7',
+    '6-8',
+    '6-9',
+    '6-13',
+    '6-12',
+    '4-11',
+    '4-5-6',
+    '4-4-4-4-1',
+    '4-4-4-4-2',
+    '4-4-4-4-3',
+    '4-4-4-7',
+    '4-4-4-5',
+  ],
+  ...[
+    '5-5-5-1',
+    '5-5-6',
+    '5-5-5',
+    '5-5-5-4',
+    '3-3-3-3-3-1',
+    '3-3-3-3-3',
+    '3-3-3-3-4',
+    '7-9',
+    '8-8',
+    '8-7',
+    '8-5',
+    '8-6',
+  ],
 ]);
 
 /** Finds all card numbers; they may overlap where the digits do. */
@@ -106,7 +150,8 @@ function isCardInContext(
   if (context === 'spared' || (context === 'phone' && count <= 15)) return false;
   if (!isFreeOnBothSides(chars, runs, first, last)) return false;
   if (last > first && !hasShape(chars, runs, first, last)) return false;
-  if (count <= 15 && (chars.charAt(start - 1) === '+' || (last === first && isArticleOrPhone(digits, count)))) return false;
+  if (count <= 15 && (chars.charAt(start - 1) === '+' || (last === first && isArticleOrPhone(digits, count))))
+    return false;
   return !isInUrl(chars, start) && !isInIban(chars, start, end);
 }
 
@@ -167,6 +212,7 @@ function findMaskBefore(chars: string, start: number): number | undefined {
     at -= 1;
   }
   if (signs < 6) return undefined;
-  while (at > 0 && start - at < 40 && (isDigit(chars.charCodeAt(at - 1)) || ' -'.includes(chars.charAt(at - 1)))) at -= 1;
+  while (at > 0 && start - at < 40 && (isDigit(chars.charCodeAt(at - 1)) || ' -'.includes(chars.charAt(at - 1))))
+    at -= 1;
   return at;
 }

@@ -135,9 +135,27 @@ export function isSecurityLabel(chars: string, at: number): boolean {
 
 /** Words that may touch a card number without making it an id: `visa4111…`, `…1111exp`. */
 const TOUCHING_WORDS: ReadonlySet<string> = new Set(
-  ['x', 'is', 'no', 'nr', 'my', 'card', 'cc', 'num', 'number', 'the', 'on', 'and', 'mc', 'e', 'y', 'und', 'et', 'a', 'o'].map(
-    (word) => fold(word).chars,
-  ),
+  [
+    'x',
+    'is',
+    'no',
+    'nr',
+    'my',
+    'card',
+    'cc',
+    'num',
+    'number',
+    'the',
+    'on',
+    'and',
+    'mc',
+    'e',
+    'y',
+    'und',
+    'et',
+    'a',
+    'o',
+  ].map((word) => fold(word).chars),
 );
 
 /**
@@ -153,7 +171,8 @@ const ID_WORD_CHARS_MAX = 24;
 function touchesLeft(chars: string, start: number, end: number): boolean {
   const touching = start > 0 && chars.charAt(start - 1) === '_' ? start - 1 : start;
   let wordStart = touching;
-  while (touching - wordStart < ID_WORD_CHARS_MAX && wordStart > 0 && isLetter(chars.charCodeAt(wordStart - 1))) wordStart -= 1;
+  while (touching - wordStart < ID_WORD_CHARS_MAX && wordStart > 0 && isLetter(chars.charCodeAt(wordStart - 1)))
+    wordStart -= 1;
   if (wordStart === touching) return false;
   const word = chars.slice(wordStart, touching);
   if (word.charCodeAt(0) >= 0x0590 || isKnownBeside(chars, wordStart, word)) return false;
@@ -173,7 +192,12 @@ function touchesRight(chars: string, end: number): boolean {
 }
 
 function isKnownBeside(chars: string, at: number, word: string): boolean {
-  return isCardWord(word) || (word.length > 2 && EXPIRY_WORDS.has(word)) || TOUCHING_WORDS.has(word) || isSecurityLabel(chars, at);
+  return (
+    isCardWord(word) ||
+    (word.length > 2 && EXPIRY_WORDS.has(word)) ||
+    TOUCHING_WORDS.has(word) ||
+    isSecurityLabel(chars, at)
+  );
 }
 
 const URL_CHARS_MAX = 256;

@@ -61,7 +61,7 @@ function isEscaped(part: string, escape: Escape): boolean {
 type Raw = { readonly bytes: Uint8Array; readonly from: Uint32Array; length: number };
 
 function unescape(part: string, offset: number, bytes: boolean, escape: Escape, raw: Raw): void {
-  for (let index = 0; index < part.length; ) {
+  for (let index = 0; index < part.length;) {
     const code = part.charCodeAt(index);
     const used = code === leadOf(escape) ? readEscape(part, index, offset, escape, raw) : 0;
     if (used > 0) {
@@ -168,7 +168,7 @@ function decodeUtf8(raw: Raw, start: number): Decoded {
   const units = new Uint16Array(raw.length);
   const at = new Uint32Array(raw.length + 1);
   let length = 0;
-  for (let index = 0; index < raw.length; ) {
+  for (let index = 0; index < raw.length;) {
     const size = sequenceLength(raw, index);
     const point = pointAt(raw, index, size);
     at[length] = raw.from[index] ?? 0;

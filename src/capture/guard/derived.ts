@@ -7,23 +7,76 @@ import type { Headers } from '../../model/record.ts';
 /** Headers that platforms and standards derive from the body, lower case. */
 const DERIVED_HEADERS: ReadonlySet<string> = new Set([
   // RFC 9110 §8.6, RFC 9530, RFC 3230, RFC 1864, RFC 9421, AWS
-  ...['content-length', 'content-digest', 'repr-digest', 'digest', 'content-md5', 'etag', 'signature', 'signature-input', 'x-amz-content-sha256'],
+  ...[
+    'content-length',
+    'content-digest',
+    'repr-digest',
+    'digest',
+    'content-md5',
+    'etag',
+    'signature',
+    'signature-input',
+    'x-amz-content-sha256',
+  ],
   ...['x-content-sha256', 'x-amz-checksum-sha256', 'x-goog-hash', 'x-checksum'],
   // Meta, Intercom
   ...['x-hub-signature', 'x-hub-signature-256'],
   // Shops
-  ...['x-shopify-hmac-sha256', 'shopify-hmac-sha256', 'x-wc-webhook-signature', 'stripe-signature', 'x-bc-webhook-signature'],
+  ...[
+    'x-shopify-hmac-sha256',
+    'shopify-hmac-sha256',
+    'x-wc-webhook-signature',
+    'stripe-signature',
+    'x-bc-webhook-signature',
+  ],
   // Standard Webhooks, Svix
   ...['webhook-signature', 'svix-signature'],
   // Messaging
-  ...['x-twilio-signature', 'x-twilio-email-event-webhook-signature', 'telnyx-signature-ed25519', 'telnyx-signature', 'messagebird-signature'],
-  ...['messagebird-signature-jwt', 'x-messagebird-signature', 'x-plivo-signature', 'x-plivo-signature-v2', 'x-plivo-signature-ma-v2'],
-  ...['x-plivo-signature-v3', 'x-plivo-signature-ma-v3', 'x-sinch-webhook-signature', 'x-sinch-signature', 'x-line-signature'],
-  ...['x-viber-content-signature', 'x-zevent-signature', 'x-goog-signature', 'x-signature-ed25519', 'x-slack-signature', 'x-signature'],
+  ...[
+    'x-twilio-signature',
+    'x-twilio-email-event-webhook-signature',
+    'telnyx-signature-ed25519',
+    'telnyx-signature',
+    'messagebird-signature',
+  ],
+  ...[
+    'messagebird-signature-jwt',
+    'x-messagebird-signature',
+    'x-plivo-signature',
+    'x-plivo-signature-v2',
+    'x-plivo-signature-ma-v2',
+  ],
+  ...[
+    'x-plivo-signature-v3',
+    'x-plivo-signature-ma-v3',
+    'x-sinch-webhook-signature',
+    'x-sinch-signature',
+    'x-line-signature',
+  ],
+  ...[
+    'x-viber-content-signature',
+    'x-zevent-signature',
+    'x-goog-signature',
+    'x-signature-ed25519',
+    'x-slack-signature',
+    'x-signature',
+  ],
   ...['x-infobip-signature', 'x-infobip-hmac', 'x-cm-signature', 'x-8x8-signature'],
   // Help desks and marketing
-  ...['x-zendesk-webhook-signature', 'x-front-signature', 'x-freshchat-signature', 'klaviyo-signature', 'x-attentive-hmac-sha256'],
-  ...['x-gorgias-signature', 'x-chatwoot-signature', 'x-postscript-signature', 'x-omnisend-signature', 'x-yotpo-signature'],
+  ...[
+    'x-zendesk-webhook-signature',
+    'x-front-signature',
+    'x-freshchat-signature',
+    'klaviyo-signature',
+    'x-attentive-hmac-sha256',
+  ],
+  ...[
+    'x-gorgias-signature',
+    'x-chatwoot-signature',
+    'x-postscript-signature',
+    'x-omnisend-signature',
+    'x-yotpo-signature',
+  ],
   // Vonage: a token whose claim is the SHA-256 of the body
   'authorization',
 ]);

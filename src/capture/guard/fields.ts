@@ -78,7 +78,18 @@ type Place = { readonly start: number; readonly end: number; readonly escape: Es
 
 function beginPass(source: string, bytes: boolean, options: GuardOptions, depth: number): Pass {
   const edits: Edit[] = [];
-  return { source, bytes, options, depth, edits, counts: undefined, wellFormed: true, cardTail: '', cardAge: 0, previous: undefined };
+  return {
+    source,
+    bytes,
+    options,
+    depth,
+    edits,
+    counts: undefined,
+    wellFormed: true,
+    cardTail: '',
+    cardAge: 0,
+    previous: undefined,
+  };
 }
 
 function endPass(pass: Pass): SourceFindings | undefined {
@@ -92,7 +103,9 @@ function passJson(source: string, bytes: boolean, options: GuardOptions, depth: 
   pass.wellFormed = scanJson(source, {
     string: (value, isKey) => {
       if (isKey) {
-        const named = classifyKey(decodePart(source, bytes, value.start, Math.min(value.end, value.start + KEY_CHARS_MAX), 'json').text);
+        const named = classifyKey(
+          decodePart(source, bytes, value.start, Math.min(value.end, value.start + KEY_CHARS_MAX), 'json').text,
+        );
         // In `"cvv": { "value": "123" }` the outer name speaks for the inner one.
         if (!(fresh && named === 'neutral')) kind = named;
         fresh = true;
@@ -100,7 +113,8 @@ function passJson(source: string, bytes: boolean, options: GuardOptions, depth: 
         return;
       }
       fresh = false;
-      if (isWorthALook(value) || pass.cardTail !== '') passValue(pass, { ...placeOf(value), escape: 'json' }, kind, true);
+      if (isWorthALook(value) || pass.cardTail !== '')
+        passValue(pass, { ...placeOf(value), escape: 'json' }, kind, true);
       else pass.previous = { ...placeOf(value), escape: 'json' };
     },
     number: (value) => {

@@ -67,7 +67,8 @@ export function guardEnvelope(envelope: Envelope, options: GuardOptions): Guarde
   const query = findQuery(envelope.url);
   const queryText = query === undefined ? '' : envelope.url.slice(query.start, query.end);
   const bodyDoubtful = mayHoldCardData(envelope.body, kind, options.oneTimeCodes);
-  const queryDoubtful = queryText !== '' && mayHoldCardData(Buffer.from(queryText, 'utf8'), 'form', options.oneTimeCodes);
+  const queryDoubtful =
+    queryText !== '' && mayHoldCardData(Buffer.from(queryText, 'utf8'), 'form', options.oneTimeCodes);
   if (!bodyDoubtful && !queryDoubtful) return { envelope, findings: undefined };
   const source = toSource(envelope.body);
   const body = bodyDoubtful ? guardRounds(source, true, kind, options) : undefined;

@@ -99,12 +99,7 @@ export function findMasksBehind(before: string, text: string, options: GuardOpti
 }
 
 /** Only what begins between `coreStart` and `coreEnd` counts; the rest is context. */
-function findMasksInPiece(
-  text: string,
-  options: GuardOptions,
-  coreStart: number,
-  coreEnd: number,
-): Masks | undefined {
+function findMasksInPiece(text: string, options: GuardOptions, coreStart: number, coreEnd: number): Masks | undefined {
   const folded = fold(text);
   const collector: Collector = { widths: undefined };
   const counts: { [kind in GuardKind]?: number } = {};
@@ -179,7 +174,10 @@ function collectMasks(
 ): boolean {
   let added = false;
   for (let index = start; index < end; index += 1) {
-    if (keep === undefined ? !isCodeCharacter(folded.chars.charCodeAt(index)) : keepsCharacter(folded.chars, index, keep)) continue;
+    if (
+      keep === undefined ? !isCodeCharacter(folded.chars.charCodeAt(index)) : keepsCharacter(folded.chars, index, keep)
+    )
+      continue;
     const from = originalStart(folded, index);
     if (text.charAt(from) === '*') continue;
     collector.widths ??= new Uint8Array(text.length);

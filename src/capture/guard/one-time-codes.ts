@@ -63,7 +63,12 @@ function codeFrom(chars: string, token: Token): OneTimeSpan | undefined {
   const length = token.end - token.start;
   const next = findToken(chars, token.end, token.end + 2);
   const gap = next === undefined ? '' : chars.slice(token.end, next.start);
-  if (next?.kind === 'digits' && /^[ -]$/.test(gap) && next.end - next.start === length && (length === 3 || length === 4)) {
+  if (
+    next?.kind === 'digits' &&
+    /^[ -]$/.test(gap) &&
+    next.end - next.start === length &&
+    (length === 3 || length === 4)
+  ) {
     return { start: token.start, end: next.end };
   }
   if (length < CODE_DIGITS_MIN || length > CODE_DIGITS_MAX) return undefined;
@@ -80,7 +85,8 @@ function codeBefore(chars: string, labelStart: number): OneTimeSpan | undefined 
   if (end - start === 3) {
     const before = start - 1;
     const other = runStart(chars, before);
-    if ((chars.charAt(before) === ' ' || chars.charAt(before) === '-') && before - other === 3) return { start: other, end };
+    if ((chars.charAt(before) === ' ' || chars.charAt(before) === '-') && before - other === 3)
+      return { start: other, end };
   }
   if (end - start < CODE_DIGITS_MIN || end - start > CODE_DIGITS_MAX) return undefined;
   return standsAlone(chars, start, end) ? { start, end } : undefined;
@@ -104,7 +110,8 @@ function codeBehindWeak(chars: string, label: LabelMatch): OneTimeSpan | undefin
   return digits?.kind === 'digits' ? codeFrom(chars, digits) : undefined;
 }
 
-const YOUR = /(?:is|ist|es|est|e|er|ar|jest|-|:) (?:your|dein|deine|ihr|ihre|tu|su|votre|ton|il tuo|o seu|seu|je|uw|din|dit|twoj|vas)(?: [a-z0-9]{1,20}){0,3} $/;
+const YOUR =
+  /(?:is|ist|es|est|e|er|ar|jest|-|:) (?:your|dein|deine|ihr|ihre|tu|su|votre|ton|il tuo|o seu|seu|je|uw|din|dit|twoj|vas)(?: [a-z0-9]{1,20}){0,3} $/;
 
 /** `123456 is your Example code`. */
 function codeBeforeWeak(chars: string, labelStart: number): OneTimeSpan | undefined {

@@ -59,10 +59,34 @@ const FREQUENCY: readonly number[] = [
 
 /** Field names that stand in every webhook of some platform. No needle is taken out of them, or every body would be doubtful. */
 const FIELD_NAMES = [
-  'nummedia', 'numsegments', 'apiversion', 'smsmessagesid', 'smsstatus', 'messagesid', 'accountsid', 'messagestatus', 'messagingservicesid', 'fromcountry', 'tocountry', 'fromstate',
-  'fromcity', 'mediacontenttype', 'mediaurl', 'profilename', 'channelmetadata', 'messagetype', 'referralnummedia', 'conversationsid', 'participantsid', 'timestamp', 'direction', 'conversation',
+  'nummedia',
+  'numsegments',
+  'apiversion',
+  'smsmessagesid',
+  'smsstatus',
+  'messagesid',
+  'accountsid',
+  'messagestatus',
+  'messagingservicesid',
+  'fromcountry',
+  'tocountry',
+  'fromstate',
+  'fromcity',
+  'mediacontenttype',
+  'mediaurl',
+  'profilename',
+  'channelmetadata',
+  'messagetype',
+  'referralnummedia',
+  'conversationsid',
+  'participantsid',
+  'timestamp',
+  'direction',
+  'conversation',
 ];
-const FIELD_WINDOWS: ReadonlySet<string> = new Set(FIELD_NAMES.flatMap((name) => Array.from({ length: name.length - 3 }, (_, at) => name.slice(at, at + 4))));
+const FIELD_WINDOWS: ReadonlySet<string> = new Set(
+  FIELD_NAMES.flatMap((name) => Array.from({ length: name.length - 3 }, (_, at) => name.slice(at, at + 4))),
+);
 
 type Needles = Uint32Array;
 
@@ -150,7 +174,19 @@ const chainRuns = new Uint8Array(CHAIN_DIGITS_MAX);
 export function mayHoldCardData(bytes: Uint8Array, kind: SourceKind, oneTimeCodes: boolean): boolean {
   const needles = oneTimeCodes ? ALL_NEEDLES : SECURITY_NEEDLES;
   const scan: Scan = {
-    ...{ bytes, kind, needles, oneTimeCodes, key: 0, digits: 0, runs: 0, inRun: false, gap: 0, token: 0, tokenCoded: false },
+    ...{
+      bytes,
+      kind,
+      needles,
+      oneTimeCodes,
+      key: 0,
+      digits: 0,
+      runs: 0,
+      inRun: false,
+      gap: 0,
+      token: 0,
+      tokenCoded: false,
+    },
   };
   for (let at = 0; at < bytes.length; at += 1) {
     const byte = bytes[at] ?? 0;

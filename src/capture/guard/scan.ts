@@ -44,7 +44,8 @@ export function scanJson(source: string, visit: JsonVisitor): boolean {
       visit.number(value);
       at = Math.max(value.end, at + 1);
     } else if (code === 0x74 || code === 0x66 || code === 0x6e) {
-      const length = source.startsWith('true', at) || source.startsWith('null', at) ? 4 : source.startsWith('false', at) ? 5 : 0;
+      const length =
+        source.startsWith('true', at) || source.startsWith('null', at) ? 4 : source.startsWith('false', at) ? 5 : 0;
       if (length === 0) wellFormed = false;
       at += Math.max(1, length);
     } else {

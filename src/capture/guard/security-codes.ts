@@ -182,7 +182,23 @@ function findSpokenCode(chars: string, first: Token): CodeSpan | undefined {
 }
 
 /** Words that tie a code to the name behind it: `123 is my cvv`. */
-const TIES = new Set(['as', 'als', 'como', 'comme', 'come', 'som', 'jako', 'like', 'for', 'fur', 'pour', 'para', 'per', 'my', 'the']);
+const TIES = new Set([
+  'as',
+  'als',
+  'como',
+  'comme',
+  'come',
+  'som',
+  'jako',
+  'like',
+  'for',
+  'fur',
+  'pour',
+  'para',
+  'per',
+  'my',
+  'the',
+]);
 
 /** `123 is my cvv`, `123 (cvv)`, `1 2 3 cvv`: a code right before its name. */
 function codeBeforeLabel(chars: string, labelStart: number, cards: readonly CardSpan[]): CodeSpan | undefined {
@@ -218,7 +234,8 @@ function codeAfterShortLabel(chars: string, label: LabelMatch): CodeSpan | undef
       const code = isCount(chars, token) ? undefined : findShortCode(chars, token);
       if (code === undefined) return undefined;
       const [first] = code.runs;
-      if (first === undefined || !(code.runs.length > 1 || standsAlone(chars, first.start, first.end))) return undefined;
+      if (first === undefined || !(code.runs.length > 1 || standsAlone(chars, first.start, first.end)))
+        return undefined;
       return { pieces: code.runs };
     }
     if (!FILLER_WORDS.has(chars.slice(token.start, token.end))) return undefined;
@@ -278,7 +295,12 @@ function isCodeInPlace(chars: string, code: ShortCode, card: CardSpan, place: Pl
   const first = code.runs[0];
   if (first === undefined) return false;
   const last = chars.charAt(code.end);
-  if ('.-/:'.includes(last) && last !== '' && isDigit(chars.charCodeAt(code.end + 1)) && chars.charAt(first.start - 1) !== last) {
+  if (
+    '.-/:'.includes(last) &&
+    last !== '' &&
+    isDigit(chars.charCodeAt(code.end + 1)) &&
+    chars.charAt(first.start - 1) !== last
+  ) {
     return false;
   }
   const whole = code.runs.length > 1 || code.digits === 3 || card.fourDigitCode;

@@ -102,7 +102,8 @@ function findPartedExpiry(chars: string, first: Token, number: number): Expiry |
     return isYear(number) && secondLength <= 2 && isMonth(other) ? { end: second.end, explicit } : undefined;
   }
   if (secondLength === 4) return isMonth(number) && isYear(other) ? { end: second.end, explicit } : undefined;
-  if (secondLength !== 2 || !(isMonth(number) || isMonth(other)) || isFullDate(chars, second.end, gap)) return undefined;
+  if (secondLength !== 2 || !(isMonth(number) || isMonth(other)) || isFullDate(chars, second.end, gap))
+    return undefined;
   return { end: second.end, explicit };
 }
 
@@ -158,7 +159,8 @@ export function findShortCode(chars: string, first: Token): ShortCode | undefine
   return digits >= 3 ? { runs, end: last.end, digits } : undefined;
 }
 
-const UNIT_AFTER = /^\s{0,2}(?:%|[€$£¥₹₽]|(?:eur|usd|gbp|chf|euro|euros|dollar|kr|zl|am|pm|uhr|h|km|kg|g|ml|cm|mm|gb|mb)(?![a-z]))/;
+const UNIT_AFTER =
+  /^\s{0,2}(?:%|[€$£¥₹₽]|(?:eur|usd|gbp|chf|euro|euros|dollar|kr|zl|am|pm|uhr|h|km|kg|g|ml|cm|mm|gb|mb)(?![a-z]))/;
 
 /**
  * Does a run stand alone, being no part of a date, time, price, telephone number or word? Scripts that part no words may touch it.

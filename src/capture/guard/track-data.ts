@@ -98,7 +98,10 @@ function trackEnd(chars: string, from: number): number {
     if (!known) break;
   }
   let end = from;
-  while (end < limit && (isDigit(chars.charCodeAt(end)) || (isLetter(chars.charCodeAt(end)) && chars.charCodeAt(end) < 0x80))) {
+  while (
+    end < limit &&
+    (isDigit(chars.charCodeAt(end)) || (isLetter(chars.charCodeAt(end)) && chars.charCodeAt(end) < 0x80))
+  ) {
     end += 1;
   }
   return end;

@@ -39,16 +39,22 @@ export function isPrivateHost(url: URL, allowed: readonly PrivateHost[]): boolea
  * @throws CartularyError `forbidden`
  */
 export function assertAskable(url: URL, allowed: readonly PrivateHost[]): void {
-  if (url.username !== '' || url.password !== '') throw new CartularyError('forbidden', 'an address with credentials in it is not asked');
+  if (url.username !== '' || url.password !== '')
+    throw new CartularyError('forbidden', 'an address with credentials in it is not asked');
   if (isPrivateHost(url, allowed)) return;
   if (url.protocol !== 'https:') throw new CartularyError('forbidden', 'only https is asked');
   if (url.port !== '' && url.port !== '443') throw new CartularyError('forbidden', 'only port 443 is asked');
   const literal = url.hostname.replace(/^\[|\]$/g, '');
-  if (ipaddr.isValid(literal) && !isPublicAddress(literal)) throw new CartularyError('forbidden', 'a private address is not asked');
+  if (ipaddr.isValid(literal) && !isPublicAddress(literal))
+    throw new CartularyError('forbidden', 'a private address is not asked');
 }
 
 /** An agent that connects to public addresses only: every address of a name must be public, and the one that was checked is connected to. */
-export function createPublicAgent(options: { readonly headersTimeoutMs: number; readonly idleTimeoutMs: number; readonly resolveAll?: ResolveAll }): Agent {
+export function createPublicAgent(options: {
+  readonly headersTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly resolveAll?: ResolveAll;
+}): Agent {
   const lookup: LookupFunction = (hostname, _options, callback) => {
     (options.resolveAll ?? resolveAllByDns)(hostname).then(
       (addresses) => {
@@ -70,12 +76,17 @@ export function createPublicAgent(options: { readonly headersTimeoutMs: number; 
 }
 
 /** An agent for stand-ins. */
-export function createPrivateAgent(options: { readonly headersTimeoutMs: number; readonly idleTimeoutMs: number }): Agent {
+export function createPrivateAgent(options: {
+  readonly headersTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}): Agent {
   return new Agent({ headersTimeout: options.headersTimeoutMs, bodyTimeout: options.idleTimeoutMs, connections: 16 });
 }
 
 function resolveAllByDns(hostname: string): Promise<LookupAddress[]> {
   return new Promise((resolve, reject) => {
-    resolveName(hostname, { all: true, verbatim: true }, (cause, addresses) => (cause === null ? resolve(addresses) : reject(cause)));
+    resolveName(hostname, { all: true, verbatim: true }, (cause, addresses) =>
+      cause === null ? resolve(addresses) : reject(cause),
+    );
   });
 }

@@ -13,7 +13,12 @@ import type { PrivateHost, ResolveAll } from './address-guard.ts';
 
 /** What came of it. `retry`: it may be there later; `lost`: it will not. */
 export type FetchedMedia =
-  | { readonly status: 'ok'; readonly body: AsyncIterable<Uint8Array>; readonly mimeDeclared?: string; readonly bytesDeclared?: number }
+  | {
+      readonly status: 'ok';
+      readonly body: AsyncIterable<Uint8Array>;
+      readonly mimeDeclared?: string;
+      readonly bytesDeclared?: number;
+    }
   | { readonly status: 'retry'; readonly reason: string; readonly afterMs?: number }
   | { readonly status: 'lost'; readonly reason: GapReason };
 
@@ -40,7 +45,10 @@ const RETRY_AFTER_MS_MAX = 3_600_000;
 export async function fetchMedia(request: MediaRequest): Promise<FetchedMedia> {
   if (request.url.startsWith('data:')) return decodeDataUrl(request.url, request.access.bytesMax);
   const timeouts = request.timeouts ?? TIMEOUTS;
-  const open = createPublicAgent({ ...timeouts, ...(request.resolveAll === undefined ? {} : { resolveAll: request.resolveAll }) });
+  const open = createPublicAgent({
+    ...timeouts,
+    ...(request.resolveAll === undefined ? {} : { resolveAll: request.resolveAll }),
+  });
   const local = createPrivateAgent(timeouts);
   const closeAgents = (): void => {
     void open.close();
@@ -98,13 +106,21 @@ async function follow(request: MediaRequest, open: Agent, local: Agent): Promise
 
 /** Credentials go to the platform's own hosts over https; to a stand-in only where it is asked first, so that a redirect shows no secret to another path. */
 function credentialsFor(request: MediaRequest, url: URL, isLocal: boolean, hop: number): Record<string, string> {
-  const isTrusted = isLocal ? hop === 0 : url.protocol === 'https:' && isListed(url.hostname, request.access.credentialHosts) && request.access.credentialHosts.length > 0;
+  const isTrusted = isLocal
+    ? hop === 0
+    : url.protocol === 'https:' &&
+      isListed(url.hostname, request.access.credentialHosts) &&
+      request.access.credentialHosts.length > 0;
   if (!isTrusted || request.access.credentials === undefined) return {};
-  return Object.fromEntries(Object.entries(request.access.credentials(request.secrets)).filter(([, value]) => value !== ''));
+  return Object.fromEntries(
+    Object.entries(request.access.credentials(request.secrets)).filter(([, value]) => value !== ''),
+  );
 }
 
 function isListed(hostname: string, hosts: readonly string[]): boolean {
-  return hosts.length === 0 || hosts.some((host) => (host.startsWith('.') ? hostname.endsWith(host) : hostname === host));
+  return (
+    hosts.length === 0 || hosts.some((host) => (host.startsWith('.') ? hostname.endsWith(host) : hostname === host))
+  );
 }
 
 /** What a status means where it is not the medium. */
@@ -112,25 +128,40 @@ function judge(request: MediaRequest, answer: Dispatcher.ResponseData): FetchedM
   const { statusCode } = answer;
   if (statusCode === 200) {
     const declared = parseLength(answer.headers['content-length']);
-    return declared !== undefined && declared > request.access.bytesMax ? { status: 'lost', reason: 'media-too-large' } : undefined;
+    return declared !== undefined && declared > request.access.bytesMax
+      ? { status: 'lost', reason: 'media-too-large' }
+      : undefined;
   }
   if (statusCode === 410) return { status: 'lost', reason: 'media-expired' };
   if (statusCode === 401 || statusCode === 403) {
-    return (request.attempt ?? 1) >= REFUSALS_MAX ? { status: 'lost', reason: 'media-forbidden' } : { status: 'retry', reason: 'forbidden' };
+    return (request.attempt ?? 1) >= REFUSALS_MAX
+      ? { status: 'lost', reason: 'media-forbidden' }
+      : { status: 'retry', reason: 'forbidden' };
   }
   const afterMs = parseRetryAfter(first(answer.headers['retry-after']), request.nowMs);
-  return { status: 'retry', reason: statusCode === 404 ? 'not there yet' : `status ${statusCode}`, ...(afterMs === undefined ? {} : { afterMs }) };
+  return {
+    status: 'retry',
+    reason: statusCode === 404 ? 'not there yet' : `status ${statusCode}`,
+    ...(afterMs === undefined ? {} : { afterMs }),
+  };
 }
 
-async function* limited(body: AsyncIterable<Uint8Array>, bytesMax: number, declared: number | undefined, done: () => void): AsyncIterable<Uint8Array> {
+async function* limited(
+  body: AsyncIterable<Uint8Array>,
+  bytesMax: number,
+  declared: number | undefined,
+  done: () => void,
+): AsyncIterable<Uint8Array> {
   let bytes = 0;
   try {
     for await (const chunk of body) {
       bytes += chunk.length;
-      if (bytes > bytesMax) throw new CartularyError('too-large', `a medium may have ${bytesMax} bytes`, { detail: { limit: bytesMax } });
+      if (bytes > bytesMax)
+        throw new CartularyError('too-large', `a medium may have ${bytesMax} bytes`, { detail: { limit: bytesMax } });
       yield chunk;
     }
-    if (declared !== undefined && declared !== bytes) throw new CartularyError('corrupt', 'a medium did not have the length that was announced');
+    if (declared !== undefined && declared !== bytes)
+      throw new CartularyError('corrupt', 'a medium did not have the length that was announced');
   } finally {
     done();
   }
@@ -150,7 +181,12 @@ function decodeDataUrl(url: string, bytesMax: number): FetchedMedia {
   }
   if (bytes.length > bytesMax) return { status: 'lost', reason: 'media-too-large' };
   const mime = match[1] ?? '';
-  return { status: 'ok', body: once(bytes), bytesDeclared: bytes.length, ...(mime === '' ? {} : { mimeDeclared: mime }) };
+  return {
+    status: 'ok',
+    body: once(bytes),
+    bytesDeclared: bytes.length,
+    ...(mime === '' ? {} : { mimeDeclared: mime }),
+  };
 }
 
 async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {

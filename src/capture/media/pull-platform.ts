@@ -13,10 +13,22 @@ import type { PrivateHost } from './address-guard.ts';
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 const TIMEOUTS = { headersTimeoutMs: 30_000, idleTimeoutMs: 30_000 } as const;
 /** Header names of an answer that are kept: none that could hold a session or a secret. */
-const KEPT_HEADERS: ReadonlySet<string> = new Set(['content-type', 'date', 'etag', 'last-modified', 'twilio-request-id', 'x-request-id']);
+const KEPT_HEADERS: ReadonlySet<string> = new Set([
+  'content-type',
+  'date',
+  'etag',
+  'last-modified',
+  'twilio-request-id',
+  'x-request-id',
+]);
 
 /** What a platform answered. */
-export type PlatformAnswer = { readonly status: number; readonly url: string; readonly headers: Headers; readonly body: Uint8Array };
+export type PlatformAnswer = {
+  readonly status: number;
+  readonly url: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+};
 
 /**
  * Sends a request with credentials.
@@ -32,18 +44,24 @@ export async function pullPlatform(options: {
 }): Promise<PlatformAnswer> {
   const url = new URL(options.request.url);
   const allowed = options.allowPrivate ?? [];
-  if (!isSameService(url, new URL(options.baseUrl))) throw new CartularyError('forbidden', "a request to another host than the platform's is not sent");
+  if (!isSameService(url, new URL(options.baseUrl)))
+    throw new CartularyError('forbidden', "a request to another host than the platform's is not sent");
   assertAskable(url, allowed);
   const agent = isPrivateHost(url, allowed) ? createPrivateAgent(TIMEOUTS) : createPublicAgent(TIMEOUTS);
   try {
     const answer = await send(url, {
       method: options.request.method,
       dispatcher: agent,
-      headers: { accept: options.request.accept, 'accept-encoding': 'identity', ...options.credentials(options.secrets) },
+      headers: {
+        accept: options.request.accept,
+        'accept-encoding': 'identity',
+        ...options.credentials(options.secrets),
+      },
       signal: options.signal,
     });
     const body = await readLimited(answer.body);
-    if (answer.statusCode === 429 || answer.statusCode >= 500) throw new CartularyError('overloaded', `the platform answered ${answer.statusCode}`);
+    if (answer.statusCode === 429 || answer.statusCode >= 500)
+      throw new CartularyError('overloaded', `the platform answered ${answer.statusCode}`);
     return { status: answer.statusCode, url: url.href, headers: keptHeaders(answer.headers), body };
   } catch (cause) {
     if (cause instanceof CartularyError || options.signal.aborted) throw cause;
@@ -57,7 +75,12 @@ export async function pullPlatform(options: {
 function isSameService(url: URL, base: URL): boolean {
   if (url.origin === base.origin) return true;
   const domain = base.hostname.split('.').slice(-2).join('.');
-  return url.protocol === 'https:' && base.protocol === 'https:' && domain.includes('.') && url.hostname.endsWith(`.${domain}`);
+  return (
+    url.protocol === 'https:' &&
+    base.protocol === 'https:' &&
+    domain.includes('.') &&
+    url.hostname.endsWith(`.${domain}`)
+  );
 }
 
 function keptHeaders(headers: Readonly<Record<string, string | string[] | undefined>>): Headers {

@@ -17,7 +17,8 @@ const TEXT_BEGINNINGS: readonly (readonly [RegExp, string])[] = [
 export async function sniffMime(firstBytes: Uint8Array): Promise<string | undefined> {
   if (firstBytes.length === 0) return undefined;
   const text = decodeText(firstBytes);
-  const told = text === undefined ? undefined : TEXT_BEGINNINGS.find(([beginning]) => beginning.test(text.slice(0, 2000)))?.[1];
+  const told =
+    text === undefined ? undefined : TEXT_BEGINNINGS.find(([beginning]) => beginning.test(text.slice(0, 2000)))?.[1];
   if (told !== undefined) return told;
   const found = await fileTypeFromBuffer(firstBytes).catch(() => undefined);
   return found?.mime ?? (text === undefined ? undefined : 'text/plain');
