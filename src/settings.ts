@@ -110,7 +110,7 @@ function checkSettings({ keys, passphraseFile, ...rest }: z.infer<typeof schema>
 
 /** Is this an address that only this machine reaches? */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 function readPassphrase(path: string): string {

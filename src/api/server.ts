@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 
+import { standardEventsJsonSchema, STANDARD_EVENTS_VERSION } from '../capture/connectors/standard-webhooks-schema.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { ListenAddress, Settings } from '../settings.ts';
 import { version } from '../version.ts';
@@ -81,6 +82,10 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
 function registerApi(app: FastifyInstance, service: Service): void {
   const description = describeApi(ROUTES, version());
   app.get('/api/v1/openapi.json', async () => description);
+  app.get('/api/v1/events.schema.json', async () => ({
+    version: STANDARD_EVENTS_VERSION,
+    ...standardEventsJsonSchema(),
+  }));
   registerLog(app, service);
   void app.register(async (scope) => {
     // Records are kept as the bytes they came in, so no parser may touch them first.

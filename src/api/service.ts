@@ -85,7 +85,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     publicUrl: () =>
       settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
     startWork() {
-      loops.push(loop(stop.signal, WORK_EVERY_MS, log, async () => void (await drainJobs(work))));
+      loops.push(loop(stop.signal, WORK_EVERY_MS, log, () => drainJobs(work)));
       loops.push(loop(stop.signal, POLL_EVERY_MS, log, () => pollSources(work)));
     },
     async close() {

@@ -29,7 +29,7 @@ export function packRecord(bytes: Uint8Array): Uint8Array {
 /** Unpacks what `packRecord` packed. @throws CartularyError `corrupt` */
 export function unpackRecord(packed: Uint8Array): Uint8Array {
   const data = Buffer.from(packed.buffer, packed.byteOffset + 1, Math.max(0, packed.byteLength - 1));
-  switch (packed[0]) {
+  switch (packed[0] ?? -1) {
     case CODEC_NONE:
       return data;
     case CODEC_LZ4_1:

@@ -97,7 +97,7 @@ export async function startArchiveThreads(
     read,
     follow,
     log,
-    sealing: { keep: queue.push },
+    sealing: { keep: (items) => queue.push(items) },
     onCommitted(size) {
       timers.onCommitted(size);
     },

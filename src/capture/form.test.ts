@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { UnreadableEnvelope } from './connector.ts';
+import { UnreadableEnvelope } from './unreadable.ts';
 import { FORM_PAIRS_MAX, parseForm, parseQuery } from './form.ts';
 
 const text = (form: string): Uint8Array => Buffer.from(form, 'utf8');

@@ -3,7 +3,7 @@
  * trimmed, and bytes that are no UTF-8 are read as U+FFFD, as every form reader does, and reported. What a platform signed depends on it.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
-import { UnreadableEnvelope } from './connector.ts';
+import { UnreadableEnvelope } from './unreadable.ts';
 
 /** One `name=value`, decoded. */
 export type FormPair = readonly [name: string, value: string];

@@ -5,7 +5,7 @@ import type { Caller } from '../archive/caller.ts';
 import { assertAllowed, callerActor } from '../archive/caller.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { Envelope, SourceView } from '../model/envelope.ts';
-import { UnreadableEnvelope } from './connector.ts';
+import { UnreadableEnvelope } from './unreadable.ts';
 import { readStandardEvents, STANDARD_WEBHOOKS } from './connectors/standard-webhooks.ts';
 import { guardEnvelope } from './guard/guard.ts';
 import { makeRawSlice } from './raw-slice.ts';

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { UnreadableEnvelope } from './connector.ts';
+import { UnreadableEnvelope } from './unreadable.ts';
 import { JSON_LIMITS, joinJsonElements, parseJsonSafely, sliceJsonElements } from './json.ts';
 
 const utf8 = (text: string): Uint8Array => Buffer.from(text, 'utf8');

@@ -10,7 +10,7 @@
  * The common case costs one pass over the bytes besides `JSON.parse`; what is rare is looked at only where that pass saw a sign of it.
  */
 import { isUtf8 } from 'node:buffer';
-import { UnreadableEnvelope } from './connector.ts';
+import { UnreadableEnvelope } from './unreadable.ts';
 
 /** Bounds of a JSON text. */
 export type JsonLimits = {

@@ -14,7 +14,7 @@ import type { Event, MediaPart } from '../model/event.ts';
 import { idBytes } from '../model/ids.ts';
 import type { GuardFindings, SignatureVerdict } from '../model/record.ts';
 import { receiptInstant } from '../model/time.ts';
-import { UnreadableEnvelope } from './connector.ts';
+import { UnreadableEnvelope } from './unreadable.ts';
 import type { Acknowledgement, Connector } from './connector.ts';
 import { findConnector } from './connectors/list.ts';
 import { guardEnvelope } from './guard/guard.ts';

@@ -34,7 +34,8 @@ export function openRing(directory: string, keys: HpkeKeyPair, random: (bytes: n
   const second = new Map<SourceId, { startMs: number; count: number }>();
   let volatile: { readonly source: SourceId; readonly envelope: Envelope }[] = [];
   const place = (source: SourceId): string => join(directory, source);
-  const list = async (source: SourceId): Promise<string[]> => (await readdir(place(source)).catch(() => [])).sort();
+  const list = async (source: SourceId): Promise<string[]> =>
+    (await readdir(place(source)).catch((): string[] => [])).sort();
   const isWithinRate = (source: SourceId, nowMs: number): boolean => {
     const window = second.get(source);
     if (window === undefined || nowMs - window.startMs >= 1000) {

@@ -2,7 +2,7 @@
 
 type Progress = { readonly done: number; readonly total: number };
 
-const isTerminal = process.stderr.isTTY === true && process.env['NO_COLOR'] === undefined;
+const isTerminal = process.stderr.isTTY && process.env['NO_COLOR'] === undefined;
 
 /** Writes a result. */
 export function print(text: string): void {
@@ -23,7 +23,7 @@ const COLOURS = { red: 31, green: 32, yellow: 33, dim: 2, bold: 1 } as const;
 
 /** Colours a text on a terminal. */
 export function paint(colour: keyof typeof COLOURS, text: string): string {
-  return isTerminal && process.stdout.isTTY === true ? `\u001b[${COLOURS[colour]}m${text}\u001b[0m` : text;
+  return isTerminal && process.stdout.isTTY ? `\u001b[${COLOURS[colour]}m${text}\u001b[0m` : text;
 }
 
 /** A line that shows how far a long work has come; silent where nobody watches. */

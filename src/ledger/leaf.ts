@@ -143,7 +143,7 @@ function writeUint32(target: Uint8Array, offset: number, value: number): void {
 }
 
 function assertLeaf(leaf: Leaf): void {
-  if (leaf.version !== LEAF_VERSION) throw new LedgerError('bad-leaf', `only version ${LEAF_VERSION} is written`);
+  if (leaf.version !== LEAF_VERSION) throw new LedgerError('bad-leaf', 'only version 1 is written');
   assertKind(leaf.kind);
   assertLength(leaf.archiveId, LEAF_ID_BYTES, 'the archive');
   assertLength(leaf.recordId, LEAF_ID_BYTES, 'the record');

@@ -32,8 +32,7 @@ import type { ReadTile, TileAddress } from './tile-geometry.ts';
 import { entriesPath, perfectRoot, perfectRoots, rootAt, splitEntryBundle } from './tiles.ts';
 import { emptyRoot, foldNodes, leafHash } from './tree.ts';
 
-export { LOG_FAULTS } from './log-faults.ts';
-export type { LogFault, LogFaultCode } from './log-faults.ts';
+export type { LogFault } from './log-faults.ts';
 
 /** Findings listed in a report; more are counted. */
 export const FAULTS_MAX = 1_000;

@@ -35,9 +35,6 @@ import {
 import type { NoteSigner } from './note.ts';
 import { verifyConsistency } from './tree.ts';
 
-export { evaluatePolicy, parsePolicy, verifyPolicy } from './policy.ts';
-export type { Policy, PolicyGroup, PolicyLog, PolicyVerdict, PolicyWitness } from './policy.ts';
-
 /** Hashes of the longest consistency proof a request may carry. */
 export const WITNESS_PROOF_LINES_MAX = 63;
 /** Bytes of the longest request: its proof lines, and a note. */

@@ -17,8 +17,6 @@
 import type { IndexDocument } from './document.ts';
 import { findAliases, foldText, tokenize } from './tokens.ts';
 
-/** What every term of a field begins with; words never do. */
-export const TERM_MARK = '²';
 
 /** Letter of each kind of term. */
 export const MARKS = {

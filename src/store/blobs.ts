@@ -40,7 +40,7 @@ export function openBlobDirectory(directory: string): BlobStore {
       await syncDirectory(dirname(pathOf(name)));
     },
     async *list() {
-      for (const shard of (await readdir(directory).catch(() => [])).sort()) {
+      for (const shard of (await readdir(directory).catch((): string[] => [])).sort()) {
         if (!/^[0-9a-f]{2}$/.test(shard)) continue;
         for (const name of (await readdir(join(directory, shard))).sort()) if (NAME.test(name)) yield name;
       }

@@ -4,7 +4,11 @@ import twilio from 'twilio';
 export const AUTH_TOKEN = '0123456789abcdef0123456789abcdef';
 
 /** A signed inbound message. */
-export function signedForm(hookUrl: string, fields: Record<string, string>, token = AUTH_TOKEN): RequestInit {
+export function signedForm(
+  hookUrl: string,
+  fields: Record<string, string>,
+  token = AUTH_TOKEN,
+): RequestInit & { body: string } {
   return {
     method: 'POST',
     headers: {

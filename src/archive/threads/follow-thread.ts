@@ -72,7 +72,7 @@ const SKIPPED_KINDS: ReadonlySet<number> = new Set([
 ]);
 
 let target = await reader.size();
-let closed = false;
+const life = { closed: false };
 let running: Promise<void> | undefined;
 let waiters: { size: number; resolve: () => void; reject: (cause: unknown) => void }[] = [];
 const tickets = new Map<number, () => void>();
@@ -80,7 +80,7 @@ let nextTicket = 1;
 
 /** Follows until the end is reached. A failure (a damaged index file) is told to whoever waits and tried again at the next commit; capture goes on meanwhile. */
 function follow(): void {
-  if (running !== undefined || closed) return;
+  if (running !== undefined || life.closed) return;
   running = run()
     .then(
       () => true,
@@ -88,13 +88,13 @@ function follow(): void {
     )
     .then((isDone) => {
       running = undefined;
-      if (isDone && !closed && index.watermark() < target) follow();
+      if (isDone && !life.closed && index.watermark() < target) follow();
     });
 }
 
 async function run(): Promise<void> {
   try {
-    while (!closed && index.watermark() < target) {
+    while (!life.closed && index.watermark() < target) {
       const from = index.watermark();
       const rows = await reader.readLog(from, BATCH_RECORDS);
       if (rows.length === 0) return;
@@ -253,7 +253,7 @@ serveThread<FollowCalls>(
       return { records: target };
     },
     async close() {
-      closed = true;
+      life.closed = true;
       for (const resolve of tickets.values()) resolve();
       await running?.catch(() => undefined);
       index.close();

@@ -99,8 +99,8 @@ async function verifyPublished(
   const report = await verifyLog({
     checkpointText,
     vkeys: args.vkey,
-    readTile: files.readTile,
-    readEntries: files.readEntries,
+    readTile: (level, n, width) => files.readTile(level, n, width),
+    readEntries: (n, width) => files.readEntries(n, width),
     earlierCheckpoints: [...args.earlier, ...(remembered === undefined ? [] : [remembered])],
     signal,
   });

@@ -8,7 +8,7 @@ import type { DeliveryState } from '../../model/delivery.ts';
 import { assertNever } from '../../model/errors.ts';
 import type { Event, MessageKey } from '../../model/event.ts';
 import type { Instant } from '../../model/time.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import type { JsonObject } from '../json.ts';
 import { addressOf, bodyOf, contentOf, endsOf, mediaPart, partyOf, timeOf } from './standard-webhooks-content.ts';
 import type { EventContext } from './standard-webhooks-content.ts';

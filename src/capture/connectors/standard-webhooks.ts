@@ -8,7 +8,7 @@ import { findHeader } from '../../model/envelope.ts';
 import type { Event } from '../../model/event.ts';
 import { formatMessageKey } from '../../model/event.ts';
 import { receiptInstant } from '../../model/time.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import type { Connector } from '../connector.ts';
 import { isJsonObject, parseJsonSafely, sliceJsonElements } from '../json.ts';
 import { SIGNATURE_SCHEMES } from '../signatures.ts';

@@ -9,7 +9,7 @@ import type { Envelope, SourceView } from '../../model/envelope.ts';
 import type { Channel, Event, EventOf, MediaPart, MessageContent, MessageKey, Recipient } from '../../model/event.ts';
 import { parseIsoInstant, parseRfc2822Instant, receiptInstant } from '../../model/time.ts';
 import type { Instant } from '../../model/time.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 
 /** Name of the platform in natural keys. */
 export const TWILIO = 'twilio';

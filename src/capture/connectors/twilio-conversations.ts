@@ -5,7 +5,7 @@
  */
 import type { Address, PartyRef } from '../../model/address.ts';
 import type { Channel, Direction, Event, MediaPart, MessageContent, MessageKey } from '../../model/event.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import { isJsonObject, parseJsonSafely } from '../json.ts';
 import {
   addExtra,

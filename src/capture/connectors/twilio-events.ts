@@ -4,7 +4,7 @@
  */
 import type { Envelope, EnvelopePart } from '../../model/envelope.ts';
 import type { Event, MessageContent } from '../../model/event.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import { isJsonObject, parseJsonSafely } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import { isOptOutWord } from '../opt-out-words.ts';

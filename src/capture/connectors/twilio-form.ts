@@ -6,7 +6,7 @@
 import type { Address } from '../../model/address.ts';
 import type { BusinessInfo, Event, MediaPart, MessageContent, MessageKey, Part, Relations } from '../../model/event.ts';
 import { receiptInstant } from '../../model/time.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import type { Form } from '../form.ts';
 import { isOptOutWord } from '../opt-out-words.ts';
 import {

@@ -7,7 +7,7 @@ import type { Envelope, EnvelopePart } from '../../model/envelope.ts';
 import type { BusinessInfo, Event, MediaPart, SmsInfo } from '../../model/event.ts';
 import { formatMessageKey } from '../../model/event.ts';
 import { receiptInstant } from '../../model/time.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import { isJsonObject, sliceJsonElements } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import { accountOf, addExtra, parseCount, TWILIO, unlessEmpty } from './twilio-common.ts';

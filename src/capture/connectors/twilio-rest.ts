@@ -6,7 +6,7 @@
 import type { Envelope, EnvelopePart } from '../../model/envelope.ts';
 import type { Event, MessageContent, MessageKey, SmsInfo } from '../../model/event.ts';
 import type { Instant } from '../../model/time.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import { isJsonObject, parseJsonSafely } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import { isOptOutWord } from '../opt-out-words.ts';

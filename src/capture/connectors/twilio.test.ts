@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Envelope, EnvelopePart, SourceView } from '../../model/envelope.ts';
 import type { Event, EventOf, MessageContent } from '../../model/event.ts';
 import type { Transport } from '../../model/record.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import { findConnector } from './list.ts';
 import { TWILIO_CONNECTOR } from './twilio.ts';
 import { locateTwilioMedia } from './twilio-rest.ts';

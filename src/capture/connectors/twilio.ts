@@ -9,7 +9,7 @@ import type { Envelope, EnvelopePart, SourceView } from '../../model/envelope.ts
 import { CartularyError } from '../../model/errors.ts';
 import type { MessageKey } from '../../model/event.ts';
 import { findHeader } from '../../model/envelope.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import type { Connector, PlatformCredentials, PlatformRequest } from '../connector.ts';
 import { parseForm, parseQuery } from '../form.ts';
 import { isJsonObject, parseJsonSafely } from '../json.ts';

@@ -5,7 +5,7 @@ import { CartularyError } from '../../model/errors.ts';
 import type { Event } from '../../model/event.ts';
 import { formatRecord } from '../../model/record.ts';
 import type { ArchiveRecord } from '../../model/record.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import { createJsonlImporter, LINE_BYTES_MAX, RECORD_LINE_BYTES_MAX } from './jsonl.ts';
 import type { EventLineParser } from './jsonl.ts';
 import { cutBytes, eventItems, readItems, rejections } from './testing/read-items.ts';

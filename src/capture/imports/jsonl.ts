@@ -16,7 +16,7 @@ import { hash } from 'node:crypto';
 
 import { CartularyError } from '../../model/errors.ts';
 import type { Event } from '../../model/event.ts';
-import { UnreadableEnvelope } from '../connector.ts';
+import { UnreadableEnvelope } from '../unreadable.ts';
 import { importedEvent, OWN_KINDS } from './event-schema.ts';
 import { bufferOf, meterChunk } from './importer.ts';
 import type { Importer, ImportItem, ImportOptions, ImportSource, ProgressMeter } from './importer.ts';

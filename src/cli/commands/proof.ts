@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import type { Command } from 'commander';
 
+import { PROOF_FILE_EXTENSION } from '../../ledger/proof-file.ts';
 import { runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { print, printJson } from '../output.ts';
@@ -21,7 +22,7 @@ export function registerProof(program: Command): void {
       for (const { leafIndex, file } of proofs.proofs) {
         if (options.out === undefined) print(file);
         else {
-          const path = join(options.out, `${leafIndex}.tlog-proof`);
+          const path = join(options.out, `${leafIndex}${PROOF_FILE_EXTENSION}`);
           await writeFile(path, file);
           print(path);
         }

@@ -58,7 +58,7 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
       return port2;
     },
     writer: {
-      append: queue.push,
+      append: (entries) => queue.push(entries),
       putStates: (rows) => writer.call('putStates', rows),
       putSettings: (changes) => writer.call('putSettings', changes),
       claimJobs: (kinds, limit, nowMs, leaseMs) => writer.call('claimJobs', { kinds, limit, nowMs, leaseMs }),
