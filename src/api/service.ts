@@ -97,7 +97,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
 }
 
 /** Takes up jobs until none is due. */
-async function drainJobs(work: WorkParts): Promise<void> {
+export async function drainJobs(work: WorkParts): Promise<void> {
   while (!work.signal.aborted && (await workOnce(work)) > 0);
 }
 

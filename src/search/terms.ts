@@ -17,7 +17,6 @@
 import type { IndexDocument } from './document.ts';
 import { findAliases, foldText, tokenize } from './tokens.ts';
 
-
 /** Letter of each kind of term. */
 export const MARKS = {
   channel: '²c',

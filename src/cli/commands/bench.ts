@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import type { Command } from 'commander';
@@ -14,7 +15,7 @@ export function registerBench(program: Command): void {
     .allowUnknownOption()
     .argument('[options...]')
     .action(async (options: string[]) => {
-      const script = fileURLToPath(new URL('../../../bench/main.ts', import.meta.url));
+      const script = join(fileURLToPath(new URL('../../../bench', import.meta.url)), 'main.ts');
       if (!existsSync(script))
         throw new CartularyError('not-found', 'benchmarks come with the source, not with the package');
       const child = spawn(process.execPath, [script, ...options], { stdio: 'inherit' });
