@@ -2,7 +2,7 @@
  * Whoever changes the archive is found, even with its own keys: an edited, removed, added or swapped record, blob or leaf, changed metadata, a cut-off tail, a rewritten log, an old
  * copy put in place. Each attack is made on a copy of one archive, with the database key, past the database's own refusals.
  */
-import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -54,6 +54,12 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => place.remove());
 
+/** Copies a data directory as a careful thief would: with the modes that the key files must have. */
+function copyData(from: string, to: string): void {
+  cpSync(from, to, { recursive: true, filter: (path) => !path.endsWith('.sock') });
+  for (const part of ['', 'keys']) if (existsSync(join(to, part))) chmodSync(join(to, part), 0o700);
+}
+
 /** Copies the archive, lets `attack` change it, and verifies it. */
 async function verifyAfter(
   attack: (layout: ArchiveLayout, data: string) => void | Promise<void>,
@@ -61,7 +67,7 @@ async function verifyAfter(
   const copy = join(place.path, 'copy');
   for (const suffix of ['', '.signer']) {
     await rm(copy + suffix, { recursive: true, force: true });
-    cpSync(place.data + suffix, copy + suffix, { recursive: true, filter: (path) => !path.endsWith('.sock') });
+    copyData(place.data + suffix, copy + suffix);
   }
   await attack(archiveLayout(dataLayout(copy), archiveId), copy);
   const house = await openHouse({ directory: copy, onFatal: () => undefined, onStalled: () => undefined });
@@ -114,7 +120,7 @@ describe('verify', () => {
       [
         'an edited record',
         inDatabase((db) =>
-          db.exec("UPDATE record SET sealed = substr(sealed, 1, 40) || x'00' || substr(sealed, 42) WHERE seq = 20"),
+          db.exec("UPDATE record SET sealed = CAST(substr(sealed, 1, 40) || x'00' || substr(sealed, 42) AS BLOB) WHERE seq = 20"),
         ),
         'ciphertext-altered',
       ],
@@ -140,7 +146,7 @@ describe('verify', () => {
       [
         'an edited leaf',
         inDatabase((db) =>
-          db.exec("UPDATE record SET leaf = substr(leaf, 1, 60) || x'00' || substr(leaf, 62) WHERE seq = 20"),
+          db.exec("UPDATE record SET leaf = CAST(substr(leaf, 1, 60) || x'00' || substr(leaf, 62) AS BLOB) WHERE seq = 20"),
         ),
         'leaf-differs',
       ],
@@ -183,7 +189,7 @@ describe('verify', () => {
               .at(-1) ?? '';
           flip(join(layout.log, 'tile', '0', tile), 33);
         },
-        'tile-damaged',
+        'entries-tile-differ',
       ],
       [
         'a checkpoint that nobody signed',
@@ -205,7 +211,7 @@ describe('verify', () => {
 
   it('finds an old copy put in the place of the data', { timeout: 60_000 }, async () => {
     const old = join(place.path, 'old');
-    cpSync(place.data, old, { recursive: true, filter: (path) => !path.endsWith('.sock') });
+    copyData(place.data, old);
     writeFileSync(
       join(place.path, 'more.jsonl'),
       JSON.stringify({
@@ -223,7 +229,7 @@ describe('verify', () => {
     );
     await runJson(['import', 'jsonl', join(place.path, 'more.jsonl'), '--data', place.data]);
     await rename(place.data, `${place.data}.new`);
-    cpSync(old, place.data, { recursive: true });
+    copyData(old, place.data);
     const { code, stdout } = await runCli(['verify', '--data', place.data, '--json']);
     expect(code).toBe(1);
     expect(codes(JSON.parse(stdout) as VerifyReport)).toContain('rolled-back');
@@ -235,7 +241,7 @@ describe('verify', () => {
     const known = join(place.path, 'known-checkpoint');
     writeFileSync(known, readFileSync(join(archiveLayout(dataLayout(place.data), archiveId).log, 'checkpoint')));
     const copy = join(place.path, 'rewritten');
-    cpSync(place.data, copy, { recursive: true, filter: (path) => !path.endsWith('.sock') });
+    copyData(place.data, copy);
     const layout = archiveLayout(dataLayout(copy), archiveId);
     // Whoever has the keys throws away log and memory, changes history, and lets the archive sign it anew.
     await rm(layout.log, { recursive: true });

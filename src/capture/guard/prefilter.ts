@@ -3,7 +3,7 @@
  * second. It may say yes where there is nothing; it must never say no where the detectors would find something (a property test holds it to
  * that). Whatever it does not follow itself (other scripts than Latin, escapes of escapes) it answers with yes.
  *
- * Two things are looked for: four letters out of each label (`0cvv`, where 0 is anything that is no letter), and chains of thirteen and more
+ * Two things are looked for: a few letters out of each label, and chains of thirteen and more
  * digits that an issuer could have given out.
  */
 import { beginsLikeText, isBase64Char, RUN_CHARS_MIN } from './base64-runs.ts';
@@ -52,77 +52,67 @@ function classOf(folded: string): number {
   return isLetter(code) ? UNKNOWN : OTHER;
 }
 
-/** Frequency of letters in English text, per thousand: the rarest four letters of a label are looked for. */
+/** Frequency of letters in English text, per thousand: the rarest letters of a label are looked for. */
 const FREQUENCY: readonly number[] = [
   0, 82, 15, 28, 43, 127, 22, 20, 61, 70, 2, 8, 40, 24, 67, 75, 19, 1, 60, 63, 91, 28, 10, 24, 2, 20, 1,
 ];
+/** Words of labels that stand in every other body; the label's other words are looked for. */
+const COMMON_WORDS = /^(?:numbers?|numero|numeros|numer|numeri|nummer|codes?|codigo|codice|card|carte|carta|code|digits|digitos|signature|value)$/;
 
-/** Field names that stand in every webhook of some platform. No needle is taken out of them, or every body would be doubtful. */
-const FIELD_NAMES = [
-  'nummedia',
-  'numsegments',
-  'apiversion',
-  'smsmessagesid',
-  'smsstatus',
-  'messagesid',
-  'accountsid',
-  'messagestatus',
-  'messagingservicesid',
-  'fromcountry',
-  'tocountry',
-  'fromstate',
-  'fromcity',
-  'mediacontenttype',
-  'mediaurl',
-  'profilename',
-  'channelmetadata',
-  'messagetype',
-  'referralnummedia',
-  'conversationsid',
-  'participantsid',
-  'timestamp',
-  'direction',
-  'conversation',
-];
-const FIELD_WINDOWS: ReadonlySet<string> = new Set(
-  FIELD_NAMES.flatMap((name) => Array.from({ length: name.length - 3 }, (_, at) => name.slice(at, at + 4))),
-);
+/** Longest piece of a word that is looked for, letters; five bits each fit a small integer. */
+const NEEDLE_LETTERS_MAX = 6;
 
-type Needles = Uint32Array;
+/** Pieces of labels. */
+type Needles = {
+  /** A bit for each four classes that a needle ends with. */
+  readonly ends: Uint32Array;
+  /** By these, the needles: how many letters, and their classes. */
+  readonly pieces: ReadonlyMap<number, readonly (readonly [mask: number, key: number])[]>;
+};
 
 function prepareNeedles(labels: readonly string[]): Needles {
-  const needles = new Uint32Array(1 << 15);
-  for (const label of labels) {
-    if (!/^[a-z0-9' ]+$/.test(label)) continue;
-    for (const key of needlesOf(label)) needles[key >>> 5] = (needles[key >>> 5] ?? 0) | (1 << (key & 31));
+  const ends = new Uint32Array(1 << 15);
+  const pieces = new Map<number, (readonly [number, number])[]>();
+  for (const needle of new Set(labels.flatMap(needlesOf))) {
+    const key = keyOf(needle);
+    const mask = 2 ** (5 * needle.length) - 1;
+    const end = key & END_MASK;
+    ends[end >>> 5] = (ends[end >>> 5] ?? 0) | (1 << (end & 31));
+    pieces.set(end, [...(pieces.get(end) ?? []), [mask, key]]);
   }
-  return needles;
+  return { ends, pieces };
 }
 
-/** The rarest four letters of a label's words; for labels of shorter words their beginning, in all ways of spacing them. */
-function needlesOf(label: string): number[] {
-  const windows = label
-    .split(/[^a-z]+/)
-    .flatMap((word) => Array.from({ length: Math.max(0, word.length - 3) }, (_, at) => word.slice(at, at + 4)))
-    .filter((window) => !FIELD_WINDOWS.has(window));
+/** The rarest piece of a label's words; for labels of shorter words their beginning, in all ways of spacing them. */
+function needlesOf(label: string): string[] {
+  if (!/^[a-z0-9' ]+$/.test(label)) return [];
+  const words = label.split(/[^a-z]+/).filter((word) => word.length >= 4);
+  const rare = words.filter((word) => !COMMON_WORDS.test(word));
+  const windows = (rare.length > 0 ? rare : words).flatMap(windowsOf);
   windows.sort((a, b) => rarity(a) - rarity(b));
   const [rarest] = windows;
-  if (rarest !== undefined) return [keyOf(rarest)];
-  let spaced = [''];
+  if (rarest !== undefined) return [rarest];
+  let spaced = ['.'];
   for (const char of label) {
     const ways = char === ' ' ? ['', '.'] : [/[a-z]/.test(char) ? char : '.'];
     spaced = spaced.flatMap((before) => ways.map((way) => before + way));
   }
-  return spaced.map((text) => keyOf(lastLetters(text)));
+  return spaced.map((text) => text.replace(/\.+$/, '').slice(-NEEDLE_LETTERS_MAX)).flatMap(padded);
+}
+
+function windowsOf(word: string): string[] {
+  const length = Math.min(word.length, NEEDLE_LETTERS_MAX);
+  return Array.from({ length: word.length - length + 1 }, (_, at) => word.slice(at, at + length));
+}
+
+/** A piece of less than four places ends in any of many ways to begin. */
+function padded(piece: string): string[] {
+  if (piece.length >= 4) return [piece];
+  return [...'.abcdefghijklmnopqrstuvwxyz'].flatMap((char) => padded(char + piece));
 }
 
 function rarity(window: string): number {
   return [...window].reduce((product, char) => product * (FREQUENCY[char.charCodeAt(0) - 0x60] ?? 1), 1);
-}
-
-/** The last four places up to the last letter, begun by what is no letter. */
-function lastLetters(text: string): string {
-  return `.${text.replace(/[^a-z]+$/, '')}`.slice(-4).padStart(4, '.');
 }
 
 function keyOf(text: string): number {
@@ -131,16 +121,25 @@ function keyOf(text: string): number {
   return key;
 }
 
+const END_MASK = 0xfffff;
 const SECURITY_NEEDLES = prepareNeedles([...SECURITY_CODE_LABELS, ...SHORT_SECURITY_LABELS]);
 const ALL_NEEDLES = prepareNeedles([
   ...[...SECURITY_CODE_LABELS, ...SHORT_SECURITY_LABELS, ...ONE_TIME_LABELS, ...WEAK_CODE_LABELS],
 ]);
 
+/** Does one of the needles end with the last character? */
+function meetsNeedle(needles: Needles, key: number): boolean {
+  const end = key & END_MASK;
+  if ((((needles.ends[end >>> 5] ?? 0) >>> (end & 31)) & 1) === 0) return false;
+  for (const [mask, piece] of needles.pieces.get(end) ?? []) if ((key & mask) === piece) return true;
+  return false;
+}
+
 /** Digits that are remembered of a chain. */
 const CHAIN_DIGITS_MAX = 64;
 /** Signs between the groups of one number, generously. */
 const GAP_MAX = 6;
-const KEY_MASK = 0xfffff;
+const KEY_MASK = 2 ** (5 * NEEDLE_LETTERS_MAX) - 1;
 /** Longest number that track data can hold before its separator, and the shortest. */
 const TRACK_DIGITS_MIN = 12;
 const LETTER_D = 4;
@@ -151,7 +150,7 @@ type Scan = {
   readonly kind: SourceKind;
   readonly needles: Needles;
   readonly oneTimeCodes: boolean;
-  /** Classes of the last four characters, what is no letter as one 0. */
+  /** Classes of the last six characters, what is no letter as one 0. */
   key: number;
   /** Digits of the chain so far, and the index among them at which each run begins. */
   digits: number;
@@ -230,7 +229,7 @@ function takeLetter(scan: Scan, letter: number): boolean {
   scan.inRun = false;
   const key = ((scan.key << 5) | letter) & KEY_MASK;
   scan.key = key;
-  return (((scan.needles[key >>> 5] ?? 0) >>> (key & 31)) & 1) === 1;
+  return meetsNeedle(scan.needles, key);
 }
 
 /** Takes a character that is neither letter nor digit and stands at `at`; what follows it stands at `end`. */
