@@ -57,7 +57,8 @@ const FREQUENCY: readonly number[] = [
   0, 82, 15, 28, 43, 127, 22, 20, 61, 70, 2, 8, 40, 24, 67, 75, 19, 1, 60, 63, 91, 28, 10, 24, 2, 20, 1,
 ];
 /** Words of labels that stand in every other body; the label's other words are looked for. */
-const COMMON_WORDS = /^(?:numbers?|numero|numeros|numer|numeri|nummer|codes?|codigo|codice|card|carte|carta|code|digits|digitos|signature|value)$/;
+const COMMON_WORDS =
+  /^(?:numbers?|numero|numeros|numer|numeri|nummer|codes?|codigo|codice|card|carte|carta|code|digits|digitos|signature|value)$/;
 
 /** Longest piece of a word that is looked for, letters; five bits each fit a small integer. */
 const NEEDLE_LETTERS_MAX = 6;
