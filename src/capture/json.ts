@@ -20,7 +20,7 @@ export type JsonLimits = {
 };
 
 /** A history webhook of WhatsApp holds thousands of messages; nothing honest nests as deep as 64. */
-export const JSON_LIMITS: JsonLimits = { bytesMax: 8 * 1024 * 1024, depthMax: 64 };
+export const JSON_LIMITS: JsonLimits = { bytesMax: 10 * 1024 * 1024, depthMax: 64 };
 
 /** An object of a parsed JSON text. */
 export type JsonObject = { readonly [name: string]: unknown };

@@ -53,6 +53,11 @@ type Waiter = {
   onProgress: ((progress: unknown) => void) | undefined;
 };
 
+/**
+ * What a thread's heap may take. Without a limit each of the eight lets garbage grow to 200 MB before it looks; what a thread holds at once is bounded by batches far below.
+ */
+const HEAP = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 24 } as const;
+
 /** The URL of a thread's module beside the caller's, in a checkout (`.ts`) as in a release (`.js`). */
 export function threadUrl(relative: string, base: string): URL {
   return new URL(base.endsWith('.ts') ? relative : relative.replace(/\.ts$/, '.js'), base);
@@ -72,7 +77,12 @@ export async function startThread<Calls extends CallTable>(
     readonly transfer?: Transferable[];
   },
 ): Promise<Thread<Calls>> {
-  const worker = new Worker(url, { workerData: setup, name: options.name, transferList: options.transfer ?? [] });
+  const worker = new Worker(url, {
+    workerData: setup,
+    name: options.name,
+    transferList: options.transfer ?? [],
+    resourceLimits: HEAP,
+  });
   const waiting = new Map<number, Waiter>();
   let nextId = 1;
   let ended = false;
