@@ -6,6 +6,8 @@ import { twilioHeaders } from './setup.ts';
 /** Envelopes under way at once: what a busy server has. */
 const UNDER_WAY = 1024;
 
+const YEAR_MS = 365 * 86_400_000;
+
 export type CaptureResult = {
   readonly seconds: number;
   readonly searchableSeconds: number;
@@ -16,17 +18,27 @@ export type CaptureResult = {
 export async function runCapture({ service, source }: Bench, forms: readonly Buffer[]): Promise<CaptureResult> {
   const connector = getConnector(source);
   const url = `http://archive.example/hooks/${source.id}`;
+  // The texts of a year, as an archive of this size holds them.
+  const firstMs = Date.now() - YEAR_MS;
   let envelopeBytes = 0;
   let next = 0;
   const startedAt = performance.now();
   const worker = async (): Promise<void> => {
     while (next < forms.length) {
-      const body = forms[next++];
+      const number = next++;
+      const body = forms[number];
       if (body === undefined) return;
       const headers = twilioHeaders(body, 'AAAAAAAAAAAAAAAAAAAAAAAAAAA=');
       envelopeBytes +=
         4 + url.length + body.length + headers.reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0);
-      const envelope = { transport: 'webhook' as const, method: 'POST', url, headers, body, receivedAtMs: Date.now() };
+      const envelope = {
+        transport: 'webhook' as const,
+        method: 'POST',
+        url,
+        headers,
+        body,
+        receivedAtMs: firstMs + Math.floor((YEAR_MS * number) / forms.length),
+      };
       await takeEnvelope(service, source, connector, envelope, { scheme: 'twilio', result: 'valid', key: 0 });
     }
   };

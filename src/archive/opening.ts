@@ -6,8 +6,8 @@ import { CartularyError } from '../model/errors.ts';
 import { foldMessage } from '../model/fold.ts';
 import type { Message } from '../model/fold.ts';
 import { formatId, ID_BYTES } from '../model/ids.ts';
-import { parseRecord } from '../model/record.ts';
-import type { ArchiveRecord, LoggedRecord } from '../model/record.ts';
+import { parseRecord, parseRecordHead } from '../model/record.ts';
+import type { ArchiveRecord, LoggedRecord, RecordHead } from '../model/record.ts';
 import type { MessageRow } from '../store/store.ts';
 import { unpackRecord } from './record-codec.ts';
 import { equalConstantTime } from '../vault/hash.ts';
@@ -21,15 +21,20 @@ export type OpenedRecord = { readonly bytes: Uint8Array; readonly r: Uint8Array;
  * Opens one record and checks that it is what its leaf committed to.
  * @throws CartularyError `key-destroyed` where its key is gone, `corrupt` where it is not what was logged
  */
-export function openRecord(
-  sealer: Sealer,
-  row: {
-    readonly messageId: Uint8Array;
-    readonly secret: Uint8Array | undefined;
-    readonly leaf: Uint8Array;
-    readonly sealed: Uint8Array | undefined;
-  },
-): OpenedRecord {
+export function openRecord(sealer: Sealer, row: SealedRow): OpenedRecord {
+  const { bytes, r } = openBytes(sealer, row);
+  return { bytes, r, record: parseRecord(bytes) };
+}
+
+type SealedRow = {
+  readonly messageId: Uint8Array;
+  readonly secret: Uint8Array | undefined;
+  readonly leaf: Uint8Array;
+  readonly sealed: Uint8Array | undefined;
+};
+
+/** The exact bytes of a record, held against the commitment in its leaf. */
+function openBytes(sealer: Sealer, row: SealedRow): { readonly bytes: Uint8Array; readonly r: Uint8Array } {
   if (row.secret === undefined || row.sealed === undefined)
     throw new CartularyError('key-destroyed', 'the key of this record was destroyed');
   const opened = sealer.openRecord({
@@ -42,7 +47,7 @@ export function openRecord(
   if (!equalConstantTime(commitRecord(opened.r, bytes), leafCommitmentOf(row.leaf))) {
     throw new CartularyError('corrupt', 'a record is not what its leaf committed to');
   }
-  return { bytes, r: opened.r, record: parseRecord(bytes) };
+  return { bytes, r: opened.r };
 }
 
 /**
@@ -57,14 +62,22 @@ export function openForDerivation(
     readonly leaf: Uint8Array;
     readonly sealed: Uint8Array;
   },
-): ArchiveRecord {
+): RecordHead {
   const { plaintext } = sealer.openRecord({
     messageId: row.messageId,
     recordId: leafRecordIdOf(row.leaf),
     secret: row.secret,
     sealed: row.sealed,
   });
-  return parseRecord(unpackRecord(plaintext));
+  return parseRecordHead(unpackRecord(plaintext));
+}
+
+/**
+ * Opens one record as `openRecord` does, with all its checks, but reads only its head.
+ * @throws CartularyError as `openRecord`
+ */
+export function openRecordHead(sealer: Sealer, row: SealedRow): RecordHead {
+  return parseRecordHead(openBytes(sealer, row).bytes);
 }
 
 /** Opens all records of a message. */

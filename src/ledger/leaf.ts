@@ -212,3 +212,17 @@ export function isFirstLeaf(bytes: Uint8Array): boolean {
   for (let at = PREVIOUS_AT; at < PREVIOUS_AT + LEAF_ID_BYTES; at += 1) if (bytes[at] !== 0) return false;
   return true;
 }
+
+/** A view of the hash of the ciphertext in a leaf. */
+export function leafCiphertextHashOf(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(CIPHERTEXT_AT, CIPHERTEXT_AT + LEAF_HASH_BYTES);
+}
+
+/** The time in a leaf, milliseconds since 1970. */
+export function leafTimeOf(bytes: Uint8Array): number {
+  const high = ((bytes[TIME_AT + 2] ?? 0) << 8) | (bytes[TIME_AT + 3] ?? 0);
+  const low =
+    (bytes[TIME_AT + 4] ?? 0) * 2 ** 24 +
+    (((bytes[TIME_AT + 5] ?? 0) << 16) | ((bytes[TIME_AT + 6] ?? 0) << 8) | (bytes[TIME_AT + 7] ?? 0));
+  return high * 2 ** 32 + low;
+}

@@ -6,7 +6,7 @@ import { DELIVERY_STATES, isConflict, isFailure, joinDelivery } from './delivery
 import { assertNever, CartularyError, ERRORS } from './errors.ts';
 import { formatMessageKey, joinNatural } from './event.ts';
 import { formatId, idBytes, parseId } from './ids.ts';
-import { formatRecord, parseRecord } from './record.ts';
+import { formatRecord, parseRecord, parseRecordHead } from './record.ts';
 import type { ArchiveRecord } from './record.ts';
 import { formatInstant, parseEpochInstant, parseIsoInstant, parseRfc2822Instant, receiptInstant } from './time.ts';
 
@@ -141,6 +141,25 @@ describe('record bytes', () => {
         },
       ),
       { seed: 5 },
+    );
+  });
+  it('are read without what arrived, whatever the texts in them look like', () => {
+    const tricky = ',"raw":{"transport":"webhook"';
+    const extras: readonly unknown[] = [
+      tricky,
+      { raw: { transport: 'x' } },
+      { a: [{ b: 1, raw: { transport: 'x', c: tricky } }] },
+    ];
+    fc.assert(
+      fc.property(fc.constantFrom(...extras), fc.constantFrom(undefined, tricky, 'plain'), (extra, body) => {
+        const raw = body === undefined ? {} : { raw: { transport: 'webhook', body, encoding: 'utf8' } };
+        const head = { v: 1, event: { kind: 'unknown', name: tricky, extra } };
+        const bytes = formatRecord({ ...head, ...raw } as unknown as ArchiveRecord);
+        const { raw: _raw, ...expected } = parseRecord(bytes);
+        const { raw: _again, ...read } = parseRecordHead(bytes) as ArchiveRecord;
+        expect(read).toEqual(expected);
+      }),
+      { seed: 6 },
     );
   });
   it.each(['', '{', '[]', '{"v":2,"event":{}}', '{"v":1}', 'null'])('refuse %j', (text) => {
