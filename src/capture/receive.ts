@@ -49,7 +49,7 @@ const CONTENT_WAIT_MS = 60_000;
  */
 export async function receiveEnvelope(parts: ReceiveParts, source: Source, envelope: Envelope): Promise<Received> {
   const connector = getConnector(source);
-  const verdict = await verifyOrKeep(parts, source, connector, envelope);
+  const verdict = await verifyEnvelope(parts, source, connector, envelope);
   return takeEnvelope(parts, source, connector, envelope, verdict);
 }
 
@@ -108,7 +108,11 @@ export function viewSource(source: Source, connector: Connector): SourceView {
   return view;
 }
 
-async function verifyOrKeep(
+/**
+ * Checks whose an envelope is. A bad one is kept in the ring.
+ * @throws CartularyError `bad-signature`
+ */
+export async function verifyEnvelope(
   parts: ReceiveParts,
   source: Source,
   connector: Connector,

@@ -120,7 +120,9 @@ describe('verify', () => {
       [
         'an edited record',
         inDatabase((db) =>
-          db.exec("UPDATE record SET sealed = CAST(substr(sealed, 1, 40) || x'00' || substr(sealed, 42) AS BLOB) WHERE seq = 20"),
+          db.exec(
+            "UPDATE record SET sealed = CAST(substr(sealed, 1, 40) || x'00' || substr(sealed, 42) AS BLOB) WHERE seq = 20",
+          ),
         ),
         'ciphertext-altered',
       ],
@@ -146,7 +148,9 @@ describe('verify', () => {
       [
         'an edited leaf',
         inDatabase((db) =>
-          db.exec("UPDATE record SET leaf = CAST(substr(leaf, 1, 60) || x'00' || substr(leaf, 62) AS BLOB) WHERE seq = 20"),
+          db.exec(
+            "UPDATE record SET leaf = CAST(substr(leaf, 1, 60) || x'00' || substr(leaf, 62) AS BLOB) WHERE seq = 20",
+          ),
         ),
         'leaf-differs',
       ],

@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import type { Source } from '../../archive/registry.ts';
 import { LIMITS } from '../../capture/limits.ts';
-import { receiveEnvelope } from '../../capture/receive.ts';
+import { getConnector, receiveEnvelope, takeEnvelope, verifyEnvelope } from '../../capture/receive.ts';
 import { isKeptInTime, openInlineGap, passOn } from '../../capture/tee.ts';
 import { CartularyError } from '../../model/errors.ts';
 import type { Envelope } from '../../model/envelope.ts';
@@ -61,10 +61,10 @@ async function receiveInline(
   envelope: Envelope,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const keeping = receiveEnvelope(service.receive, source, envelope);
-  // A bad signature is refused before anything is passed on; it is known without waiting for the disk.
-  const refused = await Promise.race([keeping.then(() => undefined, badSignature), immediate()]);
-  if (refused !== undefined) throw refused;
+  const connector = getConnector(source);
+  // A bad signature is refused before anything is passed on.
+  const verdict = await verifyEnvelope(service.receive, source, connector, envelope);
+  const keeping = takeEnvelope(service, source, connector, envelope, verdict);
   const [answer, isKept] = await Promise.all([passOn(teeUrl, envelope), isKeptInTime(keeping)]);
   if (!isKept) {
     keeping.catch((cause: unknown) => {
@@ -77,16 +77,6 @@ async function receiveInline(
   }
   for (const [name, value] of answer.headers) void reply.header(name, value);
   return reply.code(answer.status).send(Buffer.from(answer.body));
-}
-
-function badSignature(cause: unknown): CartularyError | undefined {
-  return cause instanceof CartularyError && cause.code === 'bad-signature' ? cause : undefined;
-}
-
-function immediate(): Promise<undefined> {
-  return new Promise((resolve) => {
-    setTimeout(() => resolve(undefined), 5);
-  });
 }
 
 function getSource(service: Service, text: string): Source {

@@ -167,7 +167,7 @@ function readStreamInbound(event: JsonObject, data: JsonObject, context: ReadCon
     directionBasis: 'provider',
     ...(at.origin === 'provider' ? { sentAt: at } : {}),
     ...(text === undefined || (text === '' && mediaCount > 0) ? {} : { body: { text, format: 'plain' } }),
-    parts: mediaPlaces(mediaCount, undefined),
+    parts: mediaPlaces(mediaCount),
     contentState: mediaCount === 0 ? 'present' : 'missing-provider',
     origin: 'unknown',
     actor: { type: 'customer' },

@@ -70,17 +70,9 @@ function readOrSetAside(
   }
 }
 
-/**
- * Places of media that are counted and not named.
- * @param listUrl where the list that names them is, in which `locateTwilioMedia` finds each; undefined where it is not to be asked for
- */
-export function mediaPlaces(count: number, listUrl: string | undefined): MediaPart[] {
-  return Array.from({ length: count }, (_, index) => ({
-    kind: 'media',
-    index,
-    ...(listUrl === undefined ? {} : { url: listUrl }),
-    role: 'other',
-  }));
+/** Places of media that are counted and not named. */
+export function mediaPlaces(count: number): MediaPart[] {
+  return Array.from({ length: count }, (_, index) => ({ kind: 'media', index, role: 'other' }));
 }
 
 /** Segments, network and price. */

@@ -4,14 +4,13 @@
  * Reference: Twilio, "Message resource", "Media subresource", "Conversation message resource".
  */
 import type { Envelope, EnvelopePart } from '../../model/envelope.ts';
-import type { Event, MessageContent, MessageKey, SmsInfo } from '../../model/event.ts';
+import type { Event, MessageContent, SmsInfo } from '../../model/event.ts';
 import type { Instant } from '../../model/time.ts';
 import { UnreadableEnvelope } from '../unreadable.ts';
 import { isJsonObject, parseJsonSafely } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import { isOptOutWord } from '../opt-out-words.ts';
 import {
-  apiBaseOf,
   createdEvent,
   firstTime,
   isMultimediaSid,
@@ -98,7 +97,7 @@ function readMessageResource(value: JsonObject, sid: string, context: ReadContex
   const events: Event[] = [];
   if (direction === 'inbound' || from !== undefined || !BEFORE_SENDER.has(status)) {
     const at = firstTime(context, value['date_sent'], value['date_created']);
-    const content = resourceContent(value, { key, direction, mediaCount, base: apiBaseOf(context.source) }, ends, sms);
+    const content = resourceContent(value, { direction, mediaCount }, ends, sms);
     events.push(createdEvent(key, at, content, extra));
   }
   // An inbound text's state is that it was received, which the text itself says.
@@ -122,15 +121,13 @@ function readMessageResource(value: JsonObject, sid: string, context: ReadContex
 function resourceContent(
   value: JsonObject,
   facts: {
-    readonly key: MessageKey;
     readonly direction: 'inbound' | 'outbound';
     readonly mediaCount: number;
-    readonly base: string;
   },
   ends: Ends,
   sms: SmsInfo | undefined,
 ): MessageContent {
-  const { key, direction, mediaCount, base } = facts;
+  const { direction, mediaCount } = facts;
   const text = typeof value['body'] === 'string' ? value['body'] : '';
   const sentAt = parseTwilioTime(value['date_sent']);
   const times: Record<string, Instant> = {};
@@ -150,10 +147,9 @@ function resourceContent(
     ...(sentAt === undefined ? {} : { sentAt }),
     ...(Object.keys(times).length === 0 ? {} : { times }),
     ...(text === '' ? {} : { body: { text, format: 'plain' } }),
-    parts: mediaPlaces(
-      mediaCount,
-      `${base}/2010-04-01/Accounts/${encodeURIComponent(key.account)}/Messages/${encodeURIComponent(key.id)}/Media.json`,
-    ),
+    // NOTE: without a URL nobody fetches them. It would be the URL of the list that names them, which fetch-media would take for the medium
+    // itself, as long as it does not ask `locate`.
+    parts: mediaPlaces(mediaCount),
     // A text without words or media was redacted, or was a card that the resource does not show.
     contentState: text === '' && mediaCount === 0 ? 'missing-provider' : 'present',
     origin: direction === 'inbound' ? 'unknown' : isReply ? 'auto-reply' : 'provider-api',

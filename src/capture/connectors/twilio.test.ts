@@ -649,19 +649,15 @@ describe('REST answers', () => {
     expect(contentOf('rest-message-redacted.json').body).toBeUndefined();
   });
 
-  it('media are found in the list that the message points to', () => {
-    const [part] = contentOfPart(read('rest-list.json')[3]).parts;
-    expect(part).toMatchObject({ kind: 'media', index: 0 });
-    const url = part?.kind === 'media' ? (part.url ?? '') : '';
-    expect(url).toBe(`https://api.twilio.com/2010-04-01/Accounts/${ACCOUNT}/Messages/${sid('MM', 23)}/Media.json`);
-    const list = { ...load('rest-media.json'), url };
-    expect(locateTwilioMedia(list, 0)).toBe(
-      `https://api.twilio.com/2010-04-01/Accounts/${ACCOUNT}/Messages/${sid('MM', 23)}/Media/${sid('ME', 41)}`,
-    );
+  it('media are counted, and found in the list that names them', () => {
+    expect(contentOfPart(read('rest-list.json')[3]).parts).toEqual([{ kind: 'media', index: 0, role: 'other' }]);
+    const folderUrl = `https://api.twilio.com/2010-04-01/Accounts/${ACCOUNT}/Messages/${sid('MM', 23)}/Media`;
+    const list = { ...load('rest-media.json'), url: `${folderUrl}.json` };
+    expect(locateTwilioMedia(list, 0)).toBe(`${folderUrl}/${sid('ME', 41)}`);
     expect(locateTwilioMedia(list, 1)).toBeUndefined();
-    const hostile = { ...load('rest-media.broken.json'), url };
+    const hostile = { ...load('rest-media.broken.json'), url: list.url };
     expect([locateTwilioMedia(hostile, 0), locateTwilioMedia(hostile, 1)]).toEqual([undefined, undefined]);
-    expect(locateTwilioMedia({ ...list, url: url.replace('.json', '/ME1') }, 0)).toBeUndefined();
+    expect(locateTwilioMedia({ ...list, url: `${folderUrl}/ME1` }, 0)).toBeUndefined();
     expect(locateTwilioMedia({ ...list, body: Buffer.from('{') }, 0)).toBeUndefined();
   });
 
