@@ -74,6 +74,7 @@ export async function startArchiveThreads(
     });
   const follow = await start<FollowCalls>('follow', setup, true);
   box.follow = follow;
+  follow.tell({ size: 0 } satisfies FollowNote);
   const port = await store.connect();
   const seal = await startThread<SealCalls>(
     threadUrl('./threads/seal-thread.ts', import.meta.url),

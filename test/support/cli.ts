@@ -13,6 +13,9 @@ import { fileURLToPath } from 'node:url';
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const CACHE = { NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url)) };
 
+/** A command that takes longer hangs. */
+const COMMAND_MS_MAX = 60_000;
+
 export type CliResult = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
 /** Runs a command to its end. */
@@ -25,7 +28,14 @@ export async function runCli(args: readonly string[], env: Record<string, string
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.kill('SIGKILL');
+  }, COMMAND_MS_MAX);
   const code = await new Promise<number>((resolve) => child.on('close', (value) => resolve(value ?? -1)));
+  clearTimeout(timer);
+  if (isLate) throw new Error(`cartulary ${args.join(' ')} did not end in ${COMMAND_MS_MAX} ms: ${stderr}${stdout}`);
   return { code, stdout, stderr };
 }
 

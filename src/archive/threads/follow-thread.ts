@@ -89,6 +89,7 @@ function follow(): void {
     .then((isDone) => {
       running = undefined;
       if (isDone && !life.closed && index.watermark() < target) follow();
+      if (!isDone) failWaiters(new CartularyError('corrupt', 'the search index could not be followed; run "cartulary rebuild"'));
     });
 }
 
@@ -104,10 +105,14 @@ async function run(): Promise<void> {
     }
     index.flush();
   } catch (cause) {
-    for (const waiter of waiters) waiter.reject(cause);
-    waiters = [];
+    failWaiters(cause);
     throw cause;
   }
+}
+
+function failWaiters(cause: unknown): void {
+  for (const waiter of waiters) waiter.reject(cause);
+  waiters = [];
 }
 
 function settleWaiters(): void {
@@ -208,8 +213,8 @@ function onNote(note: unknown): void {
   if ('written' in told) {
     tickets.get(told.written)?.();
     tickets.delete(told.written);
-  } else if (told.size > target) {
-    target = told.size;
+  } else {
+    target = Math.max(target, told.size);
     follow();
   }
 }
@@ -225,7 +230,7 @@ async function reach(size: number): Promise<number> {
   return index.watermark();
 }
 
-follow();
+// Following begins with the first note of the owner: before it, nobody would answer for the state rows.
 serveThread<FollowCalls>(
   {
     async ready() {

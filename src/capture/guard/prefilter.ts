@@ -13,16 +13,18 @@ import { foldPoint, isDigit, isLetter } from './fold.ts';
 import { CARD_DIGITS_MAX, CARD_DIGITS_MIN, isCardNumber, startsLikeCard } from './issuers.ts';
 import { ONE_TIME_LABELS, SECURITY_CODE_LABELS, SHORT_SECURITY_LABELS, WEAK_CODE_LABELS } from './words.ts';
 
-/** Classes of characters: 1 to 26 are letters. */
+/** Classes of characters: 0 is what parts words, 1 to 26 are letters. */
 const OTHER = 0;
 const DIGIT = 27;
-const INVISIBLE = 28;
-const PERCENT = 29;
-const BACKSLASH = 30;
-const TRACK = 31;
-const AMPERSAND = 32;
-const EQUALS = 33;
-const UNKNOWN = 34;
+/** Signs that Base64 has besides letters and digits. */
+const JOINT = 28;
+const INVISIBLE = 29;
+const PERCENT = 30;
+const BACKSLASH = 31;
+const TRACK = 32;
+const AMPERSAND = 33;
+const EQUALS = 34;
+const UNKNOWN = 35;
 
 /** Classes of the code points that are followed here; beyond them stand other scripts. */
 const FOLLOWED = 0x370;
@@ -34,11 +36,19 @@ for (let point = 0; point < FOLLOWED; point += 1) {
   CLASSES[point] = classOf(folded);
   if (folded.length === 2 && isLetter(folded.charCodeAt(1))) SECONDS[point] = folded.charCodeAt(1) - 0x60;
 }
+for (const sign of '+-/_') CLASSES[sign.charCodeAt(0)] = JOINT;
 CLASSES[0x25] = PERCENT;
 CLASSES[0x5c] = BACKSLASH;
 CLASSES[0x5e] = TRACK;
 CLASSES[0x26] = AMPERSAND;
 CLASSES[0x3d] = EQUALS;
+
+/** Classes of bytes. */
+const BYTES = new Uint8Array(256).fill(UNKNOWN);
+BYTES.set(CLASSES.subarray(0, 0x80));
+/** The same in a form, where a plus is a space. */
+const FORM_BYTES = Uint8Array.from(BYTES);
+FORM_BYTES[0x2b] = OTHER;
 
 function classOf(folded: string): number {
   if (folded === '') return INVISIBLE;
@@ -173,37 +183,51 @@ const chainRuns = new Uint8Array(CHAIN_DIGITS_MAX);
  */
 export function mayHoldCardData(bytes: Uint8Array, kind: SourceKind, oneTimeCodes: boolean): boolean {
   const needles = oneTimeCodes ? ALL_NEEDLES : SECURITY_NEEDLES;
+  const sorts = kind === 'form' ? FORM_BYTES : BYTES;
   const scan: Scan = {
-    ...{
-      bytes,
-      kind,
-      needles,
-      oneTimeCodes,
-      key: 0,
-      digits: 0,
-      runs: 0,
-      inRun: false,
-      gap: 0,
-      token: 0,
-      tokenCoded: false,
-    },
+    ...{ bytes, kind, needles, oneTimeCodes, key: 0, digits: 0, runs: 0, inRun: false, gap: 0, token: 0, tokenCoded: false },
   };
-  for (let at = 0; at < bytes.length; at += 1) {
+  const { ends } = needles;
+  const { length } = bytes;
+  // Letters and what parts words, which is nearly everything, are taken right here: a call for each would cost more than the work.
+  let key = 0;
+  for (let at = 0; at < length; at += 1) {
     const byte = bytes[at] ?? 0;
-    const sort = byte < 0x80 ? (CLASSES[byte] ?? UNKNOWN) : UNKNOWN;
-    let doubt: boolean;
-    if (sort === DIGIT) doubt = takeDigit(scan, byte - 0x30);
-    else if (sort === OTHER) doubt = takeOther(scan, byte, at, at + 1);
-    else if (sort < DIGIT) doubt = takeLetter(scan, sort);
-    else {
+    const sort = sorts[byte] ?? UNKNOWN;
+    if (sort < DIGIT && sort !== OTHER) {
+      if (scan.digits > 0 && endsBadly(scan, sort)) return true;
+      key = ((key << 5) | sort) & KEY_MASK;
+      const end = key & END_MASK;
+      if ((((ends[end >>> 5] ?? 0) >>> (end & 31)) & 1) === 1 && meetsNeedle(needles, key)) return true;
+      continue;
+    }
+    const parted = key & 31 ? (key << 5) & KEY_MASK : key;
+    if (sort === OTHER) {
+      scan.inRun = false;
+      scan.gap += 1;
+      if (at - scan.token >= RUN_CHARS_MIN && endToken(scan, at, at + 1)) return true;
+      scan.token = at + 1;
+    } else if (sort === DIGIT) {
+      if (takeDigit(scan, byte - 0x30)) return true;
+    } else {
+      scan.key = key;
       const end = takeSpecial(scan, at, byte, sort);
       if (end < 0) return true;
       at = end - 1;
+      key = scan.key;
       continue;
     }
-    if (doubt) return true;
+    key = parted;
   }
-  return endToken(scan, bytes.length, bytes.length) || endChain(scan);
+  return endToken(scan, length, length) || endChain(scan);
+}
+
+/** Ends a chain of digits at a letter. */
+function endsBadly(scan: Scan, letter: number): boolean {
+  // Track 2 as terminals print it has a D between number and date.
+  if (letter === LETTER_D && scan.inRun && scan.digits >= TRACK_DIGITS_MIN) return true;
+  scan.inRun = false;
+  return endChain(scan);
 }
 
 function takeDigit(scan: Scan, value: number): boolean {
@@ -214,7 +238,6 @@ function takeDigit(scan: Scan, value: number): boolean {
     scan.runs += 1;
     scan.inRun = true;
     scan.gap = 0;
-    if ((scan.key & 31) !== 0) scan.key = (scan.key << 5) & KEY_MASK;
   }
   if (scan.digits < CHAIN_DIGITS_MAX) chainDigits[scan.digits] = value;
   scan.digits += 1;
@@ -222,15 +245,9 @@ function takeDigit(scan: Scan, value: number): boolean {
 }
 
 function takeLetter(scan: Scan, letter: number): boolean {
-  if (scan.digits > 0) {
-    // Track 2 as terminals print it has a D between number and date.
-    if (letter === LETTER_D && scan.inRun && scan.digits >= TRACK_DIGITS_MIN) return true;
-    if (endChain(scan)) return true;
-  }
-  scan.inRun = false;
-  const key = ((scan.key << 5) | letter) & KEY_MASK;
-  scan.key = key;
-  return meetsNeedle(scan.needles, key);
+  if (scan.digits > 0 && endsBadly(scan, letter)) return true;
+  scan.key = ((scan.key << 5) | letter) & KEY_MASK;
+  return meetsNeedle(scan.needles, scan.key);
 }
 
 /** Takes a character that is neither letter nor digit and stands at `at`; what follows it stands at `end`. */
@@ -239,8 +256,12 @@ function takeOther(scan: Scan, point: number, at: number, end: number): boolean 
   scan.gap += 1;
   // `G-123456`, as one sender of one-time codes writes them.
   if (scan.oneTimeCodes && point === 0x2d && (scan.key & 0x3ff) === LETTER_G) return true;
-  if ((scan.key & 31) !== 0) scan.key = (scan.key << 5) & KEY_MASK;
+  partWords(scan);
   return !isBase64Char(point) && endToken(scan, at, end);
+}
+
+function partWords(scan: Scan): void {
+  if ((scan.key & 31) !== 0) scan.key = (scan.key << 5) & KEY_MASK;
 }
 
 /** Ends a chain of digits: could one of its parts be a card number? */
@@ -282,6 +303,8 @@ function takeSpecial(scan: Scan, at: number, byte: number, sort: number): number
       if (kind !== 'json' || following === 0x5c || following === 0x75) return -1;
       scan.tokenCoded ||= following === 0x2f;
       return takeOther(scan, following === 0x2f ? following : byte, at, at + 2) ? -1 : at + 2;
+    case JOINT:
+      break;
     case TRACK:
       if (scan.digits > 0) return -1;
       break;
@@ -315,7 +338,10 @@ function takePercent(scan: Scan, at: number): number {
   if (byte >= 0x80) return takeEscapedPoint(scan, at);
   const sort = CLASSES[byte] ?? UNKNOWN;
   scan.tokenCoded ||= isBase64Char(byte);
-  if (sort === DIGIT) return takeDigit(scan, byte - 0x30) ? -1 : at + 3;
+  if (sort === DIGIT) {
+    partWords(scan);
+    return takeDigit(scan, byte - 0x30) ? -1 : at + 3;
+  }
   if (sort < DIGIT && sort !== OTHER) return takeLetter(scan, sort) ? -1 : at + 3;
   if (sort === INVISIBLE) return takeInvisible(scan, at, at + 3);
   // An escape of an escape, or a separator of track data.
@@ -360,7 +386,10 @@ function takePoint(scan: Scan, point: number, at: number, end: number): number {
   if (sort === UNKNOWN || endToken(scan, at, end)) return -1;
   if (sort === INVISIBLE) return end;
   if (sort === OTHER) return takeOther(scan, point, at, end) ? -1 : end;
-  if (sort === DIGIT) return takeDigit(scan, foldPoint(point).charCodeAt(0) - 0x30) ? -1 : end;
+  if (sort === DIGIT) {
+    partWords(scan);
+    return takeDigit(scan, foldPoint(point).charCodeAt(0) - 0x30) ? -1 : end;
+  }
   const second = point < FOLLOWED ? (SECONDS[point] ?? 0) : 0;
   return takeLetter(scan, sort) || (second !== 0 && takeLetter(scan, second)) ? -1 : end;
 }
