@@ -17,7 +17,12 @@ function draft(id: string, body: EventBody, dedupe: string): RecordDraft {
   return {
     actor: SYSTEM_ACTOR,
     capturedAtMs: 1_700_000_000_000,
-    event: { target: { platform: 'p', account: 'a', id }, occurredAt: receiptInstant(1_700_000_000_000), dedupe, ...body },
+    event: {
+      target: { platform: 'p', account: 'a', id },
+      occurredAt: receiptInstant(1_700_000_000_000),
+      dedupe,
+      ...body,
+    },
   };
 }
 

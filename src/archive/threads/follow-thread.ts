@@ -89,7 +89,8 @@ function follow(): void {
     .then((isDone) => {
       running = undefined;
       if (isDone && !life.closed && index.watermark() < target) follow();
-      if (!isDone) failWaiters(new CartularyError('corrupt', 'the search index could not be followed; run "cartulary rebuild"'));
+      if (!isDone)
+        failWaiters(new CartularyError('corrupt', 'the search index could not be followed; run "cartulary rebuild"'));
     });
 }
 
