@@ -9,6 +9,9 @@ export const RUN_CHARS_MIN = 24;
 /** Longer ones are media. */
 const RUN_CHARS_MAX = 524_288;
 
+/** Characters that are looked at first. */
+const HEAD_CHARS = 16;
+
 /** A run of Base64 that holds text. */
 export type Base64Run = {
   readonly start: number;
@@ -73,8 +76,12 @@ export function isBase64Char(code: number): boolean {
   );
 }
 
+/** Scratch for the beginning of a run. */
+const head = new Uint8Array(HEAD_CHARS);
+
 function readRun(text: string, start: number, end: number): Base64Run | undefined {
-  if (!beginsLikeText(text.slice(start, start + 16))) return undefined;
+  for (let at = 0; at < HEAD_CHARS; at += 1) head[at] = text.charCodeAt(start + at);
+  if (!beginsLikeText(head, 0)) return undefined;
   const written = text.slice(start, end);
   const bytes = Buffer.from(written, 'base64');
   if (bytes.length < 12 || !isUtf8(bytes)) return undefined;
@@ -83,23 +90,43 @@ function readRun(text: string, start: number, end: number): Base64Run | undefine
   return { start, end, text: decoded, encode: (changed) => encodeLike(written, changed) };
 }
 
-/** Do the first twelve bytes of sixteen characters of Base64 look like text? Sorts out ids and media at little cost. */
-export function beginsLikeText(head: string): boolean {
-  const bytes = Buffer.from(head, 'base64');
-  let high = 0;
-  for (const byte of bytes) {
-    if (byte < 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return false;
-    if (byte === 0x7f || byte === 0xc0 || byte === 0xc1 || byte > 0xf4) return false;
-    // A trailing byte that nothing leads, or a lead that nothing trails.
-    if (byte >= 0xc2) {
-      if (high > 0) return false;
-      high = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
-    } else if (byte >= 0x80) {
-      if (high === 0) return false;
-      high -= 1;
-    } else if (high > 0) return false;
+/** Values of the characters of both alphabets; 255 for all others. */
+const VALUES = new Uint8Array(256).fill(255);
+for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries()) {
+  VALUES[char.charCodeAt(0)] = value;
+}
+VALUES[0x2d] = 62;
+VALUES[0x5f] = 63;
+
+/**
+ * Do the first twelve bytes of sixteen characters of Base64 look like text? Sorts out ids and media at little cost.
+ * @param codes the characters; `start` where the run begins among them
+ */
+export function beginsLikeText(codes: ArrayLike<number>, start: number): boolean {
+  let trailing = 0;
+  for (let at = start; at < start + HEAD_CHARS; at += 4) {
+    const word =
+      ((VALUES[codes[at] ?? 0] ?? 0) << 18) |
+      ((VALUES[codes[at + 1] ?? 0] ?? 0) << 12) |
+      ((VALUES[codes[at + 2] ?? 0] ?? 0) << 6) |
+      (VALUES[codes[at + 3] ?? 0] ?? 0);
+    for (let shift = 16; shift >= 0; shift -= 8) {
+      trailing = followText((word >> shift) & 0xff, trailing);
+      if (trailing < 0) return false;
+    }
   }
-  return bytes.length >= 9;
+  return true;
+}
+
+/** Reads one more byte of UTF-8: how many bytes of its sequence are still to come, -1 where text has no such byte. */
+function followText(byte: number, trailing: number): number {
+  if (byte < 0x80) {
+    const control = byte < 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09;
+    return trailing > 0 || control || byte === 0x7f ? -1 : 0;
+  }
+  if (byte < 0xc0) return trailing - 1;
+  if (trailing > 0 || byte < 0xc2 || byte > 0xf4) return -1;
+  return byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
 }
 
 function hasControl(text: string): boolean {

@@ -13,20 +13,18 @@ import { isDerivedField } from './derived.ts';
 import { fold } from './fold.ts';
 import { addCounts, findMasks, findMasksBehind, maxCounts } from './masks.ts';
 import type { GuardCounts, GuardOptions, Masks } from './masks.ts';
+import { mayHoldCardData } from './prefilter.ts';
 import { classifyKey } from './keys.ts';
 import type { KeyKind } from './keys.ts';
 import { findLabels } from './labels.ts';
 import { scanForm, scanJson } from './scan.ts';
-import type { Scanned } from './scan.ts';
+import type { Scanned, SourceKind } from './scan.ts';
 
 /** Replaces a part of a source. */
 export type Edit = { readonly start: number; readonly end: number; readonly text: string };
 
 /** What was found in a source. */
 export type SourceFindings = { readonly edits: readonly Edit[]; readonly counts: GuardCounts };
-
-/** How a source is read. */
-export type SourceKind = 'form' | 'json' | 'text';
 
 /** Strings within strings are followed this deep. */
 const NESTING_MAX = 3;
@@ -62,6 +60,8 @@ export function applyEdits(source: string, edits: readonly Edit[]): string {
 type Pass = {
   readonly source: string;
   readonly bytes: boolean;
+  /** The same as bytes, where each character of the source is one: most values can be ruled out without decoding. */
+  readonly body: Uint8Array | undefined;
   readonly options: GuardOptions;
   readonly depth: number;
   readonly edits: Edit[];
@@ -77,18 +77,10 @@ type Pass = {
 type Place = { readonly start: number; readonly end: number; readonly escape: Escape };
 
 function beginPass(source: string, bytes: boolean, options: GuardOptions, depth: number): Pass {
-  const edits: Edit[] = [];
+  const body = bytes ? Buffer.from(source, 'latin1') : undefined;
   return {
-    source,
-    bytes,
-    options,
-    depth,
-    edits,
-    counts: undefined,
-    wellFormed: true,
-    cardTail: '',
-    cardAge: 0,
-    previous: undefined,
+    ...{ source, bytes, body, options, depth, edits: [], counts: undefined },
+    ...{ wellFormed: true, cardTail: '', cardAge: 0, previous: undefined },
   };
 }
 
@@ -109,13 +101,11 @@ function passJson(source: string, bytes: boolean, options: GuardOptions, depth: 
         // In `"cvv": { "value": "123" }` the outer name speaks for the inner one.
         if (!(fresh && named === 'neutral')) kind = named;
         fresh = true;
-        if (isWorthALook(value)) passValue(pass, { ...placeOf(value), escape: 'json' }, 'plain', true);
+        passName(pass, value, 'json');
         return;
       }
       fresh = false;
-      if (isWorthALook(value) || pass.cardTail !== '')
-        passValue(pass, { ...placeOf(value), escape: 'json' }, kind, true);
-      else pass.previous = { ...placeOf(value), escape: 'json' };
+      passString(pass, value, 'json', kind);
     },
     number: (value) => {
       fresh = false;
@@ -132,15 +122,47 @@ const KEY_CHARS_MAX = 512;
 function passForm(source: string, bytes: boolean, options: GuardOptions): Pass {
   const pass = beginPass(source, bytes, options, 0);
   pass.wellFormed = scanForm(source, (name, value) => {
-    if (isWorthALook(name)) passValue(pass, { ...placeOf(name), escape: 'form' }, 'plain', true);
+    passName(pass, name, 'form');
     if (value === undefined) return;
-    const place: Place = { ...placeOf(value), escape: 'form' };
-    if (isWorthALook(value) || pass.cardTail !== '') {
-      const nameEnd = Math.min(name.end, name.start + KEY_CHARS_MAX);
-      passValue(pass, place, classifyKey(decodePart(source, bytes, name.start, nameEnd, 'form').text), true);
-    } else pass.previous = place;
+    const nameEnd = Math.min(name.end, name.start + KEY_CHARS_MAX);
+    const kind = isWorthALook(value)
+      ? classifyKey(decodePart(source, bytes, name.start, nameEnd, 'form').text)
+      : 'plain';
+    passString(pass, value, 'form', kind);
   });
   return pass;
+}
+
+/** Looks at the name of a field where there is reason to. */
+function passName(pass: Pass, name: Scanned, escape: Escape): void {
+  const place: Place = { start: name.start, end: name.end, escape };
+  if (isWorthALook(name) && mayHold(pass, place)) lookAt(pass, place, 'plain', true);
+}
+
+/** Looks at a value where there is reason to. */
+function passString(pass: Pass, value: Scanned, escape: Escape, kind: KeyKind): void {
+  const place: Place = { start: value.start, end: value.end, escape };
+  if (pass.cardTail !== '' || (isWorthALook(value) && (hasContext(pass, kind) || mayHold(pass, place)))) {
+    passValue(pass, place, kind, true);
+  } else pass.previous = place;
+}
+
+/** Looks at a value, and remembers what it means for the next ones. */
+function passValue(pass: Pass, place: Place, kind: KeyKind, quoted: boolean): void {
+  const { text, counts } = lookAt(pass, place, kind, quoted);
+  followCard(pass, text, counts);
+  pass.previous = place;
+}
+
+/** Can what stands around a value make something of it that it is not by itself? */
+function hasContext(pass: Pass, kind: KeyKind): boolean {
+  return kind === 'security' || kind === 'neutral' || (kind === 'one-time' && pass.options.oneTimeCodes);
+}
+
+function mayHold(pass: Pass, place: Place): boolean {
+  if (pass.body === undefined) return true;
+  const kind = place.escape === 'form' || place.escape === 'json' ? place.escape : 'text';
+  return mayHoldCardData(pass.body.subarray(place.start, place.end), kind, pass.options.oneTimeCodes);
 }
 
 function placeOf(value: Scanned): { start: number; end: number } {
@@ -152,18 +174,21 @@ function isWorthALook(value: Scanned): boolean {
   return value.digits >= 3 || value.coded || value.end - value.start >= 10;
 }
 
-/** Looks at one value under its name. `quoted` is false for a number of JSON, which becomes a string where it is masked. */
-function passValue(pass: Pass, place: Place, kind: KeyKind, quoted: boolean): void {
+/** Looks at one text under its name. `quoted` is false for a number of JSON, which becomes a string where it is masked. */
+function lookAt(
+  pass: Pass,
+  place: Place,
+  kind: KeyKind,
+  quoted: boolean,
+): { readonly text: string; readonly counts: GuardCounts | undefined } {
   const decoded = decodePart(pass.source, pass.bytes, place.start, place.end, place.escape);
   const text = quoted ? decoded.text : plainNumber(decoded.text);
   const found = findInValue(pass, text, kind);
-  followCard(pass, text, found?.counts);
-  pass.previous = place;
-  if (found === undefined) return;
+  if (found === undefined) return { text, counts: undefined };
   pass.counts = addCounts(pass.counts, found.counts);
   if (!quoted) {
     pass.edits.push({ start: place.start, end: place.end, text: `"${applyEdits(text, found.edits)}"` });
-    return;
+    return { text, counts: found.counts };
   }
   for (const edit of found.edits) {
     pass.edits.push({
@@ -172,6 +197,7 @@ function passValue(pass: Pass, place: Place, kind: KeyKind, quoted: boolean): vo
       text: encodeFor(place.escape, pass.bytes, edit.text),
     });
   }
+  return { text, counts: found.counts };
 }
 
 /** `4.111111111111111E15` is a card number to whoever reads the JSON. */

@@ -18,7 +18,7 @@ import type { Envelope } from '../../model/envelope.ts';
 import { findHeader } from '../../model/envelope.ts';
 import { findQuery, withoutDerivedHeaders, withoutDerivedParameters } from './derived.ts';
 import { applyEdits, guardSource, maskDerivedFields } from './fields.ts';
-import type { SourceKind } from './fields.ts';
+import type { SourceKind } from './scan.ts';
 import { addCounts, applyMasks, findMasks } from './masks.ts';
 import type { GuardCounts, GuardOptions } from './masks.ts';
 import { mayHoldCardData } from './prefilter.ts';

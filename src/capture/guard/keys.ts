@@ -5,15 +5,13 @@
 import { isCardWord, SECURITY_INDEX } from './context.ts';
 import { fold } from './fold.ts';
 import { findLabels, indexLabels } from './labels.ts';
-import { NEUTRAL_KEYS, ONE_TIME_LABELS, SHORT_SECURITY_LABELS, SPARED_KEYS } from './words.ts';
+import { AMBIGUOUS_SHORT_LABELS, NEUTRAL_KEYS, ONE_TIME_LABELS, SHORT_SECURITY_LABELS, SPARED_KEYS } from './words.ts';
 
 /** What a name says. */
 export type KeyKind = 'security' | 'one-time' | 'card' | 'spared' | 'neutral' | 'plain';
 
 const ONE_TIME_INDEX = indexLabels(ONE_TIME_LABELS);
 const SHORT: ReadonlySet<string> = new Set(SHORT_SECURITY_LABELS);
-/** Short labels that are common as names of other things (customer id, client id). */
-const AMBIGUOUS_SHORT: ReadonlySet<string> = new Set(['cid', 'cvs', 'cav', 'cvx']);
 const SPARED_ENDINGS: ReadonlySet<string> = new Set(
   'id ids sid sids uuid guid ts timestamp phone msisdn mobile token hash iban'.split(' '),
 );
@@ -48,6 +46,6 @@ function classifySlowly(key: string): KeyKind {
 
 function isSecurityName(spaced: string, words: readonly string[]): boolean {
   return findLabels(spaced, SECURITY_INDEX).some(
-    (match) => !SHORT.has(match.label) || (words.includes(match.label) && !AMBIGUOUS_SHORT.has(match.label)),
+    (match) => !SHORT.has(match.label) || (words.includes(match.label) && !AMBIGUOUS_SHORT_LABELS.has(match.label)),
   );
 }

@@ -8,10 +8,16 @@
  */
 import { beginsLikeText, isBase64Char, RUN_CHARS_MIN } from './base64-runs.ts';
 import { hexDigit } from './decode.ts';
-import type { SourceKind } from './fields.ts';
+import type { SourceKind } from './scan.ts';
 import { foldPoint, isDigit, isLetter } from './fold.ts';
 import { CARD_DIGITS_MAX, CARD_DIGITS_MIN, isCardNumber, startsLikeCard } from './issuers.ts';
-import { ONE_TIME_LABELS, SECURITY_CODE_LABELS, SHORT_SECURITY_LABELS, WEAK_CODE_LABELS } from './words.ts';
+import {
+  AMBIGUOUS_SHORT_LABELS,
+  ONE_TIME_LABELS,
+  SECURITY_CODE_LABELS,
+  SHORT_SECURITY_LABELS,
+  WEAK_CODE_LABELS,
+} from './words.ts';
 
 /** Classes of characters: 0 is what parts words, 1 to 26 are letters. */
 const OTHER = 0;
@@ -103,7 +109,9 @@ function needlesOf(label: string): string[] {
   windows.sort((a, b) => rarity(a) - rarity(b));
   const [rarest] = windows;
   if (rarest !== undefined) return [rarest];
-  let spaced = ['.'];
+  if (label === 'cv2') return [];
+  // In `cardCvv` a name begins within what looks like one word here.
+  let spaced = [AMBIGUOUS_SHORT_LABELS.has(label) ? '.' : ''];
   for (const char of label) {
     const ways = char === ' ' ? ['', '.'] : [/[a-z]/.test(char) ? char : '.'];
     spaced = spaced.flatMap((before) => ways.map((way) => before + way));
@@ -155,6 +163,8 @@ const KEY_MASK = 2 ** (5 * NEEDLE_LETTERS_MAX) - 1;
 const TRACK_DIGITS_MIN = 12;
 const LETTER_D = 4;
 const LETTER_G = 7;
+/** The letters C and V. */
+const CV = (3 << 5) | 22;
 
 type Scan = {
   readonly bytes: Uint8Array;
@@ -220,7 +230,7 @@ export function mayHoldCardData(bytes: Uint8Array, kind: SourceKind, oneTimeCode
       if (at - scan.token >= RUN_CHARS_MIN && endToken(scan, at, at + 1)) return true;
       scan.token = at + 1;
     } else if (sort === DIGIT) {
-      if (takeDigit(scan, byte - 0x30)) return true;
+      if (takeDigit(scan, byte - 0x30, key)) return true;
     } else {
       scan.key = key;
       const end = takeSpecial(scan, at, byte, sort);
@@ -242,9 +252,11 @@ function endsBadly(scan: Scan, letter: number): boolean {
   return endChain(scan);
 }
 
-function takeDigit(scan: Scan, value: number): boolean {
+function takeDigit(scan: Scan, value: number, key: number): boolean {
   let doubt = false;
   if (!scan.inRun) {
+    // `cv2`: the only label whose letters alone are too common to be looked for.
+    if (value === 2 && (key & 0x3ff) === CV) return true;
     if (scan.gap > GAP_MAX) doubt = endChain(scan);
     if (scan.runs < CHAIN_DIGITS_MAX) chainRuns[scan.runs] = Math.min(scan.digits, CHAIN_DIGITS_MAX);
     scan.runs += 1;
@@ -300,8 +312,7 @@ function endToken(scan: Scan, at: number, next: number): boolean {
   scan.tokenCoded = false;
   if (at - start < RUN_CHARS_MIN) return false;
   if (coded) return true;
-  const { bytes } = scan;
-  return beginsLikeText(Buffer.from(bytes.buffer, bytes.byteOffset + start, 16).toString('latin1'));
+  return beginsLikeText(scan.bytes, start);
 }
 
 /** Takes what is escaped, beyond ASCII, or a sign with a meaning of its own. Where what follows it stands; -1 for a doubt. */
@@ -338,7 +349,7 @@ function isHexPair(bytes: Uint8Array, at: number): boolean {
 }
 
 function takeInvisible(scan: Scan, at: number, end: number): number {
-  return endToken(scan, at, end) ? -1 : end;
+  return scan.inRun || endToken(scan, at, end) ? -1 : end;
 }
 
 function takePercent(scan: Scan, at: number): number {
@@ -351,8 +362,9 @@ function takePercent(scan: Scan, at: number): number {
   const sort = CLASSES[byte] ?? UNKNOWN;
   scan.tokenCoded ||= isBase64Char(byte);
   if (sort === DIGIT) {
+    const { key } = scan;
     partWords(scan);
-    return takeDigit(scan, byte - 0x30) ? -1 : at + 3;
+    return takeDigit(scan, byte - 0x30, key) ? -1 : at + 3;
   }
   if (sort < DIGIT && sort !== OTHER) return takeLetter(scan, sort) ? -1 : at + 3;
   if (sort === INVISIBLE) return takeInvisible(scan, at, at + 3);
@@ -395,13 +407,10 @@ function sequenceSize(lead: number): number {
 function takePoint(scan: Scan, point: number, at: number, end: number): number {
   if (point < 0x80) return -1;
   const sort = point < FOLLOWED ? (CLASSES[point] ?? UNKNOWN) : classBeyond(point);
-  if (sort === UNKNOWN || endToken(scan, at, end)) return -1;
+  // Beside a number these read differently to those who fold and those who do not.
+  if (sort === UNKNOWN || sort === DIGIT || (sort === INVISIBLE && scan.inRun) || endToken(scan, at, end)) return -1;
   if (sort === INVISIBLE) return end;
   if (sort === OTHER) return takeOther(scan, point, at, end) ? -1 : end;
-  if (sort === DIGIT) {
-    partWords(scan);
-    return takeDigit(scan, foldPoint(point).charCodeAt(0) - 0x30) ? -1 : end;
-  }
   const second = point < FOLLOWED ? (SECONDS[point] ?? 0) : 0;
   return takeLetter(scan, sort) || (second !== 0 && takeLetter(scan, second)) ? -1 : end;
 }

@@ -3,6 +3,9 @@
  * said, and the values found so far are values all the same.
  */
 
+/** How a source is read. */
+export type SourceKind = 'form' | 'json' | 'text';
+
 /** What a scanner tells of a value: where it stands, and whether it is worth a look. */
 export type Scanned = {
   readonly start: number;
@@ -117,11 +120,12 @@ export type FormVisitor = (name: Scanned, value: Scanned | undefined) => void;
  */
 export function scanForm(source: string, visit: FormVisitor): boolean {
   let wellFormed = true;
-  let at = 0;
-  while (at < source.length) {
-    const end = indexOrEnd(source, '&', at, source.length);
-    const equals = indexOrEnd(source, '=', at, end);
-    const name = scanComponent(source, at, equals);
+  let equals = -1;
+  for (let at = 0; at < source.length;) {
+    const end = indexOrEnd(source, '&', at);
+    // Looked for in the whole source and kept, so that a form without any `=` stays linear.
+    if (equals < at) equals = indexOrEnd(source, '=', at);
+    const name = scanComponent(source, at, Math.min(equals, end));
     const value = equals < end ? scanComponent(source, equals + 1, end) : undefined;
     // A number as name is no form but the stripe of a card, `;4111…=2712…?`.
     wellFormed &&= name.clean && name.digits < 12 && (value?.clean ?? true);
@@ -131,9 +135,9 @@ export function scanForm(source: string, visit: FormVisitor): boolean {
   return wellFormed;
 }
 
-function indexOrEnd(source: string, char: string, from: number, end: number): number {
-  for (let at = from; at < end; at += 1) if (source.charAt(at) === char) return at;
-  return end;
+function indexOrEnd(source: string, char: string, from: number): number {
+  const at = source.indexOf(char, from);
+  return at === -1 ? source.length : at;
 }
 
 function scanComponent(source: string, start: number, end: number): Scanned & { readonly clean: boolean } {

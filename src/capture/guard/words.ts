@@ -195,6 +195,9 @@ export const SECURITY_CODE_LABELS: readonly string[] = foldAll([
 /** Short names that mean other things too: taken only as a whole word with the digits right behind. */
 export const SHORT_SECURITY_LABELS: readonly string[] = foldAll(['cid', 'csc', 'cvn', 'cvd', 'cvs', 'cav', 'cvx']);
 
+/** Those of them that are common as names of fields for other things (customer id, client id), and are no label there. */
+export const AMBIGUOUS_SHORT_LABELS: ReadonlySet<string> = new Set(['cid', 'cvs', 'cav', 'cvx']);
+
 /** Between a label and its code these say nothing. */
 export const FILLER_WORDS: ReadonlySet<string> = foldSet(`
   is s it its are was be would will should ll code codes number numbers num no nr value digit digits one ones three four last security
