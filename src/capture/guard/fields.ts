@@ -228,7 +228,20 @@ function findInValue(pass: Pass, text: string, kind: KeyKind): SourceFindings | 
 const PERCENT_SIGN = /%[0-9a-fA-F]{2}/;
 
 function asEdits(masks: Masks): SourceFindings {
-  return { edits: masks.ranges.map(([start, end]) => ({ start, end, text: '*' })), counts: masks.counts };
+  const edits: Edit[] = [];
+  for (let at = 0; at < masks.ranges.length; at += 1) {
+    const [start, firstEnd] = masks.ranges[at] ?? [0, 0];
+    let end = firstEnd;
+    let stars = 1;
+    // Neighbours become one edit: a body full of card numbers has millions of masked characters.
+    for (let next = masks.ranges[at + 1]; next !== undefined && next[0] === end; next = masks.ranges[at + 1]) {
+      [, end] = next;
+      stars += 1;
+      at += 1;
+    }
+    edits.push({ start, end, text: '*'.repeat(stars) });
+  }
+  return { edits, counts: masks.counts };
 }
 
 /** The words that a value stands behind, as its name or the value before it give them. */
@@ -320,10 +333,10 @@ function findDecoded(
   const decoded = decodePart(source, bytes, 0, source.length, escape);
   const masks = findMasks(decoded.text, options);
   if (masks === undefined) return undefined;
-  const edits = masks.ranges.map(([start, end]) => ({
+  const edits = asEdits(masks).edits.map(({ start, end, text }) => ({
     start: sourceAt(decoded, start),
     end: sourceAt(decoded, end),
-    text: '*',
+    text,
   }));
   return { edits, counts: masks.counts };
 }
@@ -385,7 +398,7 @@ export function maskDerivedFields(source: string, kind: SourceKind): string {
 
 /** Writes a replacement the way the source is written. Replacements are masks, Base64 and guarded JSON. */
 function encodeFor(escape: Escape, bytes: boolean, text: string): string {
-  if (text === '*') return text;
+  if (/^\*+$/.test(text)) return text;
   switch (escape) {
     case 'json': {
       const quoted = JSON.stringify(text).slice(1, -1);

@@ -195,19 +195,17 @@ export function mayHoldCardData(bytes: Uint8Array, kind: SourceKind, oneTimeCode
   const needles = oneTimeCodes ? ALL_NEEDLES : SECURITY_NEEDLES;
   const sorts = kind === 'form' ? FORM_BYTES : BYTES;
   const scan: Scan = {
-    ...{
-      bytes,
-      kind,
-      needles,
-      oneTimeCodes,
-      key: 0,
-      digits: 0,
-      runs: 0,
-      inRun: false,
-      gap: 0,
-      token: 0,
-      tokenCoded: false,
-    },
+    bytes,
+    kind,
+    needles,
+    oneTimeCodes,
+    key: 0,
+    digits: 0,
+    runs: 0,
+    inRun: false,
+    gap: 0,
+    token: 0,
+    tokenCoded: false,
   };
   const { ends } = needles;
   const { length } = bytes;

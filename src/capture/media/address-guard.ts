@@ -17,14 +17,18 @@ export type PrivateHost = { readonly host: string; readonly port: number };
 /** Resolves a name to all its addresses; handed in by tests. */
 export type ResolveAll = (hostname: string) => Promise<readonly LookupAddress[]>;
 
-/** Is this an address of the public internet? Mapped and tunnelled forms are taken apart first. */
+/** The part of IPv6 that is given out for the public internet (RFC 4291 §2.4): all else is mapped, tunnelled, local or not in use. */
+const GLOBAL_IPV6: readonly [ipaddr.IPv6, number] = [ipaddr.IPv6.parse('2000::'), 3];
+
+/** Is this an address of the public internet? Forms that carry another address in them (`::ffff:10.0.0.1`, `::7f00:1`) are none. */
 export function isPublicAddress(address: string): boolean {
   let parsed: ipaddr.IPv4 | ipaddr.IPv6;
   try {
-    parsed = ipaddr.process(address);
+    parsed = ipaddr.parse(address);
   } catch {
     return false;
   }
+  if (parsed instanceof ipaddr.IPv6 && !parsed.match(...GLOBAL_IPV6)) return false;
   return parsed.range() === 'unicast';
 }
 

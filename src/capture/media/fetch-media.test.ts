@@ -149,6 +149,17 @@ describe('a medium', () => {
     expect(round.asked.length).toBeLessThanOrEqual(6);
   });
 
+  it('that comes byte by byte for ever is given up when its whole time is over', async () => {
+    const drip = await serve((_url, response) => {
+      const timer = setInterval(() => response.write('x'), 20);
+      response.on('close', () => clearInterval(timer));
+    });
+    const timeouts = { headersTimeoutMs: 1000, idleTimeoutMs: 1000, wholeMs: 300 };
+    const startedAt = performance.now();
+    await expect(read(await get(drip.url, [drip], { timeouts }))).rejects.toThrow(/abort|timeout/i);
+    expect(performance.now() - startedAt).toBeLessThan(5000);
+  });
+
   it('in a data: URL needs no network', async () => {
     expect(await read(await get('data:text/plain;base64,aGVsbG8='))).toBe('hello');
     expect(await read(await get('data:text/plain,a%20b'))).toBe('a b');
@@ -192,7 +203,10 @@ describe('addresses and types', () => {
     '169.254.169.254',
     '192.168.0.1',
     '::1',
+    '::7f00:1',
     '::ffff:127.0.0.1',
+    '::ffff:8.8.8.8',
+    '4000::1',
     '64:ff9b::7f00:1',
     '2002:7f00:1::',
     'fd00::1',

@@ -32,10 +32,13 @@ export type MediaRequest = {
   readonly attempt?: number;
   readonly allowPrivate?: readonly PrivateHost[];
   readonly resolveAll?: ResolveAll;
-  readonly timeouts?: { readonly headersTimeoutMs: number; readonly idleTimeoutMs: number };
+  readonly timeouts?: { readonly headersTimeoutMs: number; readonly idleTimeoutMs: number; readonly wholeMs?: number };
 };
 
 const TIMEOUTS = { headersTimeoutMs: 10_000, idleTimeoutMs: 30_000 } as const;
+/** All of it, redirects and body: who sends a byte now and then is idle at no time, and would never end. */
+const WHOLE_MS = 600_000;
+const REDIRECT_BODY_MS = 2_000;
 const REDIRECTS_MAX = 5;
 /** Refusals after which a medium is given up: a key that lacks a right does not get it by asking again. */
 const REFUSALS_MAX = 5;
@@ -44,7 +47,7 @@ const RETRY_AFTER_MS_MAX = 3_600_000;
 /** Fetches a medium; its bytes stream and are limited by `access.bytesMax`. Throws while streaming: CartularyError `too-large`, `corrupt`. */
 export async function fetchMedia(request: MediaRequest): Promise<FetchedMedia> {
   if (request.url.startsWith('data:')) return decodeDataUrl(request.url, request.access.bytesMax);
-  const timeouts = request.timeouts ?? TIMEOUTS;
+  const timeouts: NonNullable<MediaRequest['timeouts']> = request.timeouts ?? TIMEOUTS;
   const open = createPublicAgent({
     ...timeouts,
     ...(request.resolveAll === undefined ? {} : { resolveAll: request.resolveAll }),
@@ -54,8 +57,9 @@ export async function fetchMedia(request: MediaRequest): Promise<FetchedMedia> {
     void open.close();
     void local.close();
   };
+  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(timeouts.wholeMs ?? WHOLE_MS)]);
   try {
-    const answer = await follow(request, open, local);
+    const answer = await follow({ ...request, signal }, open, local);
     if (answer === undefined) {
       closeAgents();
       return { status: 'lost', reason: 'media-forbidden' };
@@ -98,7 +102,7 @@ async function follow(request: MediaRequest, open: Agent, local: Agent): Promise
     });
     if (answer.statusCode < 300 || answer.statusCode >= 400) return answer;
     const location = first(answer.headers['location']);
-    await answer.body.dump({ limit: 65_536 });
+    await answer.body.dump({ limit: 65_536, signal: AbortSignal.timeout(REDIRECT_BODY_MS) }).catch(() => undefined);
     url = location === undefined ? undefined : parseUrl(location, url);
   }
   return undefined;

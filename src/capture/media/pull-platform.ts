@@ -71,15 +71,15 @@ export async function pullPlatform(options: {
   }
 }
 
-/** One origin; or, over https, hosts of one registered name, since a platform's APIs lie on several (`api.`, `conversations.`). */
+/**
+ * One origin; or, over https, hosts beside `api.` of the same name, since a platform's APIs lie on several (`api.`, `conversations.`). Not
+ * beside a shop's own name (`shop.zendesk.com`): its neighbours belong to others.
+ */
 function isSameService(url: URL, base: URL): boolean {
   if (url.origin === base.origin) return true;
-  const domain = base.hostname.split('.').slice(-2).join('.');
+  const domain = /^api(\.[^.]+\.[^.]+)$/.exec(base.hostname)?.[1];
   return (
-    url.protocol === 'https:' &&
-    base.protocol === 'https:' &&
-    domain.includes('.') &&
-    url.hostname.endsWith(`.${domain}`)
+    domain !== undefined && url.protocol === 'https:' && base.protocol === 'https:' && url.hostname.endsWith(domain)
   );
 }
 
