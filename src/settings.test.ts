@@ -1,6 +1,6 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
@@ -22,6 +22,57 @@ describe('settings', () => {
       logLevel: 'info',
     });
   });
+  it('are all read, and cannot be changed afterwards', () => {
+    const passphrase = file('all-passphrase', 'correct horse battery staple\r\n', 0o400);
+    const settings = readSettings(
+      {
+        CARTULARY_DATA: 'some/where',
+        CARTULARY_LISTEN: '[::]:443',
+        CARTULARY_HOOKS_LISTEN: 'hooks.example:0',
+        CARTULARY_PUBLIC_URL: 'https://shop.example/archive//',
+        CARTULARY_KEYS: 'file:/etc/keys/root.key',
+        CARTULARY_PASSPHRASE_FILE: passphrase,
+        CARTULARY_TLS_CERT: 'c.pem',
+        CARTULARY_TLS_KEY: 'k.pem',
+        CARTULARY_LOG_LEVEL: 'silent',
+        CARTULARY_TEST_SOMETHING: 'is for tests',
+        CARTULARYISH: 'is somebody else’s',
+        HOME: '/',
+        CARTULARY_UNSET: undefined,
+      },
+      {},
+      join(place, 'none'),
+    );
+    expect(settings).toEqual({
+      data: resolve('some/where'),
+      listen: { host: '::', port: 443 },
+      hooksListen: { host: 'hooks.example', port: 0 },
+      publicUrl: 'https://shop.example/archive',
+      rootKeyPath: '/etc/keys/root.key',
+      passphrase: 'correct horse battery staple',
+      tlsCert: 'c.pem',
+      tlsKey: 'k.pem',
+      logLevel: 'silent',
+    });
+    expect(Object.isFrozen(settings)).toBe(true);
+  });
+  it('come from the file by their names in it, whole', () => {
+    const path = file(
+      'whole.yaml',
+      'listen: 127.0.0.1:1\nhooksListen: "[::1]:2"\npublicUrl: http://x.example\nkeys: file:k\nlogLevel: debug\n',
+    );
+    expect(readSettings({}, {}, path)).toMatchObject({
+      listen: { host: '127.0.0.1', port: 1 },
+      hooksListen: { host: '::1', port: 2 },
+      publicUrl: 'http://x.example',
+      rootKeyPath: resolve('k'),
+      logLevel: 'debug',
+    });
+    for (const text of ['listen: 8787', 'data: {}', 'tlsCert: true', 'CARTULARY_DATA: x'])
+      expect(() => readSettings({}, {}, file('wrong.yaml', text))).toThrow(
+        expect.objectContaining({ code: 'setting', message: expect.stringMatching(/^[^\n]+$/) as string }),
+      );
+  });
   it('come from the file, the environment over it, the command line over both', () => {
     const path = file('a.yaml', 'data: one\nlogLevel: warn\n');
     expect(readSettings({}, {}, path)).toMatchObject({ logLevel: 'warn' });
@@ -33,7 +84,19 @@ describe('settings', () => {
     [{ CARTULARY_LISTEN: 'everywhere' }, /CARTULARY_LISTEN is an address/],
     [{ CARTULARY_LISTEN: '127.0.0.1:99999' }, /CARTULARY_LISTEN has a port/],
     [{ CARTULARY_LISTEN: '0.0.0.0:8787' }, /open to the network without TLS/],
+    [{ CARTULARY_LISTEN: '[::]:8787' }, /CARTULARY_LISTEN is open to the network without TLS/],
+    [{ CARTULARY_LISTEN: '127.example.com:8787' }, /open to the network without TLS/],
+    [{ CARTULARY_HOOKS_LISTEN: '0.0.0.0:8788' }, /CARTULARY_HOOKS_LISTEN is open to the network without TLS/],
+    [{ CARTULARY_HOOKS_LISTEN: '' }, /CARTULARY_HOOKS_LISTEN is an address/],
+    [{ CARTULARY_DATA: '' }, /CARTULARY_DATA/],
     [{ CARTULARY_TLS_CERT: 'a' }, /together/],
+    [{ CARTULARY_TLS_KEY: 'a' }, /together/],
+    [{ CARTULARY_KEYS: 'file:' }, /CARTULARY_KEYS names a key file/],
+    [{ CARTULARY_PUBLIC_URL: 'https://user:word@shop.example' }, /CARTULARY_PUBLIC_URL/],
+    [{ CARTULARY_PUBLIC_URL: 'https://shop.example/?a=1' }, /CARTULARY_PUBLIC_URL/],
+    [{ CARTULARY_PUBLIC_URL: 'nonsense' }, /CARTULARY_PUBLIC_URL/],
+    [{ CARTULARY_PUBLIC_URL: 'https://shop.example/#a' }, /CARTULARY_PUBLIC_URL/],
+    [{ CARTULARY_PASSPHRASE_FILE: place }, /there is no file/],
     [{ CARTULARY_KEYS: 'awskms:x' }, /CARTULARY_KEYS is file:PATH/],
     [{ CARTULARY_PUBLIC_URL: 'ftp://x' }, /CARTULARY_PUBLIC_URL/],
     [{ CARTULARY_LOG_LEVEL: 'loud' }, /CARTULARY_LOG_LEVEL/],
@@ -51,16 +114,31 @@ describe('settings', () => {
     expect(
       readSettings({ CARTULARY_PASSPHRASE_FILE: file('p', 'a long passphrase\n') }, {}, join(place, 'none')).passphrase,
     ).toBe('a long passphrase');
-    expect(() => readSettings({ CARTULARY_PASSPHRASE_FILE: file('q', 'x', 0o644) }, {}, join(place, 'none'))).toThrow(
-      /others can read/,
+    for (const mode of [0o644, 0o640, 0o604, 0o620, 0o601])
+      expect(() =>
+        readSettings({ CARTULARY_PASSPHRASE_FILE: file('q', 'very secret', mode) }, {}, join(place, 'none')),
+      ).toThrow(/others can read [^ ]+; run "chmod 600 /);
+    mkdirSync(join(place, 'empty'), { mode: 0o700 });
+    expect(() => readSettings({ CARTULARY_PASSPHRASE_FILE: join(place, 'empty') }, {}, join(place, 'none'))).toThrow(
+      /there is no file/,
     );
   });
-  it('know what only this machine reaches', () => {
-    expect([isLoopback('127.0.0.1'), isLoopback('::1'), isLoopback('localhost'), isLoopback('10.0.0.1')]).toEqual([
-      true,
-      true,
-      true,
-      false,
-    ]);
+  it.each(['127.0.0.1', '127.255.0.9', '::1', '[::1]', 'localhost', 'LOCALHOST'])(
+    'know that only this machine reaches %s',
+    (host) => {
+      expect(isLoopback(host)).toBe(true);
+    },
+  );
+  it.each([
+    '10.0.0.1',
+    '0.0.0.0',
+    '::',
+    '127.example.com',
+    '127.0.0.1.example.com',
+    '127.1',
+    'localhost.example.com',
+    '',
+  ])('know that others may reach %j', (host) => {
+    expect(isLoopback(host)).toBe(false);
   });
 });

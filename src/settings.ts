@@ -3,6 +3,7 @@
  * An unknown or unsafe setting stops the start with one clear line.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
 
 import { parse as parseYaml } from 'yaml';
@@ -29,6 +30,7 @@ const schema = z.strictObject({
   hooksListen: address.optional(),
   publicUrl: z
     .url({ protocol: /^https?$/ })
+    .refine(isPlainUrl, 'is an address without user, password, query and fragment, since paths are put behind it')
     .transform((url) => url.replace(/\/+$/, ''))
     .optional(),
   keys: z.string().startsWith('file:', 'is file:PATH; other key providers come later').optional(),
@@ -81,7 +83,7 @@ export function readSettings(
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const key = String(issue?.path[0] ?? (issue?.code === 'unrecognized_keys' ? issue.keys[0] : ''));
-    const name = Object.entries(NAMES).find(([, value]) => value === key)?.[0] ?? key;
+    const name = nameOf(key);
     throw new CartularyError(
       'setting',
       `${name} ${issue?.code === 'unrecognized_keys' ? 'is not a setting' : (issue?.message ?? 'is not valid')}`,
@@ -90,14 +92,27 @@ export function readSettings(
   return Object.freeze(checkSettings(parsed.data));
 }
 
+/** What a setting is called in the environment; a key that is none, as it was written. */
+function nameOf(key: string): string {
+  return Object.entries(NAMES).find(([, value]) => value === key)?.[0] ?? key;
+}
+
+function isPlainUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, password, search, hash } = new URL(text);
+  return username + password + search + hash === '';
+}
+
 function checkSettings({ keys, passphraseFile, ...rest }: z.infer<typeof schema>): Settings {
   if ((rest.tlsCert === undefined) !== (rest.tlsKey === undefined)) {
     throw new CartularyError('setting', 'CARTULARY_TLS_CERT and CARTULARY_TLS_KEY are given together or not at all');
   }
-  if (!isLoopback(rest.listen.host) && rest.tlsCert === undefined) {
+  for (const key of ['listen', 'hooksListen'] as const) {
+    const host = rest[key]?.host;
+    if (host === undefined || isLoopback(host) || rest.tlsCert !== undefined) continue;
     throw new CartularyError(
       'setting',
-      'CARTULARY_LISTEN is open to the network without TLS; listen on 127.0.0.1 behind a reverse proxy, or give CARTULARY_TLS_CERT and CARTULARY_TLS_KEY',
+      `${nameOf(key)} is open to the network without TLS; listen on 127.0.0.1 behind a reverse proxy, or give CARTULARY_TLS_CERT and CARTULARY_TLS_KEY`,
     );
   }
   return {
@@ -108,15 +123,17 @@ function checkSettings({ keys, passphraseFile, ...rest }: z.infer<typeof schema>
   };
 }
 
-/** Is this an address that only this machine reaches? */
+/** Is this an address that only this machine reaches? IPv6 with brackets or without; a name that merely begins like one may lead anywhere. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+  const name = host.toLowerCase();
+  return name === 'localhost' || name === '::1' || name === '[::1]' || (isIPv4(name) && name.startsWith('127.'));
 }
 
 function readPassphrase(path: string): string {
-  const mode = existsSync(path) ? statSync(path).mode & 0o077 : undefined;
-  if (mode === undefined) throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: there is no file ${path}`);
-  if (mode !== 0)
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined || !found.isFile())
+    throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: there is no file ${path}`);
+  if ((found.mode & 0o077) !== 0)
     throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: others can read ${path}; run "chmod 600 ${path}"`);
   return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
 }

@@ -70,40 +70,41 @@ export const ADDRESS_CHARS_MAX = 256;
  */
 export function parsePhoneAddress(text: string, region?: string): Address {
   const raw = text.slice(0, ADDRESS_CHARS_MAX);
-  const trimmed = raw.trim();
-  const known = phoneCache.get(trimmed);
-  if (known !== undefined && region === undefined) return known;
-  const address = classifyPhone(trimmed, raw, region);
-  if (region === undefined) rememberPhone(trimmed, address);
+  if (region !== undefined) return classifyPhone(raw, region);
+  const known = phoneCache.get(raw);
+  if (known !== undefined) return known;
+  const address = classifyPhone(raw, undefined);
+  if (phoneCache.size >= PHONE_CACHE_MAX) phoneCache.clear();
+  phoneCache.set(raw, address);
   return address;
 }
 
 const PHONE_CACHE_MAX = 20_000;
+/** By what was written, since an address remembers how it was written. */
 const phoneCache = new Map<string, Address>();
-
-function rememberPhone(text: string, address: Address): void {
-  if (phoneCache.size >= PHONE_CACHE_MAX) phoneCache.clear();
-  phoneCache.set(text, address);
-}
 
 /** A number as E.164 writes it (ITU-T E.164 §6: up to 15 digits, none 0 first); platforms give it so, and the tables of the library cost 80 µs. */
 const E164 = /^\+[1-9]\d{7,14}$/;
 
-function classifyPhone(trimmed: string, raw: string, region: string | undefined): Address {
-  if (E164.test(trimmed))
-    return trimmed === raw ? { scheme: 'e164', value: trimmed } : { scheme: 'e164', value: trimmed, raw };
-  if (/^\d{3,6}$/.test(trimmed)) return { scheme: 'short_code', value: trimmed };
-  if (/[A-Za-z]/.test(trimmed) && trimmed.length <= 11) return { scheme: 'alpha_sender', value: trimmed };
-  const parsed = parsePhoneNumberFromString(trimmed, region as CountryCode | undefined);
-  if (parsed !== undefined && parsed.isPossible()) {
-    return parsed.number === raw
-      ? { scheme: 'e164', value: parsed.number }
-      : { scheme: 'e164', value: parsed.number, raw };
-  }
-  return trimmed === raw ? { scheme: 'phone_raw', value: trimmed } : { scheme: 'phone_raw', value: trimmed, raw };
+function classifyPhone(raw: string, region: string | undefined): Address {
+  const trimmed = raw.trim();
+  const made = (scheme: AddressScheme, value: string): Address =>
+    value === raw ? { scheme, value } : { scheme, value, raw };
+  if (E164.test(trimmed)) return made('e164', trimmed);
+  if (/^\d{3,6}$/.test(trimmed)) return made('short_code', trimmed);
+  if (/[A-Za-z]/.test(trimmed) && trimmed.length <= 11) return made('alpha_sender', trimmed);
+  // Not extracted: a number that stands in a text, or behind a prefix nobody stripped, is not the sender.
+  const options = { extract: false, ...(region === undefined ? {} : { defaultCountry: region as CountryCode }) };
+  const parsed = parsePhoneNumberFromString(trimmed, options);
+  if (parsed !== undefined && parsed.isPossible()) return made('e164', parsed.number);
+  return made('phone_raw', trimmed);
 }
 
-/** The text under which an address is one and the same: scheme, scope and value. */
+/** The text under which an address is one and the same: scheme, scope and value, with `|` and `\` in them escaped so that no two addresses share one. */
 export function addressKey(address: Address): string {
-  return `${address.scheme}|${address.scope ?? ''}|${address.value}`;
+  return `${address.scheme}|${escapeBar(address.scope ?? '')}|${escapeBar(address.value)}`;
+}
+
+function escapeBar(text: string): string {
+  return text.replaceAll(/[\\|]/g, '\\$&');
 }

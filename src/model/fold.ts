@@ -4,10 +4,12 @@
  *
  * A message's state at any instant is the same fold over fewer records: those known by then, or those that had happened by then.
  */
+import { addressKey } from './address.ts';
 import type { PartyRef } from './address.ts';
 import { isConflict, joinDelivery } from './delivery.ts';
 import type { DeliveryState } from './delivery.ts';
 import { assertNever } from './errors.ts';
+import { joinNatural } from './event.ts';
 import type { Body, ContentState, EventOf, GapReason, MessageContent, MessageKey, Part, StoredMedia } from './event.ts';
 import type { ConversationId, MessageId, SourceId } from './ids.ts';
 import type { ArchiveRecord, LoggedRecord } from './record.ts';
@@ -117,7 +119,7 @@ type Draft = {
   reactions: { seq: number; event: EventOf<'reaction.added' | 'reaction.removed'> }[];
   media: Map<number, MediaState>;
   types: Set<string>;
-  gaps: Map<GapReason, boolean>;
+  gaps: { seq: number; event: EventOf<'gap.opened' | 'gap.closed'> }[];
 };
 
 function newDraft(): Draft {
@@ -131,7 +133,7 @@ function newDraft(): Draft {
     reactions: [],
     media: new Map(),
     types: new Set(),
-    gaps: new Map(),
+    gaps: [],
   };
 }
 
@@ -170,10 +172,8 @@ function applyEvent(draft: Draft, seq: number, record: ArchiveRecord): void {
       if (event.change === 'opt-out') draft.types.add('optout.request');
       return;
     case 'gap.opened':
-      if (!draft.gaps.has(event.reason)) draft.gaps.set(event.reason, true);
-      return;
     case 'gap.closed':
-      draft.gaps.set(event.reason, false);
+      draft.gaps.push({ seq, event });
       return;
     case 'participant.joined':
     case 'participant.left':
@@ -250,11 +250,32 @@ function finish(draft: Draft, counted: readonly LoggedRecord[], first: ArchiveRe
   };
 }
 
-/** Content that arrived after all closes the gap that its absence had opened. */
+const MEDIA_GAPS: ReadonlySet<GapReason> = new Set([
+  'media-expired',
+  'media-forbidden',
+  'media-too-large',
+  'media-mismatch',
+  'media-unavailable',
+]);
+
+/** Gaps whose last word is that they are open. What arrived after all (content, every medium) closes the gap that its absence had opened. */
 function openGaps(draft: Draft): GapReason[] {
+  const lastWord = new Map<GapReason, boolean>();
+  for (const { event } of inOrder(draft.gaps)) lastWord.set(event.reason, event.kind === 'gap.opened');
   const hasContent = draft.created?.event.content.contentState === 'present';
-  const open = [...draft.gaps].filter(([reason, isOpen]) => isOpen && !(hasContent && reason === 'content-not-given'));
+  const media = [...draft.media.values()];
+  const hasMedia = media.length > 0 && media.every(({ state }) => state === 'stored');
+  const isFilled = (reason: GapReason): boolean =>
+    (hasContent && reason === 'content-not-given') || (hasMedia && MEDIA_GAPS.has(reason));
+  const open = [...lastWord].filter(([reason, isOpen]) => isOpen && !isFilled(reason));
   return open.map(([reason]) => reason).sort();
+}
+
+/** The order in which events happened; the log's own where they happened at once. */
+function inOrder<Item extends { readonly seq: number; readonly event: { readonly occurredAt: Instant } }>(
+  items: readonly Item[],
+): Item[] {
+  return [...items].sort((a, b) => a.event.occurredAt.ms - b.event.occurredAt.ms || a.seq - b.seq);
 }
 
 function shellContent(draft: Draft): Message['content'] {
@@ -273,8 +294,7 @@ function foldRevisions(draft: Draft): Revision[] {
       ...(body === undefined ? {} : { body }),
     });
   }
-  const edits = [...draft.edits].sort((a, b) => a.event.occurredAt.ms - b.event.occurredAt.ms || a.seq - b.seq);
-  for (const { seq, event } of edits) {
+  for (const { seq, event } of inOrder(draft.edits)) {
     const before = revisions.at(-1);
     const body = event.body ?? before?.body;
     revisions.push({
@@ -296,10 +316,9 @@ function foldMedia(draft: Draft, parts: readonly Part[]): Record<number, MediaSt
 }
 
 function foldReactions(draft: Draft): ReactionState[] {
-  const order = [...draft.reactions].sort((a, b) => a.event.occurredAt.ms - b.event.occurredAt.ms || a.seq - b.seq);
   const states = new Map<string, ReactionState>();
-  for (const { event } of order) {
-    const key = `${event.by.address.scheme}|${event.by.address.value}|${event.emoji}`;
+  for (const { event } of inOrder(draft.reactions)) {
+    const key = joinNatural([addressKey(event.by.address), event.emoji]);
     const known = states.get(key);
     if (event.kind === 'reaction.added') states.set(key, { emoji: event.emoji, by: event.by, at: event.occurredAt });
     else
@@ -316,11 +335,23 @@ function foldReactions(draft: Draft): ReactionState[] {
 function foldDelivery(draft: Draft): Message['delivery'] {
   const reports = [...draft.reports].sort((a, b) => a.at.ms - b.at.ms || a.seq - b.seq);
   let state: DeliveryState | undefined;
-  const states = [...new Set(reports.map((report) => report.state))];
-  const conflict = states.some((one) => states.some((other) => isConflict(one, other)));
   for (const report of reports) {
     state = state === undefined ? report.state : joinDelivery(state, report.state);
   }
   if (state === undefined && draft.created?.event.content.direction === 'inbound') state = 'received';
-  return { ...(state === undefined ? {} : { state }), conflict, reports };
+  return { ...(state === undefined ? {} : { state }), conflict: hasConflict(reports), reports };
+}
+
+/** Do reports about one person contradict each other? A report that names nobody speaks of everybody; a text to a group may reach one and fail for another. */
+function hasConflict(reports: readonly DeliveryReport[]): boolean {
+  const byRecipient = new Map<string | undefined, Set<DeliveryState>>();
+  for (const { recipient, state } of reports) {
+    const known = byRecipient.get(recipient);
+    if (known === undefined) byRecipient.set(recipient, new Set([state]));
+    else known.add(state);
+  }
+  const ofEverybody = [...(byRecipient.get(undefined) ?? [])];
+  return [...byRecipient.values()].some((states) =>
+    [...states].some((one) => [...states, ...ofEverybody].some((other) => isConflict(one, other))),
+  );
 }

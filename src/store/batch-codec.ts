@@ -33,8 +33,10 @@ export function encodeBatch(entries: readonly AppendEntry[]): ArrayBuffer {
 function encodeEntry(target: Buffer, start: number, entry: AppendEntry, extras: Buffer | undefined): number {
   if (entry.messageId.length !== 16 || entry.secret.length !== 32)
     throw new CartularyError('internal', 'an entry has malformed ids');
-  let at = start;
   const { unique } = entry;
+  if (unique instanceof Uint8Array && unique.length !== 16)
+    throw new CartularyError('internal', 'an entry has a malformed hash');
+  let at = start;
   at = target.writeUInt8(unique === undefined ? UNIQUE_NONE : unique === 'message' ? UNIQUE_MESSAGE : UNIQUE_EVENT, at);
   target.set(entry.messageId, at);
   target.set(entry.secret, at + 16);

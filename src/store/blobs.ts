@@ -8,6 +8,7 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
+import { syncDirectory } from '../vault/durable-file.ts';
 
 /** A store of sealed media. */
 export type BlobStore = {
@@ -36,8 +37,10 @@ export function openBlobDirectory(directory: string): BlobStore {
       return (await stat(pathOf(name)).catch(() => undefined)) !== undefined;
     },
     async remove(name) {
-      await rm(pathOf(name), { force: true });
-      await syncDirectory(dirname(pathOf(name)));
+      const path = pathOf(name);
+      if ((await stat(path).catch(() => undefined)) === undefined) return;
+      await rm(path, { force: true });
+      await syncDirectory(dirname(path));
     },
     async *list() {
       for (const shard of (await readdir(directory).catch((): string[] => [])).sort()) {
@@ -53,7 +56,7 @@ async function putBlob(
   pathOf: (name: string) => string,
   ciphertext: AsyncIterable<Uint8Array>,
 ): Promise<{ name: string; bytes: number }> {
-  await mkdir(join(directory, 'incoming'), { recursive: true, mode: 0o700 });
+  await ensureDirectory(join(directory, 'incoming'));
   const temporary = join(directory, 'incoming', randomBytes(16).toString('hex'));
   const hash = createHash('sha256');
   let bytes = 0;
@@ -71,7 +74,7 @@ async function putBlob(
     }
     const name = hash.digest('hex');
     const path = pathOf(name);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await ensureDirectory(dirname(path));
     await rename(temporary, path);
     await syncDirectory(dirname(path));
     return { name, bytes };
@@ -96,12 +99,10 @@ async function* readChecked(path: string, name: string): AsyncIterable<Uint8Arra
   if (hash.digest('hex') !== name) throw new CartularyError('corrupt', 'a blob does not have the bytes its name says');
 }
 
-/** Makes a renamed file's directory entry durable. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+/** Makes a directory (mode 0700) with those above it, each durable: after a power cut a file is only as safe as the names that lead to it. */
+export async function ensureDirectory(directory: string): Promise<void> {
+  const made = await mkdir(directory, { recursive: true, mode: 0o700 });
+  if (made === undefined) return;
+  for (let current = directory; current.length >= made.length; current = dirname(current))
+    await syncDirectory(dirname(current));
 }

@@ -2,14 +2,15 @@
  * The public files of a log: tiles, entry bundles, checkpoint, under the paths of C2SP tlog-tiles. Derived from the records and rebuilt from them at will;
  * still each is made durable before the checkpoint that needs it, since outsiders read them.
  */
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { parseTilePath, TILE_WIDTH } from '../ledger/tiles.ts';
 import type { ReadTile } from '../ledger/tiles.ts';
 import { entriesPath, tilePath } from '../ledger/tiles.ts';
 import { CartularyError } from '../model/errors.ts';
-import { syncDirectory } from './blobs.ts';
+import { syncDirectory } from '../vault/durable-file.ts';
+import { ensureDirectory } from './blobs.ts';
 
 export type TileFiles = {
   readonly readTile: ReadTile;
@@ -100,7 +101,7 @@ async function findFile(path: string): Promise<Buffer | undefined> {
 }
 
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await ensureDirectory(dirname(path));
   const temporary = `${path}.new`;
   const handle = await open(temporary, 'w', 0o644);
   try {
