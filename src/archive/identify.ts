@@ -17,9 +17,6 @@ export type Identifier = {
   conversationId(key: MessageKey, thread: readonly string[]): ConversationId;
 };
 
-/** Threads whose ids are remembered; they repeat far more often than they change. */
-const REMEMBERED_MAX = 50_000;
-
 /**
  * @param idKey the archive's 32-byte id key; never rotated, since ids must stay what they are
  */
@@ -27,19 +24,11 @@ export function createIdentifier(idKey: Uint8Array): Identifier {
   const keyed = createHmacKey(idKey);
   const hashed = (domain: string, text: string): Uint8Array =>
     hmac(keyed, Buffer.from(`${domain}\0${text}`, 'utf8')).subarray(0, ID_BYTES);
-  const remembered = new Map<string, ConversationId>();
   return {
     messageId: (key) => hashed('message', formatMessageKey(key)),
     uniqueId: (key, dedupe) =>
       hashed('event', joinNatural([key.platform, key.account, key.conversation ?? '', dedupe])),
-    conversationId(key, thread) {
-      const natural = joinNatural([key.platform, key.account, ...thread]);
-      const known = remembered.get(natural);
-      if (known !== undefined) return known;
-      if (remembered.size >= REMEMBERED_MAX) remembered.clear();
-      const made = formatId('conversation', hashed('conversation', natural));
-      remembered.set(natural, made);
-      return made;
-    },
+    conversationId: (key, thread) =>
+      formatId('conversation', hashed('conversation', joinNatural([key.platform, key.account, ...thread]))),
   };
 }

@@ -7,13 +7,12 @@ import { CartularyError } from '../model/errors.ts';
 import type { Event, MessageKey } from '../model/event.ts';
 import { formatId, ID_BYTES } from '../model/ids.ts';
 import type { ArchiveId, MessageId, SourceId } from '../model/ids.ts';
-import { formatRecord } from '../model/record.ts';
-import type { ArchiveRecord, RawSlice } from '../model/record.ts';
+import type { RawSlice, RecordHead } from '../model/record.ts';
 import { receiptInstant } from '../model/time.ts';
-import type { SettingChange } from '../store/store.ts';
+import type { AppendResult, SettingChange } from '../store/store.ts';
 import type { RandomPool } from '../vault/random.ts';
 import type { Identifier } from './identify.ts';
-import type { DraftJob, SealItem, Sealing } from './sealing.ts';
+import type { DraftJob, FiledRecord, Sealing } from './sealing.ts';
 
 /** Who causes a record: a source, an API key, or the system itself. */
 export type RecordActor = { readonly name: string; readonly id: Uint8Array };
@@ -59,33 +58,46 @@ export type RecorderParts = {
 /** Makes the recorder of one archive. */
 export function createRecorder(parts: RecorderParts): Recorder {
   return {
-    async record(drafts) {
-      const items = drafts.map((draft) => fileDraft(parts, draft));
-      const results = await parts.sealing.keep(items);
-      let size = 0;
-      const outcomes = results.map((result, index): RecordOutcome => {
-        const item = items[index];
-        if (item === undefined) throw new CartularyError('internal', 'results do not fit the records');
-        const messageId = formatId('message', item.messageId);
-        if (result.status === 'stored') size = Math.max(size, result.seq + 1);
-        if (result.status === 'stored' || result.status === 'duplicate') {
-          return { status: result.status, messageId, seq: result.seq, messageNo: result.messageNo };
-        }
-        if (result.status === 'closed') return { status: 'closed', messageId };
-        return {
-          status: 'failed',
-          messageId,
-          reason: result.status === 'failed' ? result.reason : 'it was not sealed',
-        };
-      });
-      if (size > 0) parts.onCommitted?.(size);
-      return outcomes;
+    record(drafts) {
+      const records = drafts.map((draft) => fileDraft(parts, draft));
+      const messageIds = records.map((record) => record.messageId);
+      // Of what was filed only the ids are held until it is durable: whatever waits there is carried through every garbage collection.
+      return settle(parts, messageIds, parts.sealing.keep(records));
     },
   };
 }
 
-/** Ids from natural keys, and the record bytes. */
-function fileDraft(parts: RecorderParts, draft: RecordDraft): SealItem {
+async function settle(
+  parts: RecorderParts,
+  messageIds: readonly Uint8Array[],
+  kept: Promise<readonly AppendResult[]>,
+): Promise<RecordOutcome[]> {
+  const results = await kept;
+  let size = 0;
+  const outcomes = results.map((result, index): RecordOutcome => {
+    const id = messageIds[index];
+    if (id === undefined) throw new CartularyError('internal', 'results do not fit the records');
+    const messageId = formatId('message', id);
+    switch (result.status) {
+      case 'stored':
+        size = Math.max(size, result.seq + 1);
+        return { status: 'stored', messageId, seq: result.seq, messageNo: result.messageNo };
+      case 'duplicate':
+        return { status: 'duplicate', messageId, seq: result.seq, messageNo: result.messageNo };
+      case 'closed':
+        return { status: 'closed', messageId };
+      case 'failed':
+        return { status: 'failed', messageId, reason: result.reason };
+      case 'rekey':
+        return { status: 'failed', messageId, reason: 'it was not sealed' };
+    }
+  });
+  if (size > 0) parts.onCommitted?.(size);
+  return outcomes;
+}
+
+/** Ids from natural keys, and the record as JSON. */
+function fileDraft(parts: RecorderParts, draft: RecordDraft): FiledRecord {
   const { event } = draft;
   const messageId = parts.identifier.messageId(event.target);
   // A first report with content: its message is new as a rule.
@@ -93,18 +105,19 @@ function fileDraft(parts: RecorderParts, draft: RecordDraft): SealItem {
   const thread = threadOf(event);
   const recordId = parts.random.take(ID_BYTES);
   const conversation = thread === undefined ? undefined : parts.identifier.conversationId(event.target, thread);
-  const record: ArchiveRecord = {
+  // Members that are undefined are not written.
+  const head: Undefinable<RecordHead> = {
     v: 1,
     archive: parts.archiveId,
     record: formatId('record', recordId),
     message: formatId('message', messageId),
-    ...(conversation === undefined ? {} : { conversation }),
-    ...(draft.source === undefined ? {} : { source: draft.source }),
-    ...(draft.connector === undefined ? {} : { connector: draft.connector }),
-    ...(draft.actor.name === draft.source ? {} : { actor: draft.actor.name }),
+    conversation,
+    source: draft.source,
+    connector: draft.connector,
+    actor: draft.actor.name === draft.source ? undefined : draft.actor.name,
     capturedAt: receiptInstant(draft.capturedAtMs),
-    event: fresh ? withoutDedupe(event) : event,
-    ...(draft.raw === undefined ? {} : { raw: draft.raw }),
+    // The content of a message exists once by the message's own key; the dedupe text would only repeat it in every record.
+    event: fresh ? { ...event, dedupe: undefined } : event,
   };
   return {
     messageId,
@@ -114,20 +127,17 @@ function fileDraft(parts: RecorderParts, draft: RecordDraft): SealItem {
     kind: LEAF_KINDS[event.kind],
     timeMs: draft.capturedAtMs,
     actor: draft.actor.id,
-    recordBytes: formatRecord(record),
+    head: JSON.stringify(head),
+    ...(draft.raw === undefined ? {} : { raw: JSON.stringify(draft.raw) }),
     jobs: draft.jobs ?? [],
     settings: draft.settings ?? [],
   };
 }
 
-function uniqueOf(identifier: Identifier, key: MessageKey, dedupe: string | undefined): SealItem['unique'] {
-  return dedupe === undefined ? undefined : identifier.uniqueId(key, dedupe);
-}
+type Undefinable<Value> = { readonly [Name in keyof Value]: Name extends 'event' ? unknown : Value[Name] | undefined };
 
-/** The content of a message exists once by the message's own key; the dedupe text would only repeat it in every record. */
-function withoutDedupe(event: Event): Event {
-  const { dedupe: _dedupe, ...kept } = event;
-  return kept;
+function uniqueOf(identifier: Identifier, key: MessageKey, dedupe: string | undefined): FiledRecord['unique'] {
+  return dedupe === undefined ? undefined : identifier.uniqueId(key, dedupe);
 }
 
 /** The thread that an event names. */

@@ -1,73 +1,125 @@
 /**
- * How filed records cross to the sealing thread: one buffer, transferred.
+ * How filed records cross to the sealing thread: one buffer, written as records are filed and then transferred. A record is text only while it is being written, so that
+ * nothing of it has to be carried through garbage collections until it is durable.
  */
+import { CartularyError } from '../model/errors.ts';
 import type { AppendEntry, SettingChange } from '../store/store.ts';
-import type { DraftJob, SealItem } from './sealing.ts';
+import type { DraftJob, FiledRecord, SealItem } from './sealing.ts';
 
 const UNIQUE_NONE = 0;
 const UNIQUE_MESSAGE = 1;
 const UNIQUE_EVENT = 2;
-const HEAD_BYTES = 16 + 16 + 16 + 16 + 1 + 1 + 2 + 8 + 4 + 4;
+/** Ids (message, record, actor, unique), kind of unique, fresh, leaf kind, time, bytes before the raw slice, of the record, of the extras. */
+const HEAD_BYTES = 16 + 16 + 16 + 16 + 1 + 1 + 2 + 8 + 4 + 4 + 4;
+const COUNT_BYTES = 4;
+const BATCH_BYTES_MIN = 16 * 1024;
 
 type Extras = {
   readonly jobs: readonly DraftJob[];
   readonly settings: readonly { readonly name: string; readonly value?: string }[];
 };
 
-/** Packs items into one buffer that may be transferred. */
-export function encodeSealBatch(items: readonly SealItem[]): ArrayBuffer {
-  const extras = items.map(encodeExtras);
-  let bytes = 4;
-  for (const [index, item] of items.entries())
-    bytes += HEAD_BYTES + item.recordBytes.length + (extras[index]?.length ?? 0);
-  const buffer = new ArrayBuffer(bytes);
-  const target = Buffer.from(buffer);
-  let at = target.writeUInt32LE(items.length, 0);
-  for (const [index, item] of items.entries()) at = encodeItem(target, at, item, extras[index]);
-  return buffer;
+/** A batch that is being written. */
+export type SealBatch = {
+  add(record: FiledRecord): void;
+  /** The buffer, to be transferred; the batch is over. */
+  finish(): ArrayBuffer;
+};
+
+/** Begins a batch. @param bytesExpected what it may come to; it grows where that is too little */
+export function openSealBatch(bytesExpected: number): SealBatch {
+  let target = Buffer.from(new ArrayBuffer(Math.max(BATCH_BYTES_MIN, bytesExpected)));
+  let at = COUNT_BYTES;
+  let count = 0;
+  const ensure = (bytes: number): void => {
+    if (at + bytes <= target.length) return;
+    const larger = Buffer.from(new ArrayBuffer(Math.max(target.length * 2, at + bytes)));
+    target.copy(larger, 0, 0, at);
+    target = larger;
+  };
+  return {
+    add(record) {
+      const extras = encodeExtras(record);
+      ensure(HEAD_BYTES + recordBytesMax(record) + (extras?.length ?? 0));
+      at = writeRecord(target, at, record, extras);
+      count += 1;
+    },
+    finish() {
+      target.writeUInt32LE(count, 0);
+      return target.buffer as ArrayBuffer;
+    },
+  };
 }
 
-function encodeItem(target: Buffer, start: number, item: SealItem, extras: Buffer | undefined): number {
-  target.set(item.messageId, start);
-  target.set(item.recordId, start + 16);
-  target.set(item.actor, start + 32);
-  if (item.unique instanceof Uint8Array) target.set(item.unique, start + 48);
-  let at = start + 64;
-  at = target.writeUInt8(
-    item.unique === undefined ? UNIQUE_NONE : item.unique === 'message' ? UNIQUE_MESSAGE : UNIQUE_EVENT,
-    at,
+const RAW_NAME = ',"raw":';
+
+/** What the record's text can come to; exact counting only where the bound is large. */
+function recordBytesMax({ head, raw = '' }: FiledRecord): number {
+  const units = head.length + raw.length;
+  return (
+    RAW_NAME.length + 1 + (units <= BATCH_BYTES_MIN ? units * 3 : Buffer.byteLength(head) + Buffer.byteLength(raw))
   );
-  at = target.writeUInt8(item.fresh ? 1 : 0, at);
-  at = target.writeUInt16LE(item.kind, at);
-  at = target.writeDoubleLE(item.timeMs, at);
-  at = target.writeUInt32LE(item.recordBytes.length, at);
-  at = target.writeUInt32LE(extras?.length ?? 0, at);
-  target.set(item.recordBytes, at);
-  at += item.recordBytes.length;
-  if (extras !== undefined) target.set(extras, at);
-  return at + (extras?.length ?? 0);
 }
 
-function encodeExtras(item: SealItem): Buffer | undefined {
-  if (item.jobs.length === 0 && item.settings.length === 0) return undefined;
-  const settings = item.settings.map(({ name, value }) =>
+function writeRecord(target: Buffer, start: number, record: FiledRecord, extras: Buffer | undefined): number {
+  const { unique } = record;
+  target.set(record.messageId, start);
+  target.set(record.recordId, start + 16);
+  target.set(record.actor, start + 32);
+  if (unique instanceof Uint8Array) target.set(unique, start + 48);
+  let at = start + 64;
+  at = target.writeUInt8(unique === undefined ? UNIQUE_NONE : unique === 'message' ? UNIQUE_MESSAGE : UNIQUE_EVENT, at);
+  at = target.writeUInt8(record.fresh ? 1 : 0, at);
+  at = target.writeUInt16LE(record.kind, at);
+  at = target.writeDoubleLE(record.timeMs, at);
+  const textAt = start + HEAD_BYTES;
+  const { headBytes, recordBytes } = writeText(target, textAt, record);
+  at = target.writeUInt32LE(headBytes, at);
+  at = target.writeUInt32LE(recordBytes, at);
+  target.writeUInt32LE(extras?.length ?? 0, at);
+  const extrasAt = textAt + recordBytes;
+  if (extras !== undefined) target.set(extras, extrasAt);
+  return extrasAt + (extras?.length ?? 0);
+}
+
+/** The record's bytes: the head with the raw slice as its last member. */
+function writeText(
+  target: Buffer,
+  start: number,
+  { head, raw }: FiledRecord,
+): { headBytes: number; recordBytes: number } {
+  const headEnd = start + target.write(head, start, 'utf8');
+  if (raw === undefined) return { headBytes: headEnd - start, recordBytes: headEnd - start };
+  // The head's closing brace makes room for the raw slice.
+  let at = headEnd - 1;
+  at += target.write(RAW_NAME, at, 'latin1');
+  at += target.write(raw, at, 'utf8');
+  at += target.write('}', at, 'latin1');
+  return { headBytes: headEnd - 1 - start, recordBytes: at - start };
+}
+
+function encodeExtras({ jobs, settings }: FiledRecord): Buffer | undefined {
+  if (jobs.length === 0 && settings.length === 0) return undefined;
+  const written = settings.map(({ name, value }) =>
     value === undefined ? { name } : { name, value: Buffer.from(value).toString('base64') },
   );
-  return Buffer.from(JSON.stringify({ jobs: item.jobs, settings } satisfies Extras), 'utf8');
+  return Buffer.from(JSON.stringify({ jobs, settings: written } satisfies Extras), 'utf8');
 }
 
-/** Unpacks what `encodeSealBatch` packed; byte strings are views into the buffer. */
+/** Reads a batch; byte strings are views into the buffer. @throws CartularyError `internal` where it is cut short */
 export function decodeSealBatch(buffer: ArrayBuffer): SealItem[] {
   const source = Buffer.from(buffer);
   const items: SealItem[] = [];
   const count = source.readUInt32LE(0);
-  let at = 4;
+  let at = COUNT_BYTES;
   for (let index = 0; index < count; index += 1) {
     const head = at + 64;
-    const recordBytes = source.readUInt32LE(head + 12);
-    const extraBytes = source.readUInt32LE(head + 16);
+    const headBytes = source.readUInt32LE(head + 12);
+    const recordBytes = source.readUInt32LE(head + 16);
+    const extraBytes = source.readUInt32LE(head + 20);
     const recordAt = at + HEAD_BYTES;
     const extraAt = recordAt + recordBytes;
+    if (extraAt + extraBytes > source.length) throw new CartularyError('internal', 'a batch is cut short');
     items.push({
       messageId: source.subarray(at, at + 16),
       recordId: source.subarray(at + 16, at + 32),
@@ -76,13 +128,19 @@ export function decodeSealBatch(buffer: ArrayBuffer): SealItem[] {
       fresh: source.readUInt8(head + 1) === 1,
       kind: source.readUInt16LE(head + 2),
       timeMs: source.readDoubleLE(head + 4),
+      headBytes,
       recordBytes: source.subarray(recordAt, extraAt),
-      ...(extraBytes === 0 ? { jobs: [], settings: [] } : decodeExtras(source.subarray(extraAt, extraAt + extraBytes))),
+      ...(extraBytes === 0 ? NO_EXTRAS : decodeExtras(source.subarray(extraAt, extraAt + extraBytes))),
     });
     at = extraAt + extraBytes;
   }
   return items;
 }
+
+const NO_EXTRAS: { readonly jobs: readonly DraftJob[]; readonly settings: readonly SettingChange[] } = {
+  jobs: [],
+  settings: [],
+};
 
 function decodeUnique(kind: number, bytes: Uint8Array): AppendEntry['unique'] {
   if (kind === UNIQUE_NONE) return undefined;

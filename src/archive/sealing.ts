@@ -10,6 +10,7 @@ import { ID_BYTES } from '../model/ids.ts';
 import type { AppendEntry, AppendResult, NewJob, SettingChange } from '../store/store.ts';
 import type { RandomPool } from '../vault/random.ts';
 import type { Sealer } from '../vault/seal.ts';
+import type { FreshHead } from './fresh-heads.ts';
 import { packRecord } from './record-codec.ts';
 
 /** What is to be done after the record is durable; the payload is sealed with the message. */
@@ -21,8 +22,7 @@ export type DraftJob = {
   readonly payload: Readonly<Record<string, unknown>>;
 };
 
-/** A filed record, ready to be sealed. */
-export type SealItem = {
+type Filing = {
   /** 16 bytes each. */
   readonly messageId: Uint8Array;
   readonly recordId: Uint8Array;
@@ -33,13 +33,18 @@ export type SealItem = {
   /** Number of the leaf's kind. */
   readonly kind: number;
   readonly timeMs: number;
-  readonly recordBytes: Uint8Array;
   readonly jobs: readonly DraftJob[];
   readonly settings: readonly SettingChange[];
 };
 
+/** A record as it is filed: the JSON of all but the raw slice, and the JSON of that. */
+export type FiledRecord = Filing & { readonly head: string; readonly raw?: string };
+
+/** A filed record, ready to be sealed; the first `headBytes` of the record are what comes before the raw slice. */
+export type SealItem = Filing & { readonly recordBytes: Uint8Array; readonly headBytes: number };
+
 /** Seals and commits; answers in the order asked. No result is `rekey`. */
-export type Sealing = { keep(items: readonly SealItem[]): Promise<AppendResult[]> };
+export type Sealing = { keep(records: readonly FiledRecord[]): Promise<AppendResult[]> };
 
 export type SealingParts = {
   /** 16 bytes. */
@@ -47,6 +52,8 @@ export type SealingParts = {
   readonly sealer: Sealer;
   readonly random: RandomPool;
   readonly append: (entries: readonly AppendEntry[]) => Promise<AppendResult[]>;
+  /** Told of records that began a message, once they are durable. */
+  readonly onFresh?: (heads: readonly FreshHead[]) => void;
 };
 
 /** Messages whose secret is kept at hand for the reports that follow within minutes. */
@@ -57,7 +64,7 @@ const RESEAL_MAX = 3;
 type Prepared = { readonly item: SealItem; readonly messageKey: string };
 
 /** Makes the sealing of one archive, in the thread that calls it. */
-export function createSealing(parts: SealingParts): Sealing {
+export function createSealing(parts: SealingParts): { keep(items: readonly SealItem[]): Promise<AppendResult[]> } {
   const secrets = createSecretCache();
   const settle = async (
     prepared: readonly Prepared[],
@@ -65,6 +72,7 @@ export function createSealing(parts: SealingParts): Sealing {
     round: number,
   ): Promise<AppendResult[]> => {
     const results = await parts.append(entries);
+    if (round === 0) parts.onFresh?.(freshHeads(prepared, results));
     const again: { readonly at: number; readonly one: Prepared; readonly entry: AppendEntry }[] = [];
     for (const [at, result] of results.entries()) {
       const one = prepared[at];
@@ -105,6 +113,26 @@ export function createSealing(parts: SealingParts): Sealing {
       return results;
     },
   };
+}
+
+/**
+ * Records that began their message. One that was sealed under a secret drawn for it alone and was stored at the first try is the first of its message: had the message
+ * existed, the writer would have answered `rekey`.
+ */
+function freshHeads(prepared: readonly Prepared[], results: readonly AppendResult[]): FreshHead[] {
+  const heads: FreshHead[] = [];
+  for (const [index, { item }] of prepared.entries()) {
+    const result = results[index];
+    if (!item.fresh || result?.status !== 'stored') continue;
+    const { seq, messageNo } = result;
+    heads.push({
+      seq,
+      messageNo,
+      head: item.recordBytes.subarray(0, item.headBytes),
+      isOpen: item.headBytes < item.recordBytes.length,
+    });
+  }
+  return heads;
 }
 
 function sealItem(parts: SealingParts, item: SealItem, secret: Uint8Array): AppendEntry {

@@ -3,6 +3,7 @@
  * write-ahead log is moved into its file from outside the append.
  */
 import { appendFile, mkdir } from 'node:fs/promises';
+import { MessageChannel } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
 import { decodeResults } from '../store/batch-codec.ts';
@@ -10,9 +11,10 @@ import { createGroupQueue } from '../store/group-queue.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { startThread, threadUrl } from '../store/thread.ts';
 import type { Thread } from '../store/thread.ts';
-import { encodeSealBatch } from './seal-batch.ts';
-import type { SealItem, Sealing } from './sealing.ts';
-import type { FollowCalls, FollowEvent, FollowNote } from './threads/follow-thread.ts';
+import { openSealBatch } from './seal-batch.ts';
+import type { SealBatch } from './seal-batch.ts';
+import type { FiledRecord, Sealing } from './sealing.ts';
+import type { FollowCalls, FollowEvent, FollowNote, FollowSetup } from './threads/follow-thread.ts';
 import type { LogCalls } from './threads/log-thread.ts';
 import type { ReadCalls } from './threads/read-thread.ts';
 import type { SealCalls, SealSetup } from './threads/seal-thread.ts';
@@ -37,6 +39,8 @@ export type ArchiveThreads = {
   close(): Promise<void>;
 };
 
+/** Bytes that a batch for the sealing thread is given from the start at most. */
+const SEAL_BATCH_BYTES_MAX = 1024 * 1024;
 /** Milliseconds after a commit until the follower is told: it is told of many at once, since large batches are what makes the index cheap. */
 const FOLLOW_EVERY_MS = 100;
 /** Milliseconds between two publications of the log while records come in. */
@@ -62,32 +66,24 @@ export async function startArchiveThreads(
     const { states, ticket } = event as FollowEvent;
     writer.putStates(states).then(() => box.follow?.tell({ written: ticket } satisfies FollowNote), onFatal);
   };
-  const start = <Calls extends ReadCalls | FollowCalls | LogCalls | VerifyCalls>(
-    name: string,
-    data: ThreadSetup,
-    withEvents = false,
-  ) =>
-    startThread<Calls>(threadUrl(`./threads/${name}-thread.ts`, import.meta.url), data, {
-      name,
-      onFatal,
-      ...(withEvents ? { onEvent } : {}),
-    });
-  const follow = await start<FollowCalls>('follow', setup, true);
+  const start = <Calls extends ReadCalls | LogCalls | VerifyCalls>(name: string, data: ThreadSetup) =>
+    startThread<Calls>(threadUrl(`./threads/${name}-thread.ts`, import.meta.url), data, { name, onFatal });
+  const { port1: freshTo, port2: freshFrom } = new MessageChannel();
+  const underWay = new SharedArrayBuffer(4);
+  const follow = await startThread<FollowCalls>(
+    threadUrl('./threads/follow-thread.ts', import.meta.url),
+    { ...setup, freshHeads: { port: freshFrom, underWay } } satisfies FollowSetup,
+    { name: 'follow', onFatal, onEvent, transfer: [freshFrom] },
+  );
   box.follow = follow;
   follow.tell({ size: 0 } satisfies FollowNote);
   const port = await store.connect();
   const seal = await startThread<SealCalls>(
     threadUrl('./threads/seal-thread.ts', import.meta.url),
-    { ...setup, port } satisfies SealSetup,
-    { name: 'seal', onFatal, transfer: [port] },
+    { ...setup, port, freshHeads: { port: freshTo, underWay } } satisfies SealSetup,
+    { name: 'seal', onFatal, transfer: [port, freshTo] },
   );
-  const queue = createGroupQueue<SealItem>(
-    (item) => item.recordBytes.length + 128,
-    async (items) => {
-      const batch = encodeSealBatch(items);
-      return decodeResults(await seal.call('keep', batch, { transfer: [batch] }));
-    },
-  );
+  const queue = createSealQueue(seal);
   const [read, log] = await Promise.all([
     start<ReadCalls>('read', setup),
     start<LogCalls>('log', { ...setup, logKey }),
@@ -98,7 +94,7 @@ export async function startArchiveThreads(
     read,
     follow,
     log,
-    sealing: { keep: (items) => queue.push(items) },
+    sealing: { keep: (records) => queue.push(records) },
     onCommitted(size) {
       timers.onCommitted(size);
     },
@@ -128,6 +124,22 @@ export async function startArchiveThreads(
       await Promise.all([read.end(), log.end(), follow.end()]);
     },
   };
+}
+
+/** Gathers filed records into batches for the sealing thread. */
+function createSealQueue(seal: Thread<SealCalls>) {
+  // Batches are as large as the load makes them, so the next is about as large as the last.
+  let bytesExpected = 0;
+  return createGroupQueue<FiledRecord, SealBatch>({
+    bytesOf: ({ head, raw = '' }) => head.length + raw.length + 128,
+    open: () => openSealBatch(bytesExpected),
+    add: (batch, record) => batch.add(record),
+    async send(batch) {
+      const buffer = batch.finish();
+      bytesExpected = Math.min(buffer.byteLength, SEAL_BATCH_BYTES_MAX);
+      return decodeResults(await seal.call('keep', buffer, { transfer: [buffer] }));
+    },
+  });
 }
 
 /** Where the destruction list lies: beside the data, like the signer's memory. */

@@ -5,7 +5,7 @@
  * before the commit is durable.
  */
 import type { Archive } from '../archive/archive.ts';
-import type { RecordActor, RecordDraft } from '../archive/recorder.ts';
+import type { RecordActor, RecordDraft, RecordOutcome } from '../archive/recorder.ts';
 import type { DraftJob } from '../archive/sealing.ts';
 import type { Source } from '../archive/registry.ts';
 import { CartularyError } from '../model/errors.ts';
@@ -54,33 +54,52 @@ export async function receiveEnvelope(parts: ReceiveParts, source: Source, envel
 }
 
 /** Takes an envelope whose origin is certain: signed, asked for by us, or sent with an API key. */
-export async function takeEnvelope(
+export function takeEnvelope(
   parts: Pick<ReceiveParts, 'archive'>,
   source: Source,
   connector: Connector,
   envelope: Envelope,
   verdict: SignatureVerdict | undefined,
 ): Promise<Received> {
+  const { drafts, quarantined } = draftEnvelope(source, connector, envelope, verdict);
+  return acknowledge(parts.archive.record(drafts), connector.acknowledgement, quarantined);
+}
+
+/** Guards and reads. Apart from what waits for the commit, so that envelope and events need not be held until then. */
+function draftEnvelope(
+  source: Source,
+  connector: Connector,
+  envelope: Envelope,
+  verdict: SignatureVerdict | undefined,
+): { readonly drafts: readonly RecordDraft[]; readonly quarantined: boolean } {
   const guarded = guardEnvelope(envelope, { oneTimeCodes: source.maskOneTimeCodes });
   const found = {
     ...(verdict === undefined ? {} : { verdict }),
     ...(guarded.findings === undefined ? {} : { findings: guarded.findings }),
   };
   const read = readOrQuarantine(connector, guarded.envelope, viewSource(source, connector));
-  const drafts =
-    read instanceof UnreadableEnvelope
-      ? [quarantineDraft(source, connector, guarded.envelope, found, read.reason)]
-      : read.flatMap((part) => draftsOfPart(source, connector, guarded.envelope, part, found));
-  const outcomes = await parts.archive.record(drafts);
-  const failed = outcomes.find((outcome) => outcome.status === 'failed');
-  if (failed !== undefined)
-    throw new CartularyError('internal', 'a part of the envelope could not be kept; send it again');
-  return {
-    answer: connector.acknowledgement,
-    stored: outcomes.filter((outcome) => outcome.status === 'stored').length,
-    duplicates: outcomes.filter((outcome) => outcome.status === 'duplicate').length,
-    quarantined: read instanceof UnreadableEnvelope,
-  };
+  if (read instanceof UnreadableEnvelope)
+    return { drafts: [quarantineDraft(source, connector, guarded.envelope, found, read.reason)], quarantined: true };
+  const drafts: RecordDraft[] = [];
+  for (const part of read) drafts.push(...draftsOfPart(source, connector, guarded.envelope, part, found));
+  return { drafts, quarantined: false };
+}
+
+/** What the sender is told, once it is true. */
+async function acknowledge(
+  recorded: Promise<readonly RecordOutcome[]>,
+  answer: Acknowledgement,
+  quarantined: boolean,
+): Promise<Received> {
+  let stored = 0;
+  let duplicates = 0;
+  for (const { status } of await recorded) {
+    if (status === 'failed')
+      throw new CartularyError('internal', 'a part of the envelope could not be kept; send it again');
+    if (status === 'stored') stored += 1;
+    if (status === 'duplicate') duplicates += 1;
+  }
+  return { answer, stored, duplicates, quarantined };
 }
 
 /** The connector of a source. @throws CartularyError `internal` where this version knows it no longer */

@@ -70,34 +70,39 @@ export const ADDRESS_CHARS_MAX = 256;
  */
 export function parsePhoneAddress(text: string, region?: string): Address {
   const raw = text.slice(0, ADDRESS_CHARS_MAX);
-  if (region !== undefined) return classifyPhone(raw, region);
-  const known = phoneCache.get(raw);
+  const trimmed = raw.trim();
+  if (E164.test(trimmed)) return writeAddress('e164', trimmed, raw);
+  if (/^\d{3,6}$/.test(trimmed)) return writeAddress('short_code', trimmed, raw);
+  if (trimmed.length <= 11 && /[A-Za-z]/.test(trimmed)) return writeAddress('alpha_sender', trimmed, raw);
+  const known = region === undefined ? phoneCache.get(raw) : undefined;
   if (known !== undefined) return known;
-  const address = classifyPhone(raw, undefined);
-  if (phoneCache.size >= PHONE_CACHE_MAX) phoneCache.clear();
-  phoneCache.set(raw, address);
+  const address = lookUpPhone(trimmed, raw, region);
+  if (region === undefined) rememberPhone(raw, address);
   return address;
 }
-
-const PHONE_CACHE_MAX = 20_000;
-/** By what was written, since an address remembers how it was written. */
-const phoneCache = new Map<string, Address>();
 
 /** A number as E.164 writes it (ITU-T E.164 §6: up to 15 digits, none 0 first); platforms give it so, and the tables of the library cost 80 µs. */
 const E164 = /^\+[1-9]\d{7,14}$/;
 
-function classifyPhone(raw: string, region: string | undefined): Address {
-  const trimmed = raw.trim();
-  const made = (scheme: AddressScheme, value: string): Address =>
-    value === raw ? { scheme, value } : { scheme, value, raw };
-  if (E164.test(trimmed)) return made('e164', trimmed);
-  if (/^\d{3,6}$/.test(trimmed)) return made('short_code', trimmed);
-  if (/[A-Za-z]/.test(trimmed) && trimmed.length <= 11) return made('alpha_sender', trimmed);
+function writeAddress(scheme: AddressScheme, value: string, raw: string): Address {
+  return value === raw ? { scheme, value } : { scheme, value, raw };
+}
+
+const PHONE_CACHE_MAX = 20_000;
+/** What the library said, by what was written, since an address remembers how it was written. */
+const phoneCache = new Map<string, Address>();
+
+function rememberPhone(raw: string, address: Address): void {
+  if (phoneCache.size >= PHONE_CACHE_MAX) phoneCache.clear();
+  phoneCache.set(raw, address);
+}
+
+function lookUpPhone(trimmed: string, raw: string, region: string | undefined): Address {
   // Not extracted: a number that stands in a text, or behind a prefix nobody stripped, is not the sender.
   const options = { extract: false, ...(region === undefined ? {} : { defaultCountry: region as CountryCode }) };
   const parsed = parsePhoneNumberFromString(trimmed, options);
-  if (parsed !== undefined && parsed.isPossible()) return made('e164', parsed.number);
-  return made('phone_raw', trimmed);
+  if (parsed !== undefined && parsed.isPossible()) return writeAddress('e164', parsed.number, raw);
+  return writeAddress('phone_raw', trimmed, raw);
 }
 
 /** The text under which an address is one and the same: scheme, scope and value, with `|` and `\` in them escaped so that no two addresses share one. */
@@ -106,5 +111,6 @@ export function addressKey(address: Address): string {
 }
 
 function escapeBar(text: string): string {
+  if (!text.includes('|') && !text.includes('\\')) return text;
   return text.replaceAll(/[\\|]/g, '\\$&');
 }

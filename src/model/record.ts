@@ -70,8 +70,9 @@ export type ArchiveRecord = {
 export type LoggedRecord = { readonly seq: number; readonly record: ArchiveRecord };
 
 /** Writes the bytes of a record, once. Lone surrogates are escaped by JSON and survive. */
-export function formatRecord(record: ArchiveRecord): Uint8Array {
-  return Buffer.from(JSON.stringify(record), 'utf8');
+export function formatRecord({ raw, ...head }: ArchiveRecord): Uint8Array {
+  const text = JSON.stringify(head);
+  return Buffer.from(raw === undefined ? text : `${text.slice(0, -1)},"raw":${JSON.stringify(raw)}}`, 'utf8');
 }
 
 /** How the raw slice begins, which `formatRecord` writes last. Inside of JSON strings its quotes would be escaped, so it cannot stand in a text. */

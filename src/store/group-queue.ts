@@ -5,8 +5,8 @@
 import { CartularyError } from '../model/errors.ts';
 import type { AppendResult } from './store.ts';
 
-type Pending<Item> = {
-  readonly items: readonly Item[];
+type Pending = {
+  readonly count: number;
   readonly bytes: number;
   resolve(results: AppendResult[]): void;
   reject(cause: unknown): void;
@@ -26,12 +26,22 @@ const IN_FLIGHT_MAX = 4;
 /** Items after which a group is sent without waiting for more: later stages begin while this one goes on. */
 const GROUP_ITEMS_MAX = 256;
 
-/** @param send carries out one group and answers a result for each item, in order */
-export function createGroupQueue<Item>(
-  bytesOf: (item: Item) => number,
-  send: (items: readonly Item[]) => Promise<AppendResult[]>,
-): GroupQueue<Item> {
-  let pending: Pending<Item>[] = [];
+/** How items become groups. */
+export type Grouping<Item, Group> = {
+  /** What an item takes, about. */
+  bytesOf(item: Item): number;
+  /** Begins a group. */
+  open(): Group;
+  /** Takes an item into the group; afterwards the queue does not hold it. */
+  add(group: Group, item: Item): void;
+  /** Carries out a group and answers a result for each item, in order. */
+  send(group: Group): Promise<AppendResult[]>;
+};
+
+/** Makes a queue. */
+export function createGroupQueue<Item, Group>({ bytesOf, open, add, send }: Grouping<Item, Group>): GroupQueue<Item> {
+  let pending: Pending[] = [];
+  let gathered: Group | undefined;
   let pendingItems = 0;
   let waitingBytes = 0;
   let inFlight = 0;
@@ -40,12 +50,14 @@ export function createGroupQueue<Item>(
 
   const flush = (): void => {
     scheduled = false;
-    if (inFlight >= IN_FLIGHT_MAX || pending.length === 0) return;
-    const group = pending;
+    if (inFlight >= IN_FLIGHT_MAX || gathered === undefined) return;
+    const group = gathered;
+    const members = pending;
+    gathered = undefined;
     pending = [];
     pendingItems = 0;
     inFlight += 1;
-    void run(group);
+    void run(group, members);
   };
   const schedule = (): void => {
     if (scheduled) return;
@@ -53,18 +65,18 @@ export function createGroupQueue<Item>(
     // One turn of the loop is waited for, so that requests that arrived together go together.
     setImmediate(flush);
   };
-  const run = async (group: readonly Pending<Item>[]): Promise<void> => {
+  const run = async (group: Group, members: readonly Pending[]): Promise<void> => {
     try {
-      const results = await send(group.flatMap((one) => one.items));
+      const results = await send(group);
       let at = 0;
-      for (const one of group) {
-        one.resolve(results.slice(at, at + one.items.length));
-        at += one.items.length;
+      for (const one of members) {
+        one.resolve(results.slice(at, at + one.count));
+        at += one.count;
       }
     } catch (cause) {
-      for (const one of group) one.reject(cause);
+      for (const one of members) one.reject(cause);
     } finally {
-      for (const one of group) waitingBytes -= one.bytes;
+      for (const one of members) waitingBytes -= one.bytes;
       inFlight -= 1;
       flush();
       if (inFlight === 0 && pending.length === 0) {
@@ -82,8 +94,10 @@ export function createGroupQueue<Item>(
         );
       }
       waitingBytes += bytes;
+      const group = (gathered ??= open());
+      for (const item of items) add(group, item);
       return new Promise((resolve, reject) => {
-        pending.push({ items, bytes, resolve, reject });
+        pending.push({ count: items.length, bytes, resolve, reject });
         pendingItems += items.length;
         if (pendingItems >= GROUP_ITEMS_MAX) flush();
         else schedule();

@@ -10,6 +10,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { isFirstLeaf, leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
+import { parseRecord } from '../../model/record.ts';
+import type { RecordHead } from '../../model/record.ts';
 import type { IndexChange } from '../../search/document.ts';
 import { openIndexWriter } from '../../search/index-writer.ts';
 import type { IndexWriter } from '../../search/index-writer.ts';
@@ -18,6 +20,8 @@ import type { RecordRow, StateRow } from '../../store/store.ts';
 import { serveThread } from '../../store/thread.ts';
 import type { ThreadReply } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
+import { receiveFreshHeads } from '../fresh-heads.ts';
+import type { FreshHeadsLink } from '../fresh-heads.ts';
 import { toIndexDocument } from '../index-document.ts';
 import { openForDerivation, openMessageRecords, openRecord, sealState } from '../opening.ts';
 import { breathe, openReader, openSealer } from './workspace.ts';
@@ -40,10 +44,14 @@ export type FollowEvent = { readonly states: readonly StateRow[]; readonly ticke
 /** What the owner tells: the log has grown, or state rows are written. */
 export type FollowNote = { readonly size: number } | { readonly written: number };
 
+/** What this thread is given: besides the keys, the short way from the sealing thread. */
+export type FollowSetup = ThreadSetup & { readonly freshHeads: FreshHeadsLink };
+
 /** Records applied in one go: large transactions are what makes the index cheap. */
 const BATCH_RECORDS = 4000;
 
-const setup = workerData as ThreadSetup;
+const setup = workerData as FollowSetup;
+const fresh = receiveFreshHeads(setup.freshHeads);
 const reader = openReader(setup);
 const sealer = openSealer(setup);
 const random = createRandomPool();
@@ -97,12 +105,9 @@ function follow(): void {
 async function run(): Promise<void> {
   try {
     while (!life.closed && index.watermark() < target) {
-      const from = index.watermark();
-      const rows = await reader.readLog(from, BATCH_RECORDS);
-      if (rows.length === 0) return;
-      await applyRows(rows, from);
-      settleWaiters();
       await breathe();
+      await applyRange(index.watermark(), Math.min(target, index.watermark() + BATCH_RECORDS));
+      settleWaiters();
     }
     index.flush();
   } catch (cause) {
@@ -125,41 +130,78 @@ function settleWaiters(): void {
   });
 }
 
-async function applyRows(rows: readonly RecordRow[], from: number): Promise<void> {
-  const changes: IndexChange[] = [];
-  const states: StateRow[] = [];
-  const groups = new Map<number, RecordRow[]>();
-  for (const row of rows) {
-    const kind = leafKindOf(row.leaf);
-    if (SKIPPED_KINDS.has(kind) || row.secret === undefined || row.sealed === undefined) continue;
-    if (kind === LEAF_KINDS['key.destroyed']) {
-      changes.push(...destroyedChanges(row));
+/** One record that is to be indexed: its head where the sealing thread handed it over, else its row in the log. */
+type Followed = { readonly seq: number; readonly messageNo: number } & (
+  | { readonly head: Uint8Array }
+  | { readonly row: RecordRow }
+);
+
+/** Records from one place in the log to another: what was handed over, and what must be read. */
+async function readRange(from: number, to: number): Promise<Followed[]> {
+  const range: Followed[] = [];
+  let missingFrom: number | undefined;
+  const readMissing = async (until: number): Promise<void> => {
+    if (missingFrom === undefined) return;
+    for (const row of await reader.readLog(missingFrom, until - missingFrom))
+      range.push({ seq: row.seq, messageNo: row.messageNo, row });
+    missingFrom = undefined;
+  };
+  for (let seq = from; seq < to; seq += 1) {
+    const taken = fresh.take(seq);
+    if (taken === undefined) {
+      missingFrom ??= seq;
       continue;
     }
-    const group = groups.get(row.messageNo);
-    if (group === undefined) groups.set(row.messageNo, [row]);
-    else group.push(row);
+    await readMissing(seq);
+    range.push({ seq, messageNo: taken.messageNo, head: taken.head });
+  }
+  await readMissing(to);
+  fresh.forget(to);
+  return range;
+}
+
+async function applyRange(from: number, to: number): Promise<void> {
+  const changes: IndexChange[] = [];
+  const states: StateRow[] = [];
+  const groups = new Map<number, Followed[]>();
+  for (const one of await readRange(from, to)) {
+    if ('row' in one) {
+      const kind = leafKindOf(one.row.leaf);
+      if (SKIPPED_KINDS.has(kind) || one.row.secret === undefined || one.row.sealed === undefined) continue;
+      if (kind === LEAF_KINDS['key.destroyed']) {
+        changes.push(...destroyedChanges(one.row));
+        continue;
+      }
+    }
+    const group = groups.get(one.messageNo);
+    if (group === undefined) groups.set(one.messageNo, [one]);
+    else group.push(one);
   }
   const later: number[] = [];
   for (const [messageNo, group] of groups) {
     const [only] = group;
-    if (group.length > 1 || only?.secret === undefined || only.sealed === undefined || !isFirstLeaf(only.leaf))
-      later.push(messageNo);
+    const head = group.length > 1 || only === undefined ? undefined : openFirst(only);
+    if (head === undefined || only === undefined) later.push(messageNo);
     else {
-      const { messageId, secret, leaf, sealed } = only;
-      const message = foldMessage([
-        { seq: only.seq, record: openForDerivation(sealer, { messageId, secret, leaf, sealed }) },
-      ]);
+      const message = foldMessage([{ seq: only.seq, record: head }]);
       const document = message === undefined ? undefined : toIndexDocument(messageNo, message);
       if (document !== undefined) changes.push({ put: document });
     }
   }
   await applyGrown(later, from, changes, states);
   if (states.length > 0) await writeStates(states);
-  index.apply(changes, (rows.at(-1)?.seq ?? from) + 1);
+  index.apply(changes, to);
   // What was destroyed must not stay readable as words of the index: the files it stood in are written anew.
   const erased = new Set(changes.flatMap((change) => ('remove' in change ? [monthOf(change.remove.sentAtMs)] : [])));
   for (const month of erased) index.eraseMonth(month);
+}
+
+/** The head of a record that began its message; undefined for a later one. */
+function openFirst(one: Followed): RecordHead | undefined {
+  if ('head' in one) return parseRecord(one.head);
+  const { messageId, secret, leaf, sealed } = one.row;
+  if (secret === undefined || sealed === undefined || !isFirstLeaf(leaf)) return undefined;
+  return openForDerivation(sealer, { messageId, secret, leaf, sealed });
 }
 
 /** Messages that have more than one record: their state is folded anew and kept. */
@@ -251,7 +293,7 @@ serveThread<FollowCalls>(
         if (signal.aborted)
           throw new CartularyError('stopping', 'the rebuild was stopped; it goes on at the next start');
         const from = index.watermark();
-        await applyRows(await reader.readLog(from, BATCH_RECORDS), from);
+        await applyRange(from, Math.min(target, from + BATCH_RECORDS));
         progress({ done: index.watermark(), total: target });
         await breathe();
       }
@@ -260,6 +302,7 @@ serveThread<FollowCalls>(
     },
     async close() {
       life.closed = true;
+      setup.freshHeads.port.close();
       for (const resolve of tickets.values()) resolve();
       await running?.catch(() => undefined);
       index.close();

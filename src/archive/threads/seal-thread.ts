@@ -10,13 +10,15 @@ import type { PackedResults } from '../../store/batch-codec.ts';
 import { appendThrough } from '../../store/sqlite/sqlite-store.ts';
 import { serveThread } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
+import { sendFreshHeads } from '../fresh-heads.ts';
+import type { FreshHeadsLink } from '../fresh-heads.ts';
 import { decodeSealBatch } from '../seal-batch.ts';
 import { createSealing } from '../sealing.ts';
 import { openSealer } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
-/** What this thread is given: besides the keys, a port to the writer. */
-export type SealSetup = ThreadSetup & { readonly port: MessagePort };
+/** What this thread is given: besides the keys, a port to the writer and one to the follower. */
+export type SealSetup = ThreadSetup & { readonly port: MessagePort; readonly freshHeads: FreshHeadsLink };
 
 /** Calls of this thread. */
 export type SealCalls = {
@@ -33,6 +35,7 @@ const sealing = createSealing({
   sealer,
   random: createRandomPool(),
   append: appendThrough(setup.port),
+  onFresh: (heads) => sendFreshHeads(setup.freshHeads, heads),
 });
 
 serveThread<SealCalls>({
@@ -44,6 +47,7 @@ serveThread<SealCalls>({
   },
   async close() {
     setup.port.close();
+    setup.freshHeads.port.close();
     sealer.destroy();
     return undefined;
   },

@@ -38,10 +38,12 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
   const writer = await startRole('writer', location);
   const maintenance = await startRole('maintenance', location);
   const reader = openSqliteReader(location.path, location.key);
-  const queue = createGroupQueue<AppendEntry>(
-    (entry) => entry.sealed.length + entry.leaf.length + 64,
-    (entries) => appendOver(writer, entries),
-  );
+  const queue = createGroupQueue<AppendEntry, AppendEntry[]>({
+    bytesOf: (entry) => entry.sealed.length + entry.leaf.length + 64,
+    open: () => [],
+    add: (group, entry) => void group.push(entry),
+    send: (group) => appendOver(writer, group),
+  });
   const close = async (): Promise<void> => {
     await queue.drain();
     await reader.close();
