@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { runBaseline } from './baseline.ts';
-import { runCapture } from './capture.ts';
+import { prepareCapture, runCapture } from './capture.ts';
 import { measureDisk, measureMemory } from './footprint.ts';
 import { runHttp } from './http.ts';
 import { runProofs, runSearch, runVerify } from './read.ts';
@@ -69,8 +69,9 @@ try {
   const half = Math.floor(count / 2);
   const before = runBaseline(directory, 'before', forms.slice(0, half));
   const bench = await openBench(directory);
+  const load = prepareCapture(bench, forms);
   const memory = measureMemory();
-  const capture = await runCapture(bench, forms);
+  const capture = await runCapture(bench, load);
   const captureMemory = memory.stop();
   const after = runBaseline(directory, 'after', forms.slice(half));
   const baselineRate = count / (before.seconds + after.seconds);

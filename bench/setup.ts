@@ -36,15 +36,24 @@ export function reopenBench(data: string): Promise<Service> {
   return openService(readSettings({}, { data, listen: '127.0.0.1:0', logLevel: 'error' }));
 }
 
+const CONSTANT_HEADERS = {
+  host: ['Host', 'archive.example'],
+  agent: ['User-Agent', 'TwilioProxy/1.1'],
+  type: ['Content-Type', 'application/x-www-form-urlencoded; charset=UTF-8'],
+  accept: ['Accept', '*/*'],
+  token: ['I-Twilio-Idempotency-Token', '6d4e5a1c-0b1f-4b6e-9d2a-2f7c1b0a9e8d'],
+} as const satisfies Record<string, readonly [string, string]>;
+
 /** The headers that Twilio sends. */
-export function twilioHeaders(body: Buffer, signature: string): [string, string][] {
+export function twilioHeaders(body: Buffer, signature: string): (readonly [string, string])[] {
+  const { host, agent, type, accept, token } = CONSTANT_HEADERS;
   return [
-    ['Host', 'archive.example'],
-    ['User-Agent', 'TwilioProxy/1.1'],
+    host,
+    agent,
     ['Content-Length', String(body.length)],
-    ['Content-Type', 'application/x-www-form-urlencoded; charset=UTF-8'],
-    ['Accept', '*/*'],
+    type,
+    accept,
     ['X-Twilio-Signature', signature],
-    ['I-Twilio-Idempotency-Token', '6d4e5a1c-0b1f-4b6e-9d2a-2f7c1b0a9e8d'],
+    token,
   ];
 }

@@ -6,7 +6,7 @@ import { formatMessageKey, joinNatural } from '../model/event.ts';
 import type { MessageKey } from '../model/event.ts';
 import { formatId, ID_BYTES } from '../model/ids.ts';
 import type { ConversationId } from '../model/ids.ts';
-import { createHmacKey, hmac } from '../vault/hash.ts';
+import { createHmacKey, hmacText } from '../vault/hash.ts';
 
 /** Makes ids of one archive. */
 export type Identifier = {
@@ -22,8 +22,7 @@ export type Identifier = {
  */
 export function createIdentifier(idKey: Uint8Array): Identifier {
   const keyed = createHmacKey(idKey);
-  const hashed = (domain: string, text: string): Uint8Array =>
-    hmac(keyed, Buffer.from(`${domain}\0${text}`, 'utf8')).subarray(0, ID_BYTES);
+  const hashed = (domain: string, text: string): Uint8Array => hmacText(keyed, `${domain}\0${text}`, ID_BYTES);
   return {
     messageId: (key) => hashed('message', formatMessageKey(key)),
     uniqueId: (key, dedupe) =>

@@ -1,9 +1,11 @@
 /**
  * What the search index is told of a message.
  */
-import type { Part } from '../model/event.ts';
 import type { PartyRef } from '../model/address.ts';
+import type { Body, MessageKey, Part } from '../model/event.ts';
+import { foldMessage } from '../model/fold.ts';
 import type { Message } from '../model/fold.ts';
+import type { RecordHead } from '../model/record.ts';
 import type { IndexDocument } from '../search/document.ts';
 
 /** When a message counts as sent: what the platform says, else when it reached us. */
@@ -18,22 +20,67 @@ export function sentAtMs(message: Message): number {
 export function toIndexDocument(messageNo: number, message: Message): IndexDocument | undefined {
   const { content } = message;
   if (content === undefined) return undefined;
-  const orders = (content.business?.orders ?? []).map((order) => order.id);
+  const texts = new Set<string>();
+  for (const { body, parts } of message.revisions) addTexts(texts, body, parts);
+  const has = featuresOf(message.body, message.parts);
+  if (message.reactions.length > 0) has.add('reaction');
+  if (message.revisions.length > 1) has.add('edit');
+  if (message.deletion !== undefined) has.add('deletion');
+  if (message.gaps.length > 0 || message.contentState === 'not-captured') has.add('gap');
   return {
+    ...contentTerms(message, message.key, content),
     messageNo,
     sentAtMs: sentAtMs(message),
-    text: searchableText(message),
+    text: [...texts].join('\n\n'),
+    types: message.types,
+    state: message.delivery.state ?? '',
+    has: [...has],
+  };
+}
+
+/**
+ * The document of a message that has but one record, the one it began with: what `toIndexDocument` says of the folded message, without folding it.
+ * @returns undefined as `toIndexDocument`
+ */
+export function firstIndexDocument(messageNo: number, seq: number, record: RecordHead): IndexDocument | undefined {
+  const { event } = record;
+  if (event.kind !== 'message.created') {
+    const message = foldMessage([{ seq, record }]);
+    return message === undefined ? undefined : toIndexDocument(messageNo, message);
+  }
+  const { content } = event;
+  const texts = new Set<string>();
+  addTexts(texts, content.body, content.parts);
+  const has = featuresOf(content.body, content.parts);
+  if (content.contentState === 'not-captured') has.add('gap');
+  return {
+    ...contentTerms({ ...record, id: record.message }, event.target, content),
+    messageNo,
+    sentAtMs: content.sentAt?.ms ?? event.occurredAt.ms,
+    text: [...texts].join('\n\n'),
+    types: [...new Set(content.types)].sort(),
+    state: content.direction === 'inbound' ? 'received' : '',
+    has: [...has],
+  };
+}
+
+type ContentTerms = 'channel' | 'direction' | 'source' | 'conversation' | 'from' | 'to' | 'orders' | 'ids' | 'brand';
+
+/** What is the same whatever happened to the message since. */
+function contentTerms(
+  of: Pick<Message, 'id' | 'source' | 'conversation'>,
+  key: MessageKey,
+  content: NonNullable<Message['content']>,
+): Pick<IndexDocument, ContentTerms> {
+  return {
     channel: content.channel,
     direction: content.direction,
-    source: message.source ?? '',
-    conversation: message.conversation ?? '',
+    source: of.source ?? '',
+    conversation: of.conversation ?? '',
     from: partyKeys(content.from),
     to: content.to.flatMap(partyKeys),
-    types: [...message.types],
-    state: message.delivery.state ?? '',
-    has: featuresOf(message),
-    orders,
-    ids: [message.id, message.key.id, ...(content.aliases ?? []).map((alias) => alias.id)],
+    orders: (content.business?.orders ?? []).map((order) => order.id),
+    ids: [of.id, key.id, ...(content.aliases ?? []).map((alias) => alias.id)],
     brand: content.brand ?? '',
   };
 }
@@ -44,14 +91,10 @@ function partyKeys(party: PartyRef): string[] {
   return keys;
 }
 
-function searchableText(message: Message): string {
-  const texts = new Set<string>();
-  for (const revision of message.revisions) {
-    if (revision.body?.subject !== undefined) texts.add(revision.body.subject);
-    if (revision.body !== undefined) texts.add(revision.body.text);
-    for (const part of revision.parts) for (const text of partTexts(part)) texts.add(text);
-  }
-  return [...texts].join('\n\n');
+function addTexts(texts: Set<string>, body: Body | undefined, parts: readonly Part[]): void {
+  if (body?.subject !== undefined) texts.add(body.subject);
+  if (body !== undefined) texts.add(body.text);
+  for (const part of parts) for (const text of partTexts(part)) texts.add(text);
 }
 
 function partTexts(part: Part): string[] {
@@ -74,14 +117,10 @@ function partTexts(part: Part): string[] {
   }
 }
 
-function featuresOf(message: Message): string[] {
+function featuresOf(body: Body | undefined, parts: readonly Part[]): Set<string> {
   const features = new Set<string>();
-  for (const part of message.parts) features.add(part.kind);
+  for (const part of parts) features.add(part.kind);
   if (features.has('media')) features.add('attachment');
-  if (/\bhttps?:\/\//i.test(message.body?.text ?? '')) features.add('link');
-  if (message.reactions.length > 0) features.add('reaction');
-  if (message.revisions.length > 1) features.add('edit');
-  if (message.deletion !== undefined) features.add('deletion');
-  if (message.gaps.length > 0 || message.contentState === 'not-captured') features.add('gap');
-  return [...features];
+  if (/\bhttps?:\/\//i.test(body?.text ?? '')) features.add('link');
+  return features;
 }

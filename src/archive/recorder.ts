@@ -11,7 +11,9 @@ import type { RawSlice, RecordHead } from '../model/record.ts';
 import { receiptInstant } from '../model/time.ts';
 import type { AppendResult, SettingChange } from '../store/store.ts';
 import type { RandomPool } from '../vault/random.ts';
+import { writeDocument } from './fresh-documents.ts';
 import type { Identifier } from './identify.ts';
+import { firstIndexDocument } from './index-document.ts';
 import type { DraftJob, FiledRecord, Sealing } from './sealing.ts';
 
 /** Who causes a record: a source, an API key, or the system itself. */
@@ -59,8 +61,8 @@ export type RecorderParts = {
 export function createRecorder(parts: RecorderParts): Recorder {
   return {
     record(drafts) {
-      const records = drafts.map((draft) => fileDraft(parts, draft));
-      const messageIds = records.map((record) => record.messageId);
+      const messageIds: MessageId[] = [];
+      const records = drafts.map((draft) => fileDraft(parts, draft, messageIds));
       // Of what was filed only the ids are held until it is durable: whatever waits there is carried through every garbage collection.
       return settle(parts, messageIds, parts.sealing.keep(records));
     },
@@ -69,15 +71,14 @@ export function createRecorder(parts: RecorderParts): Recorder {
 
 async function settle(
   parts: RecorderParts,
-  messageIds: readonly Uint8Array[],
+  messageIds: readonly MessageId[],
   kept: Promise<readonly AppendResult[]>,
 ): Promise<RecordOutcome[]> {
   const results = await kept;
   let size = 0;
   const outcomes = results.map((result, index): RecordOutcome => {
-    const id = messageIds[index];
-    if (id === undefined) throw new CartularyError('internal', 'results do not fit the records');
-    const messageId = formatId('message', id);
+    const messageId = messageIds[index];
+    if (messageId === undefined) throw new CartularyError('internal', 'results do not fit the records');
     switch (result.status) {
       case 'stored':
         size = Math.max(size, result.seq + 1);
@@ -96,10 +97,12 @@ async function settle(
   return outcomes;
 }
 
-/** Ids from natural keys, and the record as JSON. */
-function fileDraft(parts: RecorderParts, draft: RecordDraft): FiledRecord {
+/** Ids from natural keys, and the record as JSON. @param messageIds is given the message's id as well */
+function fileDraft(parts: RecorderParts, draft: RecordDraft, messageIds: MessageId[]): FiledRecord {
   const { event } = draft;
   const messageId = parts.identifier.messageId(event.target);
+  const message = formatId('message', messageId);
+  messageIds.push(message);
   // A first report with content: its message is new as a rule.
   const fresh = event.kind === 'message.created' && event.content.contentState === 'present';
   const thread = threadOf(event);
@@ -110,7 +113,7 @@ function fileDraft(parts: RecorderParts, draft: RecordDraft): FiledRecord {
     v: 1,
     archive: parts.archiveId,
     record: formatId('record', recordId),
-    message: formatId('message', messageId),
+    message,
     conversation,
     source: draft.source,
     connector: draft.connector,
@@ -128,10 +131,17 @@ function fileDraft(parts: RecorderParts, draft: RecordDraft): FiledRecord {
     timeMs: draft.capturedAtMs,
     actor: draft.actor.id,
     head: JSON.stringify(head),
+    ...(fresh ? describeFresh(head as RecordHead) : {}),
     ...(draft.raw === undefined ? {} : { raw: JSON.stringify(draft.raw) }),
     jobs: draft.jobs ?? [],
     settings: draft.settings ?? [],
   };
+}
+
+/** What the index will be told, should this begin its message. */
+function describeFresh(head: RecordHead): { document?: string } {
+  const document = firstIndexDocument(0, 0, head);
+  return document === undefined ? {} : { document: writeDocument(document) };
 }
 
 type Undefinable<Value> = { readonly [Name in keyof Value]: Name extends 'event' ? unknown : Value[Name] | undefined };

@@ -3,16 +3,18 @@
  * nothing of it has to be carried through garbage collections until it is durable.
  */
 import { CartularyError } from '../model/errors.ts';
+import { openGrowingBuffer } from '../store/growing-buffer.ts';
 import type { AppendEntry, SettingChange } from '../store/store.ts';
 import type { DraftJob, FiledRecord, SealItem } from './sealing.ts';
 
 const UNIQUE_NONE = 0;
 const UNIQUE_MESSAGE = 1;
 const UNIQUE_EVENT = 2;
-/** Ids (message, record, actor, unique), kind of unique, fresh, leaf kind, time, bytes before the raw slice, of the record, of the extras. */
+/** Ids (message, record, actor, unique), kind of unique, fresh, leaf kind, time, bytes of the record, of the document, of the extras. */
 const HEAD_BYTES = 16 + 16 + 16 + 16 + 1 + 1 + 2 + 8 + 4 + 4 + 4;
 const COUNT_BYTES = 4;
-const BATCH_BYTES_MIN = 16 * 1024;
+/** Above this many characters a record's bytes are counted rather than bounded. */
+const BOUNDED_UNITS_MAX = 16 * 1024;
 
 type Extras = {
   readonly jobs: readonly DraftJob[];
@@ -28,23 +30,18 @@ export type SealBatch = {
 
 /** Begins a batch. @param bytesExpected what it may come to; it grows where that is too little */
 export function openSealBatch(bytesExpected: number): SealBatch {
-  let target = Buffer.from(new ArrayBuffer(Math.max(BATCH_BYTES_MIN, bytesExpected)));
+  const growing = openGrowingBuffer(bytesExpected);
   let at = COUNT_BYTES;
   let count = 0;
-  const ensure = (bytes: number): void => {
-    if (at + bytes <= target.length) return;
-    const larger = Buffer.from(new ArrayBuffer(Math.max(target.length * 2, at + bytes)));
-    target.copy(larger, 0, 0, at);
-    target = larger;
-  };
   return {
     add(record) {
       const extras = encodeExtras(record);
-      ensure(HEAD_BYTES + recordBytesMax(record) + (extras?.length ?? 0));
+      const target = growing.ensure(at, HEAD_BYTES + recordBytesMax(record) + (extras?.length ?? 0));
       at = writeRecord(target, at, record, extras);
       count += 1;
     },
     finish() {
+      const target = growing.ensure(at, 0);
       target.writeUInt32LE(count, 0);
       return target.buffer as ArrayBuffer;
     },
@@ -53,16 +50,18 @@ export function openSealBatch(bytesExpected: number): SealBatch {
 
 const RAW_NAME = ',"raw":';
 
-/** What the record's text can come to; exact counting only where the bound is large. */
-function recordBytesMax({ head, raw = '' }: FiledRecord): number {
-  const units = head.length + raw.length;
-  return (
-    RAW_NAME.length + 1 + (units <= BATCH_BYTES_MIN ? units * 3 : Buffer.byteLength(head) + Buffer.byteLength(raw))
-  );
+/** What the record's text and document can come to; exact counting only where the bound is large. */
+function recordBytesMax({ head, raw = '', document = '' }: FiledRecord): number {
+  const units = head.length + raw.length + document.length;
+  const bytes =
+    units <= BOUNDED_UNITS_MAX
+      ? units * 3
+      : Buffer.byteLength(head) + Buffer.byteLength(raw) + Buffer.byteLength(document);
+  return bytes + RAW_NAME.length + 1;
 }
 
 function writeRecord(target: Buffer, start: number, record: FiledRecord, extras: Buffer | undefined): number {
-  const { unique } = record;
+  const { unique, document = '' } = record;
   target.set(record.messageId, start);
   target.set(record.recordId, start + 16);
   target.set(record.actor, start + 32);
@@ -73,29 +72,26 @@ function writeRecord(target: Buffer, start: number, record: FiledRecord, extras:
   at = target.writeUInt16LE(record.kind, at);
   at = target.writeDoubleLE(record.timeMs, at);
   const textAt = start + HEAD_BYTES;
-  const { headBytes, recordBytes } = writeText(target, textAt, record);
-  at = target.writeUInt32LE(headBytes, at);
+  const recordBytes = writeText(target, textAt, record);
+  const documentBytes = target.write(document, textAt + recordBytes, 'utf8');
   at = target.writeUInt32LE(recordBytes, at);
+  at = target.writeUInt32LE(documentBytes, at);
   target.writeUInt32LE(extras?.length ?? 0, at);
-  const extrasAt = textAt + recordBytes;
+  const extrasAt = textAt + recordBytes + documentBytes;
   if (extras !== undefined) target.set(extras, extrasAt);
   return extrasAt + (extras?.length ?? 0);
 }
 
 /** The record's bytes: the head with the raw slice as its last member. */
-function writeText(
-  target: Buffer,
-  start: number,
-  { head, raw }: FiledRecord,
-): { headBytes: number; recordBytes: number } {
-  const headEnd = start + target.write(head, start, 'utf8');
-  if (raw === undefined) return { headBytes: headEnd - start, recordBytes: headEnd - start };
+function writeText(target: Buffer, start: number, { head, raw }: FiledRecord): number {
+  let at = start + target.write(head, start, 'utf8');
+  if (raw === undefined) return at - start;
   // The head's closing brace makes room for the raw slice.
-  let at = headEnd - 1;
+  at -= 1;
   at += target.write(RAW_NAME, at, 'latin1');
   at += target.write(raw, at, 'utf8');
   at += target.write('}', at, 'latin1');
-  return { headBytes: headEnd - 1 - start, recordBytes: at - start };
+  return at - start;
 }
 
 function encodeExtras({ jobs, settings }: FiledRecord): Buffer | undefined {
@@ -106,21 +102,24 @@ function encodeExtras({ jobs, settings }: FiledRecord): Buffer | undefined {
   return Buffer.from(JSON.stringify({ jobs, settings: written } satisfies Extras), 'utf8');
 }
 
-/** Reads a batch; byte strings are views into the buffer. @throws CartularyError `internal` where it is cut short */
-export function decodeSealBatch(buffer: ArrayBuffer): SealItem[] {
+/**
+ * Reads a batch record by record, so that of a thousand records no more than one is an object at a time; byte strings are views into the buffer.
+ * @throws CartularyError `internal` where it is cut short
+ */
+export function* readSealBatch(buffer: ArrayBuffer): Generator<SealItem> {
   const source = Buffer.from(buffer);
-  const items: SealItem[] = [];
   const count = source.readUInt32LE(0);
   let at = COUNT_BYTES;
   for (let index = 0; index < count; index += 1) {
     const head = at + 64;
-    const headBytes = source.readUInt32LE(head + 12);
-    const recordBytes = source.readUInt32LE(head + 16);
+    const recordBytes = source.readUInt32LE(head + 12);
+    const documentBytes = source.readUInt32LE(head + 16);
     const extraBytes = source.readUInt32LE(head + 20);
     const recordAt = at + HEAD_BYTES;
-    const extraAt = recordAt + recordBytes;
+    const documentAt = recordAt + recordBytes;
+    const extraAt = documentAt + documentBytes;
     if (extraAt + extraBytes > source.length) throw new CartularyError('internal', 'a batch is cut short');
-    items.push({
+    yield {
       messageId: source.subarray(at, at + 16),
       recordId: source.subarray(at + 16, at + 32),
       actor: source.subarray(at + 32, at + 48),
@@ -128,13 +127,12 @@ export function decodeSealBatch(buffer: ArrayBuffer): SealItem[] {
       fresh: source.readUInt8(head + 1) === 1,
       kind: source.readUInt16LE(head + 2),
       timeMs: source.readDoubleLE(head + 4),
-      headBytes,
-      recordBytes: source.subarray(recordAt, extraAt),
+      recordBytes: source.subarray(recordAt, documentAt),
+      ...(documentBytes === 0 ? {} : { document: source.subarray(documentAt, extraAt) }),
       ...(extraBytes === 0 ? NO_EXTRAS : decodeExtras(source.subarray(extraAt, extraAt + extraBytes))),
-    });
+    };
     at = extraAt + extraBytes;
   }
-  return items;
 }
 
 const NO_EXTRAS: { readonly jobs: readonly DraftJob[]; readonly settings: readonly SettingChange[] } = {

@@ -7,11 +7,14 @@
 import { encodeLeaf } from '../ledger/leaf.ts';
 import { CartularyError } from '../model/errors.ts';
 import { ID_BYTES } from '../model/ids.ts';
+import { openAppendBatch, placeAt, replaceResults, statusAt } from '../store/batch-codec.ts';
+import type { PackedResults } from '../store/batch-codec.ts';
 import type { AppendEntry, AppendResult, NewJob, SettingChange } from '../store/store.ts';
 import type { RandomPool } from '../vault/random.ts';
 import type { Sealer } from '../vault/seal.ts';
-import type { FreshHead } from './fresh-heads.ts';
+import type { FreshDocument } from './fresh-documents.ts';
 import { packRecord } from './record-codec.ts';
+import { readSealBatch } from './seal-batch.ts';
 
 /** What is to be done after the record is durable; the payload is sealed with the message. */
 export type DraftJob = {
@@ -38,10 +41,15 @@ type Filing = {
 };
 
 /** A record as it is filed: the JSON of all but the raw slice, and the JSON of that. */
-export type FiledRecord = Filing & { readonly head: string; readonly raw?: string };
+export type FiledRecord = Filing & {
+  readonly head: string;
+  readonly raw?: string;
+  /** What the index is told of it (`writeDocument`), should it begin a message. */
+  readonly document?: string;
+};
 
-/** A filed record, ready to be sealed; the first `headBytes` of the record are what comes before the raw slice. */
-export type SealItem = Filing & { readonly recordBytes: Uint8Array; readonly headBytes: number };
+/** A filed record, ready to be sealed. */
+export type SealItem = Filing & { readonly recordBytes: Uint8Array; readonly document?: Uint8Array };
 
 /** Seals and commits; answers in the order asked. No result is `rekey`. */
 export type Sealing = { keep(records: readonly FiledRecord[]): Promise<AppendResult[]> };
@@ -51,9 +59,10 @@ export type SealingParts = {
   readonly archiveId: Uint8Array;
   readonly sealer: Sealer;
   readonly random: RandomPool;
-  readonly append: (entries: readonly AppendEntry[]) => Promise<AppendResult[]>;
+  /** Commits a batch (`openAppendBatch`). */
+  readonly append: (batch: ArrayBuffer) => Promise<PackedResults>;
   /** Told of records that began a message, once they are durable. */
-  readonly onFresh?: (heads: readonly FreshHead[]) => void;
+  readonly onFresh?: (documents: readonly FreshDocument[]) => void;
 };
 
 /** Messages whose secret is kept at hand for the reports that follow within minutes. */
@@ -61,78 +70,90 @@ const SECRETS_MAX = 50_000;
 /** Times a record is sealed again because its message turned out to have another secret; more can only be a fault. */
 const RESEAL_MAX = 3;
 
-type Prepared = { readonly item: SealItem; readonly messageKey: string };
-
-/** Makes the sealing of one archive, in the thread that calls it. */
-export function createSealing(parts: SealingParts): { keep(items: readonly SealItem[]): Promise<AppendResult[]> } {
+/**
+ * Makes the sealing of one archive, in the thread that calls it: batches of filed records in (`openSealBatch`), results of the durable commit out. While a batch is being
+ * committed nothing of it is held but its buffer.
+ */
+export function createSealing(parts: SealingParts): { keep(batch: ArrayBuffer): Promise<PackedResults> } {
   const secrets = createSecretCache();
-  const settle = async (
-    prepared: readonly Prepared[],
-    entries: readonly AppendEntry[],
-    round: number,
-  ): Promise<AppendResult[]> => {
-    const results = await parts.append(entries);
-    if (round === 0) parts.onFresh?.(freshHeads(prepared, results));
-    const again: { readonly at: number; readonly one: Prepared; readonly entry: AppendEntry }[] = [];
-    for (const [at, result] of results.entries()) {
-      const one = prepared[at];
-      if (result.status !== 'rekey' || one === undefined) continue;
-      secrets.set(one.messageKey, result.secret);
-      again.push({ at, one, entry: sealItem(parts, one.item, result.secret) });
+  /** Seals those of the batch that `secretFor` has a secret for. */
+  const seal = (
+    batch: ArrayBuffer,
+    secretFor: (item: SealItem, index: number) => Uint8Array | undefined,
+  ): ArrayBuffer => {
+    const sealed = openAppendBatch(batch.byteLength);
+    let index = 0;
+    for (const item of readSealBatch(batch)) {
+      const secret = secretFor(item, index);
+      if (secret !== undefined) sealed.add(sealItem(parts, item, secret));
+      index += 1;
     }
-    if (again.length === 0) return results;
-    if (round >= RESEAL_MAX) throw new CartularyError('internal', 'a message changes its secret again and again');
-    const second = await settle(
-      again.map(({ one }) => one),
-      again.map(({ entry }) => entry),
-      round + 1,
-    );
-    for (const [index, { at }] of again.entries()) {
-      const result = second[index];
-      if (result !== undefined) results[at] = result;
+    return sealed.finish();
+  };
+  const firstSecret = (item: SealItem): Uint8Array => {
+    // A new message gets reports when it was sent by the shop, seldom otherwise; then the writer tells its secret.
+    if (item.fresh) return parts.random.take(32);
+    const key = keyOf(item);
+    const known = secrets.get(key);
+    if (known !== undefined) return known;
+    const drawn = parts.random.take(32);
+    secrets.set(key, drawn);
+    return drawn;
+  };
+  const sealAgain = async (batch: ArrayBuffer, results: PackedResults): Promise<PackedResults> => {
+    let settled = results;
+    for (let round = 0; ; round += 1) {
+      const told = new Map<number, Uint8Array>();
+      for (const { index, secret } of settled.rare) if (secret !== undefined) told.set(index, secret);
+      if (told.size === 0) return settled;
+      if (round === RESEAL_MAX) throw new CartularyError('internal', 'a message changes its secret again and again');
+      const again = seal(batch, (item, index) => {
+        const secret = told.get(index);
+        if (secret !== undefined) secrets.set(keyOf(item), secret);
+        return secret;
+      });
+      const indexes = [...told.keys()].sort((one, other) => one - other);
+      settled = replaceResults(settled, indexes, await parts.append(again));
     }
-    return results;
   };
   return {
-    async keep(items) {
-      const prepared = items.map((item) => ({ item, messageKey: Buffer.from(item.messageId).toString('latin1') }));
-      const entries = prepared.map(({ item, messageKey }) => {
-        const known = item.fresh ? undefined : secrets.get(messageKey);
-        const secret = known ?? parts.random.take(32);
-        if (known === undefined) secrets.set(messageKey, secret);
-        return sealItem(parts, item, secret);
-      });
-      const results = await settle(prepared, entries, 0);
-      for (const [index, result] of results.entries()) {
-        const one = prepared[index];
-        if (one === undefined) continue;
-        // The secret drawn for a message that turned out to be known, or gone, is not its secret.
-        if (result.status !== 'stored' && (one.item.fresh || result.status !== 'duplicate'))
-          secrets.forget(one.messageKey);
-      }
+    async keep(batch) {
+      const first = await parts.append(seal(batch, firstSecret));
+      parts.onFresh?.(freshDocuments(batch, first));
+      const results = await sealAgain(batch, first);
+      forgetUnused(batch, results, secrets);
       return results;
     },
   };
+}
+
+function keyOf({ messageId }: SealItem): string {
+  return Buffer.from(messageId.buffer, messageId.byteOffset, messageId.byteLength).toString('latin1');
+}
+
+/** The secret drawn for a message that turned out to be gone is not its secret. */
+function forgetUnused(batch: ArrayBuffer, results: PackedResults, secrets: SecretCache): void {
+  let index = 0;
+  for (const item of readSealBatch(batch)) {
+    const status = statusAt(results, index);
+    if (!item.fresh && status !== 'stored' && status !== 'duplicate') secrets.forget(keyOf(item));
+    index += 1;
+  }
 }
 
 /**
  * Records that began their message. One that was sealed under a secret drawn for it alone and was stored at the first try is the first of its message: had the message
  * existed, the writer would have answered `rekey`.
  */
-function freshHeads(prepared: readonly Prepared[], results: readonly AppendResult[]): FreshHead[] {
-  const heads: FreshHead[] = [];
-  for (const [index, { item }] of prepared.entries()) {
-    const result = results[index];
-    if (!item.fresh || result?.status !== 'stored') continue;
-    const { seq, messageNo } = result;
-    heads.push({
-      seq,
-      messageNo,
-      head: item.recordBytes.subarray(0, item.headBytes),
-      isOpen: item.headBytes < item.recordBytes.length,
-    });
+function freshDocuments(batch: ArrayBuffer, results: PackedResults): FreshDocument[] {
+  const documents: FreshDocument[] = [];
+  let index = 0;
+  for (const { fresh, document } of readSealBatch(batch)) {
+    if (fresh && document !== undefined && statusAt(results, index) === 'stored')
+      documents.push({ ...placeAt(results, index), document });
+    index += 1;
   }
-  return heads;
+  return documents;
 }
 
 function sealItem(parts: SealingParts, item: SealItem, secret: Uint8Array): AppendEntry {
@@ -182,6 +203,8 @@ function sealJob(parts: SealingParts, item: SealItem, secret: Uint8Array, job: D
     payload: Buffer.concat([recordId, sealed]),
   };
 }
+
+type SecretCache = ReturnType<typeof createSecretCache>;
 
 /** Secrets of recent messages; the older half goes when it is full. */
 function createSecretCache() {

@@ -72,7 +72,7 @@ export async function startArchiveThreads(
   const underWay = new SharedArrayBuffer(4);
   const follow = await startThread<FollowCalls>(
     threadUrl('./threads/follow-thread.ts', import.meta.url),
-    { ...setup, freshHeads: { port: freshFrom, underWay } } satisfies FollowSetup,
+    { ...setup, fresh: { port: freshFrom, underWay } } satisfies FollowSetup,
     { name: 'follow', onFatal, onEvent, transfer: [freshFrom] },
   );
   box.follow = follow;
@@ -80,7 +80,7 @@ export async function startArchiveThreads(
   const port = await store.connect();
   const seal = await startThread<SealCalls>(
     threadUrl('./threads/seal-thread.ts', import.meta.url),
-    { ...setup, port, freshHeads: { port: freshTo, underWay } } satisfies SealSetup,
+    { ...setup, port, fresh: { port: freshTo, underWay } } satisfies SealSetup,
     { name: 'seal', onFatal, transfer: [port, freshTo] },
   );
   const queue = createSealQueue(seal);

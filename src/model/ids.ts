@@ -41,14 +41,17 @@ export type IdOf = {
 /** Bytes of an id. */
 export const ID_BYTES = 16;
 
+const scratch = Buffer.alloc(ID_BYTES);
+
 /**
  * Writes 16 bytes as an id of a kind.
  * @throws CartularyError `internal` where the bytes are not 16
  */
 export function formatId<Kind extends keyof IdOf>(kind: Kind, bytes: Uint8Array): IdOf[Kind] {
   if (bytes.length !== ID_BYTES) throw new CartularyError('internal', `an id is ${ID_BYTES} bytes`);
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
-  return (ID_PREFIX[kind] + hex) as IdOf[Kind];
+  // Copied into a buffer that exists, since a new view costs more than the rest.
+  scratch.set(bytes);
+  return (ID_PREFIX[kind] + scratch.toString('hex')) as IdOf[Kind];
 }
 
 /**

@@ -3,31 +3,53 @@
  * buffer 0.3 µs.
  */
 import { CartularyError } from '../model/errors.ts';
+import { openGrowingBuffer } from './growing-buffer.ts';
 import type { AppendEntry, AppendResult, NewJob, SettingChange } from './store.ts';
 
 const UNIQUE_NONE = 0;
 const UNIQUE_MESSAGE = 1;
 const UNIQUE_EVENT = 2;
 const FIXED_BYTES = 1 + 16 + 32 + 16 + 4 + 4 + 4;
+const COUNT_BYTES = 4;
 
 type Extras = {
   readonly jobs: readonly (Omit<NewJob, 'payload'> & { readonly payload: string })[];
   readonly settings: readonly { readonly name: string; readonly value?: string }[];
 };
 
+/** A batch of entries that is being written. */
+export type AppendBatch = {
+  add(entry: AppendEntry): void;
+  /** The buffer, to be transferred; the batch is over. */
+  finish(): ArrayBuffer;
+};
+
+/** Begins a batch. @param bytesExpected what it may come to; it grows where that is too little */
+export function openAppendBatch(bytesExpected: number): AppendBatch {
+  const growing = openGrowingBuffer(bytesExpected);
+  let at = COUNT_BYTES;
+  let count = 0;
+  return {
+    add(entry) {
+      const extras = encodeExtras(entry);
+      const bytes = FIXED_BYTES + entry.leaf.length + entry.sealed.length + (extras?.length ?? 0);
+      at = encodeEntry(growing.ensure(at, bytes), at, entry, extras);
+      count += 1;
+    },
+    finish() {
+      const target = growing.ensure(at, 0);
+      target.writeUInt32LE(count, 0);
+      return target.buffer as ArrayBuffer;
+    },
+  };
+}
+
 /** Packs entries into one buffer that may be transferred. */
 export function encodeBatch(entries: readonly AppendEntry[]): ArrayBuffer {
-  const extras = entries.map(encodeExtras);
-  let bytes = 4;
-  entries.forEach((entry, index) => {
-    bytes += FIXED_BYTES + entry.leaf.length + entry.sealed.length + (extras[index]?.length ?? 0);
-  });
-  const target = Buffer.from(new ArrayBuffer(bytes));
-  let at = target.writeUInt32LE(entries.length, 0);
-  entries.forEach((entry, index) => {
-    at = encodeEntry(target, at, entry, extras[index]);
-  });
-  return target.buffer as ArrayBuffer;
+  const bytes = entries.reduce((sum, { leaf, sealed }) => sum + FIXED_BYTES + leaf.length + sealed.length, COUNT_BYTES);
+  const batch = openAppendBatch(bytes);
+  for (const entry of entries) batch.add(entry);
+  return batch.finish();
 }
 
 function encodeEntry(target: Buffer, start: number, entry: AppendEntry, extras: Buffer | undefined): number {
@@ -105,23 +127,65 @@ function decodeExtras(bytes: Buffer): { jobs: NewJob[]; settings: SettingChange[
   };
 }
 
-/** Results as they cross back: numbers in one array, what is rare beside it. */
+/** What became of an entry, as a number in `PackedResults`. */
+export type ResultStatus = AppendResult['status'];
+
+/** Results as they cross back: three numbers each (status, `seq`, `messageNo`) in one array, what is rare beside it. */
 export type PackedResults = {
   readonly numbers: Float64Array;
   readonly rare: readonly { readonly index: number; readonly secret?: Uint8Array; readonly reason?: string }[];
 };
 
+/** The status of one result. */
+export function statusAt({ numbers }: PackedResults, index: number): ResultStatus | undefined {
+  return STATUSES[numbers[index * RESULT_NUMBERS] ?? -1];
+}
+
+/** Where a stored or known record stands. */
+export function placeAt(
+  { numbers }: PackedResults,
+  index: number,
+): { readonly seq: number; readonly messageNo: number } {
+  return {
+    seq: numbers[index * RESULT_NUMBERS + 1] ?? 0,
+    messageNo: numbers[index * RESULT_NUMBERS + 2] ?? 0,
+  };
+}
+
+/**
+ * The results with some of them replaced.
+ * @param indexes which; `replacements` has their results in the same order
+ */
+export function replaceResults(
+  results: PackedResults,
+  indexes: readonly number[],
+  replacements: PackedResults,
+): PackedResults {
+  const numbers = Float64Array.from(results.numbers);
+  indexes.forEach((index, at) => {
+    const from = at * RESULT_NUMBERS;
+    numbers.set(replacements.numbers.subarray(from, from + RESULT_NUMBERS), index * RESULT_NUMBERS);
+  });
+  const replaced = new Set(indexes);
+  const rare = [
+    ...results.rare.filter(({ index }) => !replaced.has(index)),
+    ...replacements.rare.map((row) => ({ ...row, index: indexes[row.index] ?? -1 })),
+  ];
+  return { numbers, rare };
+}
+
+const RESULT_NUMBERS = 3;
 const STATUSES = ['stored', 'duplicate', 'rekey', 'closed', 'failed'] as const;
 
 /** Packs results. */
 export function encodeResults(results: readonly AppendResult[]): PackedResults {
-  const numbers = new Float64Array(results.length * 3);
+  const numbers = new Float64Array(results.length * RESULT_NUMBERS);
   const rare: { index: number; secret?: Uint8Array; reason?: string }[] = [];
   results.forEach((result, index) => {
-    numbers[index * 3] = STATUSES.indexOf(result.status);
+    numbers[index * RESULT_NUMBERS] = STATUSES.indexOf(result.status);
     if ('seq' in result) {
-      numbers[index * 3 + 1] = result.seq;
-      numbers[index * 3 + 2] = result.messageNo;
+      numbers[index * RESULT_NUMBERS + 1] = result.seq;
+      numbers[index * RESULT_NUMBERS + 2] = result.messageNo;
     } else if (result.status === 'rekey') {
       rare.push({ index, secret: Uint8Array.from(result.secret) });
     } else if (result.status === 'failed') {
@@ -135,14 +199,12 @@ export function encodeResults(results: readonly AppendResult[]): PackedResults {
 export function decodeResults(packed: PackedResults): AppendResult[] {
   const rare = new Map(packed.rare.map((row) => [row.index, row]));
   const results: AppendResult[] = [];
-  for (let index = 0; index * 3 < packed.numbers.length; index += 1) {
-    const status = STATUSES[packed.numbers[index * 3] ?? -1];
-    const seq = packed.numbers[index * 3 + 1] ?? 0;
-    const messageNo = packed.numbers[index * 3 + 2] ?? 0;
+  for (let index = 0; index * RESULT_NUMBERS < packed.numbers.length; index += 1) {
+    const status = statusAt(packed, index);
     switch (status) {
       case 'stored':
       case 'duplicate':
-        results.push({ status, seq, messageNo });
+        results.push({ status, ...placeAt(packed, index) });
         break;
       case 'rekey':
         results.push({ status, secret: rare.get(index)?.secret ?? new Uint8Array(32) });

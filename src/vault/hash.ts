@@ -81,10 +81,7 @@ export function destroyHmacKey(keyed: HmacKey): void {
  * @throws CartularyError `locked` where the key was destroyed
  */
 export function hmac(keyed: HmacKey, ...parts: readonly Uint8Array[]): Uint8Array {
-  // A pad is key XOR constant: the last byte of both pads is never 0 for a key below 64 bytes, and both are 0 only when destroyed.
-  if (keyed.pads[BLOCK_BYTES - 1] === 0 && keyed.pads[2 * BLOCK_BYTES - 1] === 0) {
-    throw new CartularyError('locked', 'this key was destroyed');
-  }
+  assertAlive(keyed);
   let length = 0;
   for (const part of parts) length += part.length;
   if (length > SCRATCH_BYTES_MAX) return hmacLong(keyed, parts);
@@ -101,6 +98,30 @@ export function hmac(keyed: HmacKey, ...parts: readonly Uint8Array[]): Uint8Arra
   message.fill(0);
   outerScratch.fill(0);
   return mac;
+}
+
+/**
+ * HMAC-SHA256 of a text's UTF-8 bytes with a prepared key, for ids: written where it is hashed, it costs half of what `hmac` does.
+ * @param bytes how many of the 32 are wanted, from the first on
+ * @throws CartularyError `locked` where the key was destroyed
+ */
+export function hmacText(keyed: HmacKey, text: string, bytes = SHA256_BYTES): Uint8Array {
+  if (text.length * 3 > SCRATCH_BYTES_MAX) return hmac(keyed, Buffer.from(text, 'utf8')).slice(0, bytes);
+  assertAlive(keyed);
+  innerScratch.set(keyed.pads.subarray(0, BLOCK_BYTES), 0);
+  const end = BLOCK_BYTES + innerScratch.write(text, BLOCK_BYTES, 'utf8');
+  outerScratch.set(keyed.pads.subarray(BLOCK_BYTES), 0);
+  outerScratch.write(hash('sha256', innerScratch.subarray(0, end), 'binary'), BLOCK_BYTES, SHA256_BYTES, 'latin1');
+  digestScratch.write(hash('sha256', outerScratch, 'binary'), 0, SHA256_BYTES, 'latin1');
+  innerScratch.fill(0, 0, end);
+  outerScratch.fill(0);
+  return digestView.slice(0, bytes);
+}
+
+function assertAlive({ pads }: HmacKey): void {
+  // A pad is key XOR constant: the last byte of both pads is never 0 for a key below 64 bytes, and both are 0 only when destroyed.
+  if (pads[BLOCK_BYTES - 1] === 0 && pads[2 * BLOCK_BYTES - 1] === 0)
+    throw new CartularyError('locked', 'this key was destroyed');
 }
 
 /** The two padded blocks of RFC 2104 §2; the key has at most 64 bytes. */

@@ -10,9 +10,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { isFirstLeaf, leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
-import { parseRecord } from '../../model/record.ts';
-import type { RecordHead } from '../../model/record.ts';
-import type { IndexChange } from '../../search/document.ts';
+import type { IndexChange, IndexDocument } from '../../search/document.ts';
 import { openIndexWriter } from '../../search/index-writer.ts';
 import type { IndexWriter } from '../../search/index-writer.ts';
 import { monthOf } from '../../search/months.ts';
@@ -20,11 +18,11 @@ import type { RecordRow, StateRow } from '../../store/store.ts';
 import { serveThread } from '../../store/thread.ts';
 import type { ThreadReply } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
-import { receiveFreshHeads } from '../fresh-heads.ts';
-import type { FreshHeadsLink } from '../fresh-heads.ts';
-import { toIndexDocument } from '../index-document.ts';
+import { receiveFreshDocuments } from '../fresh-documents.ts';
+import type { FreshLink } from '../fresh-documents.ts';
+import { firstIndexDocument, toIndexDocument } from '../index-document.ts';
 import { openForDerivation, openMessageRecords, openRecord, sealState } from '../opening.ts';
-import { breathe, openReader, openSealer } from './workspace.ts';
+import { breathe, openReader, openSealer, stepBack } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
 /** Calls of this thread. */
@@ -45,13 +43,14 @@ export type FollowEvent = { readonly states: readonly StateRow[]; readonly ticke
 export type FollowNote = { readonly size: number } | { readonly written: number };
 
 /** What this thread is given: besides the keys, the short way from the sealing thread. */
-export type FollowSetup = ThreadSetup & { readonly freshHeads: FreshHeadsLink };
+export type FollowSetup = ThreadSetup & { readonly fresh: FreshLink };
 
 /** Records applied in one go: large transactions are what makes the index cheap. */
-const BATCH_RECORDS = 4000;
+const BATCH_RECORDS = 8000;
 
 const setup = workerData as FollowSetup;
-const fresh = receiveFreshHeads(setup.freshHeads);
+stepBack();
+const fresh = receiveFreshDocuments(setup.fresh);
 const reader = openReader(setup);
 const sealer = openSealer(setup);
 const random = createRandomPool();
@@ -130,11 +129,8 @@ function settleWaiters(): void {
   });
 }
 
-/** One record that is to be indexed: its head where the sealing thread handed it over, else its row in the log. */
-type Followed = { readonly seq: number; readonly messageNo: number } & (
-  | { readonly head: Uint8Array }
-  | { readonly row: RecordRow }
-);
+/** One record that is to be indexed: its document where the sealing thread handed it over, else its row in the log. */
+type Followed = { readonly messageNo: number } & ({ readonly document: IndexDocument } | { readonly row: RecordRow });
 
 /** Records from one place in the log to another: what was handed over, and what must be read. */
 async function readRange(from: number, to: number): Promise<Followed[]> {
@@ -143,7 +139,7 @@ async function readRange(from: number, to: number): Promise<Followed[]> {
   const readMissing = async (until: number): Promise<void> => {
     if (missingFrom === undefined) return;
     for (const row of await reader.readLog(missingFrom, until - missingFrom))
-      range.push({ seq: row.seq, messageNo: row.messageNo, row });
+      range.push({ messageNo: row.messageNo, row });
     missingFrom = undefined;
   };
   for (let seq = from; seq < to; seq += 1) {
@@ -153,7 +149,7 @@ async function readRange(from: number, to: number): Promise<Followed[]> {
       continue;
     }
     await readMissing(seq);
-    range.push({ seq, messageNo: taken.messageNo, head: taken.head });
+    range.push({ messageNo: taken.messageNo, document: taken });
   }
   await readMissing(to);
   fresh.forget(to);
@@ -180,11 +176,11 @@ async function applyRange(from: number, to: number): Promise<void> {
   const later: number[] = [];
   for (const [messageNo, group] of groups) {
     const [only] = group;
-    const head = group.length > 1 || only === undefined ? undefined : openFirst(only);
-    if (head === undefined || only === undefined) later.push(messageNo);
+    if (group.length > 1 || only === undefined) later.push(messageNo);
+    else if ('document' in only) changes.push({ put: only.document });
+    else if (!isFirstLeaf(only.row.leaf)) later.push(messageNo);
     else {
-      const message = foldMessage([{ seq: only.seq, record: head }]);
-      const document = message === undefined ? undefined : toIndexDocument(messageNo, message);
+      const document = openFirst(only.row);
       if (document !== undefined) changes.push({ put: document });
     }
   }
@@ -196,12 +192,10 @@ async function applyRange(from: number, to: number): Promise<void> {
   for (const month of erased) index.eraseMonth(month);
 }
 
-/** The head of a record that began its message; undefined for a later one. */
-function openFirst(one: Followed): RecordHead | undefined {
-  if ('head' in one) return parseRecord(one.head);
-  const { messageId, secret, leaf, sealed } = one.row;
-  if (secret === undefined || sealed === undefined || !isFirstLeaf(leaf)) return undefined;
-  return openForDerivation(sealer, { messageId, secret, leaf, sealed });
+/** The document of a message that has but the record it began with. */
+function openFirst({ seq, messageNo, messageId, secret, leaf, sealed }: RecordRow): IndexDocument | undefined {
+  if (secret === undefined || sealed === undefined) return undefined;
+  return firstIndexDocument(messageNo, seq, openForDerivation(sealer, { messageId, secret, leaf, sealed }));
 }
 
 /** Messages that have more than one record: their state is folded anew and kept. */
@@ -302,7 +296,7 @@ serveThread<FollowCalls>(
     },
     async close() {
       life.closed = true;
-      setup.freshHeads.port.close();
+      setup.fresh.port.close();
       for (const resolve of tickets.values()) resolve();
       await running?.catch(() => undefined);
       index.close();

@@ -5,25 +5,23 @@ import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
 import { idBytes } from '../../model/ids.ts';
-import { encodeResults } from '../../store/batch-codec.ts';
 import type { PackedResults } from '../../store/batch-codec.ts';
 import { appendThrough } from '../../store/sqlite/sqlite-store.ts';
 import { serveThread } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
-import { sendFreshHeads } from '../fresh-heads.ts';
-import type { FreshHeadsLink } from '../fresh-heads.ts';
-import { decodeSealBatch } from '../seal-batch.ts';
+import { sendFreshDocuments } from '../fresh-documents.ts';
+import type { FreshLink } from '../fresh-documents.ts';
 import { createSealing } from '../sealing.ts';
 import { openSealer } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
 /** What this thread is given: besides the keys, a port to the writer and one to the follower. */
-export type SealSetup = ThreadSetup & { readonly port: MessagePort; readonly freshHeads: FreshHeadsLink };
+export type SealSetup = ThreadSetup & { readonly port: MessagePort; readonly fresh: FreshLink };
 
 /** Calls of this thread. */
 export type SealCalls = {
   ready: { args: undefined; result: undefined };
-  /** Seals and commits a batch (`encodeSealBatch`); answers after the durable commit. */
+  /** Seals and commits a batch (`openSealBatch`); answers after the durable commit. */
   keep: { args: ArrayBuffer; result: PackedResults };
   close: { args: undefined; result: undefined };
 };
@@ -35,7 +33,7 @@ const sealing = createSealing({
   sealer,
   random: createRandomPool(),
   append: appendThrough(setup.port),
-  onFresh: (heads) => sendFreshHeads(setup.freshHeads, heads),
+  onFresh: (documents) => sendFreshDocuments(setup.fresh, documents),
 });
 
 serveThread<SealCalls>({
@@ -43,11 +41,11 @@ serveThread<SealCalls>({
     return undefined;
   },
   async keep(batch) {
-    return encodeResults(await sealing.keep(decodeSealBatch(batch)));
+    return sealing.keep(batch);
   },
   async close() {
     setup.port.close();
-    setup.freshHeads.port.close();
+    setup.fresh.port.close();
     sealer.destroy();
     return undefined;
   },

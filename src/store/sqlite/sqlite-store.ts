@@ -7,6 +7,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
 import { decodeResults, encodeBatch } from '../batch-codec.ts';
+import type { PackedResults } from '../batch-codec.ts';
 import type { AppendEntry, AppendResult, StoreReader, StoreWriter } from '../store.ts';
 import { createGroupQueue } from '../group-queue.ts';
 import { callOverPort, startThread, threadUrl } from '../thread.ts';
@@ -87,10 +88,10 @@ function startRole(role: WorkerRole, location: SqliteLocation): Promise<Thread<S
   });
 }
 
-/** Appends from another thread over a port that `connect` gave. */
-export function appendThrough(port: MessagePort): (entries: readonly AppendEntry[]) => Promise<AppendResult[]> {
+/** Appends batches (`openAppendBatch`) from another thread over a port that `connect` gave; the batch is transferred. */
+export function appendThrough(port: MessagePort): (batch: ArrayBuffer) => Promise<PackedResults> {
   const writer = callOverPort<StoreCalls>(port);
-  return (entries) => appendOver(writer, entries);
+  return (batch) => writer.call('append', batch, { transfer: [batch] });
 }
 
 async function appendOver(

@@ -1,0 +1,25 @@
+/**
+ * A buffer that is written from front to back and grows as it must; for what crosses to another thread.
+ */
+
+/** A buffer with an `ArrayBuffer` of its own, so that it may be transferred. */
+export type GrowingBuffer = {
+  /** The buffer with room for `bytes` behind `used`; what stands before `used` is kept. Buffers that were given before are void. */
+  ensure(used: number, bytes: number): Buffer;
+};
+
+const BYTES_MIN = 16 * 1024;
+
+/** @param bytesExpected room from the start */
+export function openGrowingBuffer(bytesExpected: number): GrowingBuffer {
+  let target = Buffer.from(new ArrayBuffer(Math.max(BYTES_MIN, bytesExpected)));
+  return {
+    ensure(used, bytes) {
+      if (used + bytes <= target.length) return target;
+      const larger = Buffer.from(new ArrayBuffer(Math.max(target.length * 2, used + bytes)));
+      target.copy(larger, 0, 0, used);
+      target = larger;
+      return target;
+    },
+  };
+}
