@@ -47,13 +47,5 @@ const CONSTANT_HEADERS = {
 /** The headers that Twilio sends. */
 export function twilioHeaders(body: Buffer, signature: string): (readonly [string, string])[] {
   const { host, agent, type, accept, token } = CONSTANT_HEADERS;
-  return [
-    host,
-    agent,
-    ['Content-Length', String(body.length)],
-    type,
-    accept,
-    ['X-Twilio-Signature', signature],
-    token,
-  ];
+  return [host, agent, ['Content-Length', String(body.length)], type, accept, ['X-Twilio-Signature', signature], token];
 }

@@ -33,8 +33,11 @@ type SealedRow = {
   readonly sealed: Uint8Array | undefined;
 };
 
-/** The exact bytes of a record, held against the commitment in its leaf. */
-function openBytes(sealer: Sealer, row: SealedRow): { readonly bytes: Uint8Array; readonly r: Uint8Array } {
+/**
+ * The exact bytes of a record, held against the commitment in its leaf.
+ * @throws CartularyError as `openRecord`
+ */
+export function openBytes(sealer: Sealer, row: SealedRow): { readonly bytes: Uint8Array; readonly r: Uint8Array } {
   if (row.secret === undefined || row.sealed === undefined)
     throw new CartularyError('key-destroyed', 'the key of this record was destroyed');
   const opened = sealer.openRecord({
@@ -70,14 +73,6 @@ export function openForDerivation(
     sealed: row.sealed,
   });
   return parseRecordHead(unpackRecord(plaintext));
-}
-
-/**
- * Opens one record as `openRecord` does, with all its checks, but reads only its head.
- * @throws CartularyError as `openRecord`
- */
-export function openRecordHead(sealer: Sealer, row: SealedRow): RecordHead {
-  return parseRecordHead(openBytes(sealer, row).bytes);
 }
 
 /** Opens all records of a message. */

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { findHeader } from './envelope.ts';
 import { formatId, ID_PREFIX, parseId } from './ids.ts';
 import type { IdOf } from './ids.ts';
-import { formatRecord, parseRecord, parseRecordHead } from './record.ts';
+import { formatRecord, parseRecord, parseRecordHead, parseRecordLabel } from './record.ts';
 import type { ArchiveRecord } from './record.ts';
 
 describe('headers', () => {
@@ -62,5 +62,49 @@ describe('record bytes', () => {
       ),
       { seed: 42, numRuns: 400 },
     );
+  });
+});
+
+describe('what a record says of itself before its content', () => {
+  const archive = formatId('archive', new Uint8Array(16).fill(1));
+  const record = formatId('record', new Uint8Array(16).fill(2));
+  const message = formatId('message', new Uint8Array(16).fill(3));
+  it('is read from its beginning as from the whole', () => {
+    fc.assert(
+      fc.property(
+        fc.record(
+          {
+            conversation: fc.string({ unit: 'binary' }),
+            source: fc.string({ unit: 'binary' }),
+            connector: fc.record({ name: fc.string({ unit: 'binary' }), version: fc.nat() }),
+            actor: fc.string({ unit: 'binary' }),
+          },
+          { requiredKeys: [] },
+        ),
+        fc.integer({ min: -1e12, max: 2e14 }),
+        fc.constantFrom('message.created', 'media.stored', 'audit'),
+        fc.string({ unit: 'binary' }),
+        (head, ms, kind, text) => {
+          const capturedAt = { ms, precision: 'ms', zone: 'utc', origin: 'receipt' };
+          const whole = { v: 1, archive, record, message, ...head, capturedAt, event: { kind, text } };
+          const bytes = formatRecord(whole as unknown as ArchiveRecord);
+          expect(parseRecordLabel(bytes)).toEqual({ archive, record, message, capturedAtMs: ms, kind });
+        },
+      ),
+      { seed: 43, numRuns: 400 },
+    );
+  });
+  it('cannot be forged by a text that looks like a beginning', () => {
+    const forged = `","capturedAt":{"ms":1,"x":1},"event":{"kind":"audit"`;
+    const bytes = formatRecord({
+      v: 1,
+      archive,
+      record,
+      message,
+      actor: forged,
+      capturedAt: { ms: 5, precision: 'ms', zone: 'utc', origin: 'receipt' },
+      event: { kind: 'message.created' },
+    } as unknown as ArchiveRecord);
+    expect(parseRecordLabel(bytes)).toMatchObject({ capturedAtMs: 5, kind: 'message.created' });
   });
 });

@@ -18,6 +18,7 @@ import { parseEntryBundle, TILE_WIDTH } from '../../ledger/tiles.ts';
 import { verifyLog } from '../../ledger/verify-log.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { formatId } from '../../model/ids.ts';
+import { parseRecordHead, parseRecordLabel } from '../../model/record.ts';
 import { openBlobDirectory } from '../../store/blobs.ts';
 import type { BlobStore } from '../../store/blobs.ts';
 import type { RecordRow } from '../../store/store.ts';
@@ -25,7 +26,7 @@ import { openTileFiles } from '../../store/tile-files.ts';
 import { serveThread } from '../../store/thread.ts';
 import type { CallContext } from '../../store/thread.ts';
 import { equalConstantTime, sha256 } from '../../vault/hash.ts';
-import { openRecordHead } from '../opening.ts';
+import { openBytes } from '../opening.ts';
 import { breathe, openReader, openSealer } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
@@ -55,7 +56,7 @@ export type VerifyCalls = {
 };
 
 const FAULTS_MAX = 1000;
-const CHUNK = 2000;
+const CHUNK = 1000;
 
 const setup = workerData as ThreadSetup;
 const reader = openReader(setup);
@@ -170,16 +171,19 @@ function verifyRow(run: Run, row: RecordRow): string | undefined {
       run.destroyed += 1;
       return undefined;
     }
-    const record = openRecordHead(sealer, row);
+    const { bytes } = openBytes(sealer, row);
+    const label = parseRecordLabel(bytes);
     const isConsistent =
-      record.record === formatId('record', leafRecordIdOf(row.leaf)) &&
-      record.message === formatId('message', row.messageId) &&
-      record.archive === setup.archiveId &&
-      record.event.kind === findLeafKind(leafKindOf(row.leaf)) &&
-      record.capturedAt.ms === leafTimeOf(row.leaf);
+      label.record === formatId('record', leafRecordIdOf(row.leaf)) &&
+      label.message === formatId('message', row.messageId) &&
+      label.archive === setup.archiveId &&
+      label.kind === findLeafKind(leafKindOf(row.leaf)) &&
+      label.capturedAtMs === leafTimeOf(row.leaf);
     if (!isConsistent) fault(run, 'metadata-differs', 'a record does not say what its leaf or its row say', row.seq);
     run.checked += 1;
-    return record.event.kind === 'media.stored' ? record.event.media.blob : undefined;
+    if (label.kind !== 'media.stored') return undefined;
+    const { event } = parseRecordHead(bytes);
+    return event.kind === 'media.stored' ? event.media.blob : undefined;
   } catch (cause) {
     const code = cause instanceof CartularyError ? cause.code : 'corrupt';
     const text = cause instanceof CartularyError ? cause.message : 'a record cannot be read';
