@@ -16,7 +16,8 @@ import type { SealBatch } from './seal-batch.ts';
 import type { FiledRecord, Sealing } from './sealing.ts';
 import type { FollowCalls, FollowEvent, FollowNote, FollowSetup } from './threads/follow-thread.ts';
 import type { LogCalls } from './threads/log-thread.ts';
-import type { ReadCalls } from './threads/read-thread.ts';
+import type { CountOwnerCalls, CountSetup } from './threads/count-thread.ts';
+import type { ReadCalls, ReadSetup } from './threads/read-thread.ts';
 import type { SealCalls, SealSetup } from './threads/seal-thread.ts';
 import type { VerifyCalls, VerifyReport } from './threads/verify-thread.ts';
 import type { ThreadSetup } from './threads/workspace.ts';
@@ -66,8 +67,6 @@ export async function startArchiveThreads(
     const { states, ticket } = event as FollowEvent;
     writer.putStates(states).then(() => box.follow?.tell({ written: ticket } satisfies FollowNote), onFatal);
   };
-  const start = <Calls extends ReadCalls | LogCalls | VerifyCalls>(name: string, data: ThreadSetup) =>
-    startThread<Calls>(threadUrl(`./threads/${name}-thread.ts`, import.meta.url), data, { name, onFatal });
   const { port1: freshTo, port2: freshFrom } = new MessageChannel();
   const underWay = new SharedArrayBuffer(4);
   const follow = await startThread<FollowCalls>(
@@ -84,9 +83,13 @@ export async function startArchiveThreads(
     { name: 'seal', onFatal, transfer: [port, freshTo] },
   );
   const queue = createSealQueue(seal);
-  const [read, log] = await Promise.all([
-    start<ReadCalls>('read', setup),
-    start<LogCalls>('log', { ...setup, logKey }),
+  const [{ read, count }, log] = await Promise.all([
+    startReading(setup, onFatal),
+    startThread<LogCalls>(
+      threadUrl('./threads/log-thread.ts', import.meta.url),
+      { ...setup, logKey },
+      { name: 'log', onFatal },
+    ),
   ]);
 
   const timers = startTimers(writer, follow, log, options.onStalled);
@@ -99,7 +102,10 @@ export async function startArchiveThreads(
       timers.onCommitted(size);
     },
     async runVerify(args, { signal, onProgress }) {
-      const verify = await start<VerifyCalls>('verify', setup);
+      const verify = await startThread<VerifyCalls>(threadUrl('./threads/verify-thread.ts', import.meta.url), setup, {
+        name: 'verify',
+        onFatal,
+      });
       try {
         return await verify.call('verify', args, {
           ...(signal === undefined ? {} : { signal }),
@@ -122,8 +128,27 @@ export async function startArchiveThreads(
       await seal.end();
       await log.call('publish', undefined).catch(options.onStalled);
       await Promise.all([read.end(), log.end(), follow.end()]);
+      await count.end();
     },
   };
+}
+
+/** The thread that reads and the one that counts with it. */
+async function startReading(setup: ThreadSetup, onFatal: (cause: unknown) => void) {
+  const { port1: counter, port2: port } = new MessageChannel();
+  const [count, read] = await Promise.all([
+    startThread<CountOwnerCalls>(
+      threadUrl('./threads/count-thread.ts', import.meta.url),
+      { layout: setup.layout, indexKey: setup.indexKey, port } satisfies CountSetup,
+      { name: 'count', onFatal, transfer: [port] },
+    ),
+    startThread<ReadCalls>(
+      threadUrl('./threads/read-thread.ts', import.meta.url),
+      { ...setup, counter } satisfies ReadSetup,
+      { name: 'read', onFatal, transfer: [counter] },
+    ),
+  ]);
+  return { read, count };
 }
 
 /** Gathers filed records into batches for the sealing thread. */

@@ -37,6 +37,16 @@ export type IndexReaderOptions = {
   readonly cacheKib?: number;
 };
 
+/** Months dealt out to several that count: part `part` (from 0) of `parts`. */
+export type CountShare = { readonly part: number; readonly parts: number };
+
+/** A search whose page is read and whose own part is counted. */
+export type SharedSearch = {
+  readonly hits: readonly Hit[];
+  /** @param countedElsewhere what the other parts counted */
+  finish(countedElsewhere: number): SearchResult;
+};
+
 /** Reads the index of one archive. */
 export type IndexReader = {
   /**
@@ -45,6 +55,13 @@ export type IndexReader = {
    *   for too many words, `corrupt` for a damaged file
    */
   search(query: Query, options: SearchOptions): SearchResult;
+  /**
+   * The same, where some of the counting is done by another reader at the same time (`count` with another part of the share).
+   * @throws CartularyError as `search`
+   */
+  searchShared(query: Query, options: SearchOptions, share: CountShare): SharedSearch;
+  /** Counts the messages that fit a query in one part of the months, to `countMax` and one more. @throws CartularyError as `search` */
+  count(query: Query, countMax: number, share: CountShare): number;
   /** Histogram and facets over the newest hits. @throws CartularyError as `search` */
   facets(query: Query, options?: FacetOptions): FacetResult;
   /**
@@ -73,7 +90,9 @@ export function openIndexReader(options: IndexReaderOptions): IndexReader {
   };
   const state: State = { options, months: makeHandles(openFilesMax, open, ({ reader }) => reader.close()) };
   return {
-    search: (query, searchOptions) => search(state, query, searchOptions),
+    search: (query, searchOptions) => search(state, query, searchOptions, WHOLE).finish(0),
+    searchShared: (query, searchOptions, share) => search(state, query, searchOptions, share),
+    count: (query, countMax, share) => countPart(state, query, countMax, share),
     facets: (query, facetOptions) => {
       const compiled = compileQuery(query);
       return countFacets(
@@ -127,36 +146,76 @@ function assertBetween(value: number, least: number, most: number, what: string)
   }
 }
 
-function search(state: State, query: Query, options: SearchOptions): SearchResult {
+const WHOLE: CountShare = { part: 0, parts: 1 };
+
+function search(state: State, query: Query, options: SearchOptions, share: CountShare): SharedSearch {
   const { limit, countMax = COUNT_MAX, order = 'newest' } = options;
   assertBetween(limit, 1, PAGE_HITS_MAX, 'the limit');
   assertBetween(countMax, 0, COUNT_CEILING, 'the cap of counting');
   const compiled = compileQuery(query);
   const cursor = options.cursor === undefined ? undefined : parseCursor(options.cursor, query, order);
-  const page = readPage(state, compiled, { limit, countMax, direction: order }, cursor);
-  const { hits, rest, total, totalRelation } = page;
-  if (rest === undefined) return { hits, total, totalRelation };
-  return { hits, nextCursor: formatCursor({ ...rest, order, total, totalRelation }, query), total, totalRelation };
+  const { hits, rest, counted } = readPage(state, compiled, { limit, countMax, direction: order, share }, cursor);
+  return {
+    hits,
+    finish(countedElsewhere) {
+      const { total, totalRelation } = cursor ?? relateTotal(counted + countedElsewhere, countMax);
+      if (rest === undefined) return { hits, total, totalRelation };
+      return { hits, nextCursor: formatCursor({ ...rest, order, total, totalRelation }, query), total, totalRelation };
+    },
+  };
 }
 
-type PageOptions = { readonly limit: number; readonly countMax: number; readonly direction: Direction };
+function relateTotal(counted: number, countMax: number): Pick<SearchResult, 'total' | 'totalRelation'> {
+  return { total: Math.min(counted, countMax), totalRelation: counted > countMax ? 'gte' : 'eq' };
+}
+
+/** By the month itself, so that both who share see it alike, also where a month begins between them. */
+function isPartOf({ part, parts }: CountShare, month: Month): boolean {
+  const [year = 0, number = 0] = month === UNDATED ? [] : month.split('-').map(Number);
+  return (year * 12 + number) % parts === part;
+}
+
+function countPart(state: State, query: Query, countMax: number, share: CountShare): number {
+  assertBetween(countMax, 0, COUNT_CEILING, 'the cap of counting');
+  const compiled = compileQuery(query);
+  let counted = 0;
+  for (const month of monthsOf(state, compiled, 'newest')) {
+    if (!isPartOf(share, month)) continue;
+    if (counted > countMax) break;
+    const reader = findMonth(state, month);
+    reader?.read(() => {
+      const { set, bounds } = reader.rows(compiled, 'newest');
+      counted += countAll(set, bounds.high, [], 0, countMax + 1 - counted, 'newest');
+    });
+  }
+  return counted;
+}
+
+type PageOptions = {
+  readonly limit: number;
+  readonly countMax: number;
+  readonly direction: Direction;
+  readonly share: CountShare;
+};
 
 type Page = {
   readonly hits: Hit[];
   /** Where the last hit stands, if more follow. */
   readonly rest: { readonly month: Month; readonly row: number } | undefined;
-  readonly total: number;
-  readonly totalRelation: 'eq' | 'gte';
+  /** What was counted of this share. */
+  readonly counted: number;
 };
 
 /** The first page is read and counted in one walk; later pages take the count from their cursor and stop when they are full. */
 function readPage(state: State, query: CompiledQuery, options: PageOptions, cursor: Cursor | undefined): Page {
-  const { limit, countMax, direction } = options;
+  const { limit, countMax, direction, share } = options;
   const found: (Hit & { readonly month: Month; readonly row: number })[] = [];
   let counted = 0;
   for (const month of monthsAfter(monthsOf(state, query, direction), cursor, direction)) {
     const isFull = found.length > limit;
     if (isFull && (cursor !== undefined || counted > countMax)) break;
+    const isCounted = cursor === undefined && isPartOf(share, month);
+    if (isFull && !isCounted) continue;
     const reader = findMonth(state, month);
     if (reader === undefined) continue;
     reader.read(() => {
@@ -166,14 +225,13 @@ function readPage(state: State, query: CompiledQuery, options: PageOptions, curs
       const ids = readAhead(set, start, wanted, direction);
       for (const { id, messageNo, sentAtMs } of reader.messages(ids))
         found.push({ messageNo, sentAtMs, month, row: id });
-      if (cursor === undefined) counted += countAll(set, start, ids, wanted, countMax + 1 - counted, direction);
+      if (isCounted) counted += countAll(set, start, ids, wanted, countMax + 1 - counted, direction);
     });
   }
   const last = found.length > limit ? found[limit - 1] : undefined;
   const hits = found.slice(0, limit).map(({ messageNo, sentAtMs }) => ({ messageNo, sentAtMs }));
   const rest = last === undefined ? undefined : { month: last.month, row: last.row };
-  if (cursor !== undefined) return { hits, rest, total: cursor.total, totalRelation: cursor.totalRelation };
-  return { hits, rest, total: Math.min(counted, countMax), totalRelation: counted > countMax ? 'gte' : 'eq' };
+  return { hits, rest, counted };
 }
 
 function monthsAfter(months: readonly Month[], cursor: Cursor | undefined, direction: Direction): readonly Month[] {

@@ -291,6 +291,35 @@ describe('pages', () => {
   });
 });
 
+describe('counting shared between readers', () => {
+  test('gives the page and the total of one that counts alone, in both orders, up to the cap', () => {
+    fc.assert(
+      fc.property(
+        fc.array(documents, { minLength: 20, maxLength: 50 }),
+        fc.array(queryTexts, { minLength: 15, maxLength: 15 }),
+        fc.constantFrom(1, 2, 3),
+        fc.constantFrom(0, 5, 1000),
+        fc.constantFrom('newest' as const, 'oldest' as const),
+        (bodies, queries, parts, countMax, order) => {
+          withIndex((index) => {
+            put(index, ...bodies.map((body, messageNo) => ({ ...body, messageNo })));
+            for (const text of queries) {
+              const query = read(text);
+              const options = { limit: 3, countMax, order };
+              const counted = Array.from({ length: parts }, (_, part) =>
+                part === 0 ? 0 : index.reader.count(query, countMax, { part, parts }),
+              ).reduce((sum, count) => sum + count, 0);
+              const shared = index.reader.searchShared(query, options, { part: 0, parts });
+              expect(shared.finish(counted)).toEqual(index.reader.search(query, options));
+            }
+          });
+        },
+      ),
+      { seed: 11, numRuns: 15 },
+    );
+  });
+});
+
 describe('the same millisecond', () => {
   test('holds any number of messages, each once, with its exact time', () => {
     withIndex((index) => {

@@ -180,8 +180,16 @@ export function serveThread<Calls extends CallTable>(
   handlers: Handlers<Calls>,
   onNote: (note: unknown) => void = () => undefined,
 ): void {
-  const port = parentPort;
-  if (port === null) throw new CartularyError('internal', 'this module runs in a thread');
+  if (parentPort === null) throw new CartularyError('internal', 'this module runs in a thread');
+  servePort(parentPort, handlers, onNote);
+}
+
+/** Serves calls over a port that another thread holds the other end of (`callOverPort`). */
+export function servePort<Calls extends CallTable>(
+  port: MessagePort,
+  handlers: Handlers<Calls>,
+  onNote: (note: unknown) => void = () => undefined,
+): void {
   const aborts = new Map<number, AbortController>();
   port.on('message', (request: ThreadRequest) => {
     if ('note' in request) onNote(request.note);

@@ -3,6 +3,7 @@
  * that receives is never kept waiting. It decides no permission and writes no audit record; the door before it does (archive.ts).
  */
 import { workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 
 import { leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
@@ -14,12 +15,14 @@ import type { LoggedRecord } from '../../model/record.ts';
 import { openIndexReader } from '../../search/index-reader.ts';
 import { formatQuery } from '../../search/query-format.ts';
 import { parseQuery } from '../../search/query.ts';
-import { serveThread } from '../../store/thread.ts';
+import { callOverPort, serveThread } from '../../store/thread.ts';
 import { openMessage, openMessageRecords, openRecord } from '../opening.ts';
 import { viewMessage, viewMessageDetail } from '../views.ts';
 import type { ConversationView, FacetsView, MessageDetail, MessagePage } from '../views.ts';
 import { compareIndex } from './compare-index.ts';
 import type { IndexComparison } from './compare-index.ts';
+import { READER_SHARE } from './count-share.ts';
+import type { CountCalls } from './count-thread.ts';
 import { openReader, openSealer } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
@@ -80,7 +83,14 @@ export type ReadCalls = {
   close: { args: undefined; result: undefined };
 };
 
-const setup = workerData as ThreadSetup;
+/** What this thread is given: besides the keys, a port to the thread that counts with it. */
+export type ReadSetup = ThreadSetup & { readonly counter: MessagePort };
+
+/** Hits are counted up to here; beyond, the total is "at least". */
+const COUNT_MAX = 10_000;
+
+const setup = workerData as ReadSetup;
+const counter = callOverPort<CountCalls>(setup.counter);
 const reader = openReader(setup);
 const sealer = openSealer(setup);
 const index = openIndexReader({ directory: setup.layout.index, key: setup.indexKey });
@@ -96,14 +106,25 @@ async function openMessages(messageNos: readonly number[]): Promise<Message[]> {
 }
 
 async function search(args: ReadCalls['search']['args']): Promise<MessagePage> {
-  const query = parseQuery(args.q, { nowMs: Date.now() });
-  const found = index.search(query, {
-    limit: args.limit,
-    order: args.order ?? 'newest',
-    countMax: 10_000,
-    ...(args.cursor === undefined ? {} : { cursor: args.cursor }),
-  });
-  const messages = await openMessages(found.hits.map((hit) => hit.messageNo));
+  const nowMs = Date.now();
+  const query = parseQuery(args.q, { nowMs });
+  // Only the first page is counted; the others are told by their cursor.
+  const countedElsewhere =
+    args.cursor === undefined ? counter.call('count', { q: args.q, nowMs, countMax: COUNT_MAX }) : Promise.resolve(0);
+  // Asked before anything here can fail, and heard only at the end.
+  countedElsewhere.catch(() => undefined);
+  const shared = index.searchShared(
+    query,
+    {
+      limit: args.limit,
+      order: args.order ?? 'newest',
+      countMax: COUNT_MAX,
+      ...(args.cursor === undefined ? {} : { cursor: args.cursor }),
+    },
+    READER_SHARE,
+  );
+  const messages = await openMessages(shared.hits.map((hit) => hit.messageNo));
+  const found = shared.finish(await countedElsewhere);
   return {
     items: messages.map(viewMessage),
     nextCursor: found.nextCursor ?? null,
