@@ -18,7 +18,7 @@ const CLASSES: readonly { readonly name: string; readonly queries: readonly stri
   },
 ];
 
-const ROUNDS = 60;
+const ROUNDS = 200;
 
 /** Newest 50 of each query, counted to 10,000, the audit record durable before the answer. */
 export async function runSearch({ service }: Bench): Promise<{ name: string; p50: number; p95: number }[]> {

@@ -51,7 +51,7 @@ export function breathe(): Promise<void> {
 }
 
 /** How far a thread steps back: enough that capture goes first, not so far that it would starve. */
-const NICENESS = 5;
+const NICENESS = 10;
 
 /** Lets the threads that capture go first where processors are short. Only on Linux, where each thread has a priority of its own. */
 export function stepBack(): void {

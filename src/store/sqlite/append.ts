@@ -93,6 +93,7 @@ function prepare(database: EncryptedDatabase) {
     rollbackTo: p('ROLLBACK TO entry'),
     findSeen: p('SELECT rest, no, seq FROM seen WHERE k = ?'),
     addSeen: p('INSERT INTO seen (k, rest, no, seq) VALUES (?, ?, ?, ?)'),
+    claimSeen: p('INSERT INTO seen (k, rest, no, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING'),
     setSeenSeq: p('UPDATE seen SET seq = ? WHERE k = ?'),
     addMessage: p('INSERT INTO message (no, id, last_seq) VALUES (?, ?, ?)'),
     setLast: p('UPDATE message SET last_seq = ? WHERE no = ?'),
@@ -117,14 +118,13 @@ function appendEntry(s: Statements, counters: Counters, entry: AppendEntry): App
     event = findSlot(s, entry.unique);
     if (event.row !== undefined) return { status: 'duplicate', seq: event.row.seq ?? 0, messageNo: event.row.no };
   }
-  const message = findSlot(s, entry.messageId);
   const seq = counters.nextSeq;
+  const message = claimSlot(s, entry.messageId, counters.nextNo, entry.unique === 'message' ? seq : null);
   if (message.row === undefined) {
     const no = counters.nextNo++;
     entry.leaf.fill(0, LEAF_PREVIOUS_OFFSET, LEAF_PREVIOUS_OFFSET + ID_BYTES);
     s.addMessage.run(no, entry.messageId, seq);
     s.addKey.run(no, entry.secret);
-    s.addSeen.run(message.k, message.rest, no, entry.unique === 'message' ? seq : null);
     return addRecord(s, counters, entry, { no, previousSeq: null, hasContent: entry.unique === 'message' }, event);
   }
   const { no } = message.row;
@@ -172,6 +172,15 @@ function findSlot(s: Statements, hash: Uint8Array): Slot {
     if (row === undefined || row.rest.equals(rest)) return { k, rest, row };
   }
   throw new EntryFault('too many hashes agree in 64 bits');
+}
+
+/** Finds the slot of a hash and takes it if it is free. Taking first and looking only where it is taken saves most messages a look into a large tree. */
+function claimSlot(s: Statements, hash: Uint8Array, no: number, seq: number | null): Slot {
+  const { k, rest } = splitHash(hash);
+  if (s.claimSeen.run(k, rest, no, seq).changes === 1) return { k, rest, row: undefined };
+  const slot = findSlot(s, hash);
+  if (slot.row === undefined) s.addSeen.run(slot.k, slot.rest, no, seq);
+  return slot;
 }
 
 /** How a 16-byte keyed hash is looked up. */
