@@ -47,6 +47,9 @@ export function sendProblem(
   const { status, title, hint } = ERRORS[code];
   if (status >= 500) log.error({ code, requestId: request.id, cause: describeCause(error) }, 'request failed');
   if (status === 503 || status === 429) void reply.header('retry-after', String(RETRY_AFTER_SECONDS));
+  // Fastify would close the connection while the sender still writes, and the sender would see a broken pipe instead of this answer. What comes is thrown away
+  // instead, until `requestTimeout`.
+  if (code === 'too-large') void reply.removeHeader('connection');
   if (code === 'unauthenticated') void reply.header('www-authenticate', 'Bearer');
   void reply
     .code(status)

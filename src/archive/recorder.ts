@@ -14,7 +14,8 @@ import type { RandomPool } from '../vault/random.ts';
 import { writeDocument } from './fresh-documents.ts';
 import type { Identifier } from './identify.ts';
 import { firstIndexDocument } from './index-document.ts';
-import type { DraftJob, FiledRecord, Sealing } from './sealing.ts';
+import type { DraftJob, FiledRecord } from './filed-record.ts';
+import type { Sealing } from './sealing.ts';
 
 /** Who causes a record: a source, an API key, or the system itself. */
 export type RecordActor = { readonly name: string; readonly id: Uint8Array };

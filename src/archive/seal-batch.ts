@@ -5,7 +5,7 @@
 import { CartularyError } from '../model/errors.ts';
 import { openGrowingBuffer } from '../store/growing-buffer.ts';
 import type { AppendEntry, SettingChange } from '../store/store.ts';
-import type { DraftJob, FiledRecord, SealItem } from './sealing.ts';
+import type { DraftJob, FiledRecord, SealItem } from './filed-record.ts';
 
 const UNIQUE_NONE = 0;
 const UNIQUE_MESSAGE = 1;

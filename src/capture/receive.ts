@@ -6,7 +6,7 @@
  */
 import type { Archive } from '../archive/archive.ts';
 import type { RecordActor, RecordDraft, RecordOutcome } from '../archive/recorder.ts';
-import type { DraftJob } from '../archive/sealing.ts';
+import type { DraftJob } from '../archive/filed-record.ts';
 import type { Source } from '../archive/registry.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { Envelope, EnvelopePart, SourceView } from '../model/envelope.ts';

@@ -29,13 +29,13 @@ const GROUP_ITEMS_MAX = 1000;
 /** How items become groups. */
 export type Grouping<Item, Group> = {
   /** What an item takes, about. */
-  bytesOf(item: Item): number;
+  readonly bytesOf: (item: Item) => number;
   /** Begins a group. */
-  open(): Group;
+  readonly open: () => Group;
   /** Takes an item into the group; afterwards the queue does not hold it. */
-  add(group: Group, item: Item): void;
+  readonly add: (group: Group, item: Item) => void;
   /** Carries out a group and answers a result for each item, in order. */
-  send(group: Group): Promise<AppendResult[]>;
+  readonly send: (group: Group) => Promise<AppendResult[]>;
 };
 
 /** Makes a queue. */

@@ -108,16 +108,23 @@ describe('webhooks', () => {
     await expectProblem(await post({ method: 'POST', body: '' }), 403, 'bad-signature');
   });
 
-  it('of 50 MB are refused by the limit', async () => {
-    await expectProblem(
-      await post({
-        method: 'POST',
-        body: Buffer.alloc(50 * 1024 * 1024),
-        headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      }),
-      413,
-      'too-large',
-    );
+  it('of 50 MB are refused by the limit, and a sender that is still writing gets to read the answer', async () => {
+    const chunk = Buffer.alloc(1024 * 1024);
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const announced = (): RequestInit => ({ method: 'POST', body: Buffer.alloc(50 * chunk.length), headers });
+    const streamed = (): RequestInit => {
+      let left = 50;
+      const body = new ReadableStream({
+        pull(controller) {
+          left -= 1;
+          if (left < 0) controller.close();
+          else controller.enqueue(chunk);
+        },
+      });
+      return { method: 'POST', body, headers, duplex: 'half' };
+    };
+    for (const make of [announced, streamed])
+      for (let round = 0; round < 4; round += 1) await expectProblem(await post(make()), 413, 'too-large');
   });
 
   it('that unpack beyond the limit end at the limit', async () => {
