@@ -2,20 +2,19 @@
  * `npm run bench`: every figure of the README and of docs/ARCHITECTURE.md, measured side by side in one run. Ratios are what counts; the load of the machine is printed
  * beside them.
  *
- *   npm run bench -- [--messages 200000] [--only capture,http,search,proof,verify,disk,start] [--json FILE]
+ *   npm run bench -- [--messages 200000] [--seed 7] [--json FILE]
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { runBaseline } from './baseline.ts';
-import { prepareCapture, runCapture } from './capture.ts';
-import { measureDisk, measureMemory } from './footprint.ts';
+import { measureCapture } from './capture.ts';
+import { measureDisk } from './disk.ts';
 import { runHttp } from './http.ts';
 import { runProofs, runSearch, runVerify } from './read.ts';
 import { openBench, reopenBench } from './setup.ts';
-import { createRandom, makeForm } from './texts.ts';
+import type { Bench } from './setup.ts';
 
 const { values } = parseArgs({
   options: {
@@ -64,17 +63,9 @@ console.log(
     .join(' ')}`,
 );
 try {
-  const random = createRandom(seed);
-  const forms = Array.from({ length: count }, (_none, index) => makeForm(random, index, seed));
-  const half = Math.floor(count / 2);
-  const before = runBaseline(directory, 'before', forms.slice(0, half));
   const bench = await openBench(directory);
-  const load = prepareCapture(bench, forms);
-  const memory = measureMemory();
-  const capture = await runCapture(bench, load);
-  const captureMemory = memory.stop();
-  const after = runBaseline(directory, 'after', forms.slice(half));
-  const baselineRate = count / (before.seconds + after.seconds);
+  const capture = await measureCapture(bench, directory, count, seed);
+  const baselineRate = count / capture.baselineSeconds;
   note({ what: 'baseline (plaintext SQLite + FTS5)', value: baselineRate, unit: 'messages/s', better: 'more' });
   note({ what: 'capture in process', value: count / capture.seconds, unit: 'messages/s', better: 'more' });
   note({
@@ -93,14 +84,7 @@ try {
     goal: 1,
     better: 'more',
   });
-  note({
-    what: 'memory while capturing (resident, whole process)',
-    value: captureMemory,
-    unit: 'MB',
-    better: 'less',
-    floor: 512,
-    goal: 256,
-  });
+  await bench.service.close();
 
   const http = await runHttp(bench);
   note({ what: 'HTTP server with an empty handler', value: http.emptyPerSecond, unit: 'requests/s', better: 'more' });
@@ -121,14 +105,33 @@ try {
     goal: 25,
     better: 'less',
   });
-  await bench.service.archive.reachIndex();
+  for (const [doing, value] of Object.entries(http.memory))
+    note({ what: `server's memory, peak after ${doing}`, value, unit: 'MB', floor: 512, goal: 256, better: 'less' });
 
-  for (const { name, p50, p95 } of await runSearch(bench)) {
+  const startedAt = performance.now();
+  const reading: Bench = { ...bench, service: await reopenBench(bench.data) };
+  note({
+    what: `start with ${(await reading.service.archive.size()).toLocaleString('en')} records`,
+    value: (performance.now() - startedAt) / 1000,
+    unit: 's',
+    floor: 5,
+    goal: 1,
+    better: 'less',
+  });
+  await reading.service.archive.reachIndex();
+  for (const { name, p50, p95 } of await runSearch(reading)) {
     note({ what: `search, ${name}, p50`, value: p50, unit: 'ms', better: 'less' });
     note({ what: `search, ${name}, p95`, value: p95, unit: 'ms', floor: 20, goal: 5, better: 'less' });
   }
-  note({ what: 'inclusion proof, p95', value: await runProofs(bench), unit: 'ms', floor: 5, goal: 1, better: 'less' });
-  const verify = await runVerify(bench);
+  note({
+    what: 'inclusion proof, p95',
+    value: await runProofs(reading),
+    unit: 'ms',
+    floor: 5,
+    goal: 1,
+    better: 'less',
+  });
+  const verify = await runVerify(reading);
   note({
     what: 'full verify, records opened and hashed',
     value: verify,
@@ -137,7 +140,7 @@ try {
     goal: 50_000,
     better: 'more',
   });
-  await bench.service.close();
+  await reading.service.close();
   const disk = measureDisk(join(directory, 'data'));
   const envelopes = capture.envelopeBytes + http.envelopeBytes;
   for (const [name, bytes] of disk.parts)
@@ -150,17 +153,6 @@ try {
     goal: 1,
     better: 'less',
   });
-  const startedAt = performance.now();
-  const again = await reopenBench(bench.data);
-  note({
-    what: `start with ${(await again.archive.size()).toLocaleString('en')} records`,
-    value: (performance.now() - startedAt) / 1000,
-    unit: 's',
-    floor: 5,
-    goal: 1,
-    better: 'less',
-  });
-  await again.close();
   console.log(
     `load at the end ${loadavg()
       .map((load) => load.toFixed(2))

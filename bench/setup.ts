@@ -10,13 +10,18 @@ import { readSettings } from '../src/settings.ts';
 export const AUTH_TOKEN = '12345678901234567890123456789012';
 
 /** An open service and its source. */
-export type Bench = { readonly service: Service; readonly source: Source; readonly data: string };
+export type Bench = {
+  readonly service: Service;
+  readonly source: Source;
+  readonly data: string;
+  readonly apiKey: string;
+};
 
 /** Makes and opens an archive below `directory`. */
 export async function openBench(directory: string): Promise<Bench> {
   const data = join(directory, 'data');
   const settings = readSettings({}, { data, listen: '127.0.0.1:0', logLevel: 'error' });
-  await initHouse({ directory: data, name: 'Bench' });
+  const { apiKey } = await initHouse({ directory: data, name: 'Bench' });
   const service = await openService(settings);
   const source: Source = {
     id: service.archive.newSourceId(),
@@ -28,7 +33,7 @@ export async function openBench(directory: string): Promise<Bench> {
     createdAtMs: Date.now(),
   };
   await service.archive.putSource({ kind: 'local', user: 'bench' }, source);
-  return { service, source, data };
+  return { service, source, data, apiKey };
 }
 
 /** Opens it again. */

@@ -5,14 +5,14 @@
  * installed package. In a checkout it first sees to it that the dependencies are there.
  *
  * It owns nothing but this hand-over: arguments, standard streams, signals and the exit code pass through unchanged.
- * Where the running Node is the pinned one, the command is imported into this very process, so that there is no second
- * one to watch over. Hence `cli/main` must run when it is imported and must not ask whether it is the main module.
+ * Where the running Node can put another program in its place it does, so that there is no second process to watch over.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { ensureInstalled } from './lib/ensure-installed.mjs';
 import { findNode } from './lib/pinned-node.mjs';
+import { ENVIRONMENT, NODE_FLAGS } from './lib/process-settings.mjs';
 import { endLike, runChild } from './lib/run-child.mjs';
 
 /** Says in one line what is wrong and what to do, and ends with exit code 1. */
@@ -40,9 +40,7 @@ if (node === undefined) {
 // directory belongs to who runs it: a cache that others can write to would run their code.
 if (inCheckout) process.env.NODE_COMPILE_CACHE ??= path.join(root, 'node_modules', '.cache', 'compile');
 
-if (node.running) {
-  process.argv[1] = main;
-  await import(pathToFileURL(main).href);
-} else {
-  endLike(await runChild(node.path, [main, ...process.argv.slice(2)]).catch((error) => stop(error.message)));
-}
+Object.assign(process.env, { ...ENVIRONMENT, ...process.env });
+const args = [...process.execArgv, ...NODE_FLAGS, main, ...process.argv.slice(2)];
+if (process.execve !== undefined && process.platform !== 'win32') process.execve(node.path, [node.path, ...args]);
+endLike(await runChild(node.path, args).catch((error) => stop(error.message)));

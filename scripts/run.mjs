@@ -12,6 +12,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureInstalled } from '../bin/lib/ensure-installed.mjs';
 import { findNode } from '../bin/lib/pinned-node.mjs';
+import { ENVIRONMENT, NODE_FLAGS } from '../bin/lib/process-settings.mjs';
 import { endLike, runChild } from '../bin/lib/run-child.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
@@ -32,7 +33,7 @@ const STEPS = {
 const [task = '', ...args] = process.argv.slice(2);
 const tasks = {
   test: () => runProgram('vitest/vitest.mjs', ['run', ...args]),
-  bench: () => runProgram('../bench/main.ts', args),
+  bench: () => runProgram('../bench/main.ts', args, NODE_FLAGS),
   build: () => runProgram('../scripts/build.mjs', args),
   check,
 };
@@ -47,12 +48,12 @@ try {
 }
 
 /** Runs a program of node_modules with the pinned Node, and that Node for whatever it starts in turn. */
-async function runProgram(file, programArgs) {
+async function runProgram(file, programArgs, flags = []) {
   const node = findNode(root);
   if (node === undefined) throw new Error('Node 24 is needed: run "npm ci", which brings it, or install it.');
   const paths = [path.dirname(node.path), path.join(modules, '.bin'), process.env.PATH];
-  const env = { ...process.env, PATH: paths.join(path.delimiter) };
-  return runChild(node.path, [path.join(modules, file), ...programArgs], { cwd: root, env });
+  const env = { ...ENVIRONMENT, ...process.env, PATH: paths.join(path.delimiter) };
+  return runChild(node.path, [...flags, path.join(modules, file), ...programArgs], { cwd: root, env });
 }
 
 /** Takes all steps, or those named, even after one has failed, and says at the end which did. */

@@ -10,17 +10,14 @@ const MAJOR_MIN = 24;
  * The Node to run the product with: the pinned one, else the running one if it is new enough.
  * @param {string} root folder of our package.json; the pinned package is looked up from there as any import would be,
  *   so it may be hoisted into a node_modules folder above
- * @returns {{ path: string, version: string, running: boolean } | undefined} `running` when it is this very process's
- *   version; undefined when there is none
+ * @returns {{ path: string, version: string } | undefined} undefined when there is none
  */
 export function findNode(root) {
   const version = process.versions.node;
   const pinned = findPinnedNode(root);
   // A pinned binary that does not start (made for another C library) is as good as none.
-  if (pinned !== undefined && (pinned.version === version || starts(pinned.path))) {
-    return { ...pinned, running: pinned.version === version };
-  }
-  if (Number.parseInt(version, 10) >= MAJOR_MIN) return { path: process.execPath, version, running: true };
+  if (pinned !== undefined && (pinned.version === version || starts(pinned.path))) return pinned;
+  if (Number.parseInt(version, 10) >= MAJOR_MIN) return { path: process.execPath, version };
   return undefined;
 }
 

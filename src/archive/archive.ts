@@ -6,6 +6,7 @@
  * not offer cannot be done.
  */
 import type { ApiKey, Scope } from '../access/api-keys.ts';
+import { formatProofFile } from '../ledger/proof-file.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { AuditAct, EventBody, MessageKey, StoredMedia } from '../model/event.ts';
 import { formatId, idBytes } from '../model/ids.ts';
@@ -266,7 +267,11 @@ function lookups(parts: ArchiveParts, act: Act) {
         const leaves = await read.call('leaves', id);
         if (leaves.length === 0) throw new CartularyError('not-found', 'there is no such message');
         const { checkpoint, proofs } = await parts.threads.log.call('prove', { indices: leaves });
-        return { checkpoint, proofs: proofs.map(({ index, file }) => ({ leafIndex: index, file })) };
+        const files = proofs.map(({ index, hashes }) => ({
+          leafIndex: index,
+          file: formatProofFile({ index, proof: hashes, checkpoint }),
+        }));
+        return { checkpoint, proofs: files };
       }),
 
     /** Checks the whole archive against itself, its log, and what the signer remembers. */

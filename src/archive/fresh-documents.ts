@@ -7,6 +7,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 
+import { releaseBuffer } from '../store/growing-buffer.ts';
 import type { IndexDocument } from '../search/document.ts';
 
 /** What the index is told of a message that began with the record at a place in the log; written by `writeDocument`. */
@@ -125,7 +126,9 @@ export function receiveFreshDocuments({ port, underWay }: FreshLink): FreshDocum
     forget(beforeSeq) {
       // Batches come in the order in which they were committed.
       while (waiting[0] !== undefined && waiting[0].last < beforeSeq) {
-        Atomics.sub(count, 0, waiting[0].bytes.length);
+        const { bytes } = waiting[0];
+        Atomics.sub(count, 0, bytes.length);
+        releaseBuffer(bytes.buffer as ArrayBuffer);
         waiting.shift();
       }
     },

@@ -15,7 +15,8 @@ import { CartularyError } from '../model/errors.ts';
 import { parseRecord } from '../model/record.ts';
 import type { Exporter, ExportRecord, ExportSummary } from './exports/exporter.ts';
 
-const PAGE = 200;
+/** Messages that are read at once; with more, what is on its way between threads is most of the memory of an export. */
+const PAGE = 50;
 
 /**
  * Writes an export to `path`.
@@ -88,40 +89,54 @@ async function* readMessages(
   context: { readonly signal: AbortSignal; readonly onProgress: (progress: Progress) => void },
 ): AsyncIterable<readonly ExportRecord[]> {
   const { size } = parseSignedCheckpoint(request.checkpoint);
-  let cursor: string | undefined;
-  let done = 0;
-  do {
-    if (context.signal.aborted) throw new CartularyError('stopping', 'the export was stopped');
+  const readPage = async (cursor: string | undefined) => {
     const page = await archive.threads.read.call('numbers', { q: request.q, limit: PAGE, cursor });
-    for (const bundled of await archive.threads.read.call('bundle', page.messageNos)) {
-      const records = await proveRecords(archive, bundled, request.checkpoint, size);
+    const bundles = await archive.threads.read.call('bundle', page.messageNos);
+    return {
+      messages: await proveRecords(archive, bundles, request.checkpoint, size),
+      next: page.nextCursor,
+    };
+  };
+  let done = 0;
+  let reading: ReturnType<typeof readPage> | undefined = readPage(undefined);
+  while (reading !== undefined) {
+    if (context.signal.aborted) throw new CartularyError('stopping', 'the export was stopped');
+    const { messages, next }: Awaited<ReturnType<typeof readPage>> = await reading;
+    // The next page is read while this one is being written.
+    reading = next === undefined ? undefined : readPage(next);
+    // Its failure is met where it is awaited, be it never.
+    reading?.catch(() => undefined);
+    for (const records of messages) {
       // What came after the checkpoint is not yet provable, and belongs to the next export.
       if (records.length > 0) yield records;
       done += 1;
     }
     context.onProgress({ done, total: Math.max(done, request.total) });
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
+  }
 }
 
+/** The records of each message with their proofs, all of which are made in one go. */
 async function proveRecords(
   archive: Archive,
-  bundled: BundledMessage,
+  bundles: readonly BundledMessage[],
   checkpoint: string,
   size: number,
-): Promise<ExportRecord[]> {
-  const covered = bundled.records.filter(({ seq }) => seq < size);
-  const { proofs } = await archive.threads.log.call('prove', { indices: covered.map(({ seq }) => seq), checkpoint });
+): Promise<ExportRecord[][]> {
+  const covered = bundles.map(({ owner, records }) => ({ owner, records: records.filter(({ seq }) => seq < size) }));
+  const indices = covered.flatMap(({ records }) => records.map(({ seq }) => seq));
+  const { proofs } = await archive.threads.log.call('prove', { indices, checkpoint });
   const hashes = new Map(proofs.map((proof) => [proof.index, proof.hashes]));
-  return covered.map(({ seq, leaf, bytes, r }) => {
-    const { event } = parseRecord(bytes);
-    return {
-      seq,
-      leaf,
-      recordBytes: bytes,
-      r,
-      proof: hashes.get(seq) ?? [],
-      ...(event.kind === 'media.stored' ? { openMedium: () => archive.openBlob(bundled.owner, event.media.blob) } : {}),
-    };
-  });
+  return covered.map(({ owner, records }) =>
+    records.map(({ seq, leaf, bytes, r }) => {
+      const { event } = parseRecord(bytes);
+      return {
+        seq,
+        leaf,
+        recordBytes: bytes,
+        r,
+        proof: hashes.get(seq) ?? [],
+        ...(event.kind === 'media.stored' ? { openMedium: () => archive.openBlob(owner, event.media.blob) } : {}),
+      };
+    }),
+  );
 }

@@ -11,6 +11,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+/** What users start; it ends up as the very same process. */
+const LAUNCHER = fileURLToPath(new URL('../../bin/cartulary.mjs', import.meta.url));
 const CACHE = { NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url)) };
 
 /** A command that takes longer hangs. */
@@ -80,7 +82,7 @@ export async function serve(
   options: { readonly port?: number; readonly env?: Record<string, string>; readonly args?: readonly string[] } = {},
 ): Promise<Served> {
   const port = options.port ?? (await freePort());
-  const child = spawn(process.execPath, [MAIN, 'start', '--data', data, ...(options.args ?? [])], {
+  const child = spawn(process.execPath, [LAUNCHER, 'start', '--data', data, ...(options.args ?? [])], {
     env: { ...process.env, ...CACHE, CARTULARY_LISTEN: `127.0.0.1:${port}`, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -9,7 +9,6 @@ import { workerData } from 'node:worker_threads';
 
 import { createNoteSigner, formatVkey } from '../../ledger/note.ts';
 import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
-import { formatProofFile } from '../../ledger/proof-file.ts';
 import { signHead } from '../../ledger/signer.ts';
 import type { Head, SignerMemory } from '../../ledger/signer.ts';
 import {
@@ -41,7 +40,7 @@ export type LogCalls = {
    */
   prove: {
     args: { readonly indices: readonly number[]; readonly checkpoint?: string };
-    result: { checkpoint: string; proofs: { index: number; hashes: Uint8Array[]; file: string }[] };
+    result: { checkpoint: string; proofs: { index: number; hashes: Uint8Array[] }[] };
   };
   close: { args: undefined; result: undefined };
 };
@@ -157,7 +156,7 @@ async function prove(indices: readonly number[], wanted: string | undefined): Pr
   for (const index of indices) {
     if (index >= size) throw new CartularyError('not-found', 'there is no such leaf');
     const hashes = await inclusionProof({ index, size, readTile: files.readTile, cache });
-    proofs.push({ index, hashes, file: formatProofFile({ index, proof: hashes, checkpoint: over }) });
+    proofs.push({ index, hashes });
   }
   return { checkpoint: over, proofs };
 }

@@ -6,6 +6,7 @@ import type { MessagePort } from 'node:worker_threads';
 
 import { idBytes } from '../../model/ids.ts';
 import type { PackedResults } from '../../store/batch-codec.ts';
+import { releaseBuffer } from '../../store/growing-buffer.ts';
 import { appendThrough } from '../../store/sqlite/sqlite-store.ts';
 import { serveThread } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
@@ -41,7 +42,11 @@ serveThread<SealCalls>({
     return undefined;
   },
   async keep(batch) {
-    return sealing.keep(batch);
+    try {
+      return await sealing.keep(batch);
+    } finally {
+      releaseBuffer(batch);
+    }
   },
   async close() {
     setup.port.close();

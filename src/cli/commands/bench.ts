@@ -18,7 +18,7 @@ export function registerBench(program: Command): void {
       const script = join(fileURLToPath(new URL('../../../bench', import.meta.url)), 'main.ts');
       if (!existsSync(script))
         throw new CartularyError('not-found', 'benchmarks come with the source, not with the package');
-      const child = spawn(process.execPath, [script, ...options], { stdio: 'inherit' });
+      const child = spawn(process.execPath, [...process.execArgv, script, ...options], { stdio: 'inherit' });
       process.exitCode = await new Promise<number>((resolve) => {
         child.on('exit', (code) => resolve(code ?? 1));
       });

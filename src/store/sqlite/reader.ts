@@ -9,6 +9,9 @@ import type { MessageRow, RecordRow, StoreReader } from '../store.ts';
 import { splitHash } from './append.ts';
 import { findMessageNo } from './writer.ts';
 
+/** Of each reader, of which an archive has five: room for the upper pages of every tree; the others lie in the system's cache. */
+const CACHE_KIB = 4096;
+
 /** Rows one call may ask for. */
 export const ROWS_MAX = 20_000;
 
@@ -29,7 +32,7 @@ type HeadColumns = {
  * @param key 32-byte page key
  */
 export function openSqliteReader(path: string, key: Uint8Array): StoreReader {
-  const database = openEncryptedDatabase(path, { key, readonly: true, mustExist: true });
+  const database = openEncryptedDatabase(path, { key, readonly: true, mustExist: true, cacheKib: CACHE_KIB });
   const statements = prepare(database);
   return {
     async size() {

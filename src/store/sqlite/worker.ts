@@ -9,6 +9,7 @@ import { assertNever } from '../../model/errors.ts';
 import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import { decodeBatch, encodeResults } from '../batch-codec.ts';
+import { releaseBuffer } from '../growing-buffer.ts';
 import { createAppender } from './append.ts';
 import type { Appender } from './append.ts';
 import { copyDatabase } from './copy.ts';
@@ -28,13 +29,16 @@ import {
   unpinKey,
 } from './writer.ts';
 
+/** The writer's cache holds the pages that random keys come upon; maintenance only passes pages on. */
+const CACHE_KIB = { writer: 32_768, maintenance: 1024 } as const;
+
 /** Entries of one transaction at most. */
 const GROUP_ENTRIES_MAX = 4000;
 
 type AppendRequest = Extract<StoreRequest, { name: 'append' }>;
 
 function serve(port: MessagePort, setup: WorkerSetup): void {
-  const database = openEncryptedDatabase(setup.path, { key: setup.key, pageBytes: 8192, cacheKib: 32_768 });
+  const database = openEncryptedDatabase(setup.path, { key: setup.key, pageBytes: 8192, cacheKib: CACHE_KIB[setup.role] });
   if (setup.role === 'writer') migrate(database);
   // Moving the log into the file inside a commit costs 30–150 ms; the maintenance thread does it beside.
   database.pragma('wal_autocheckpoint = 0');
@@ -92,6 +96,8 @@ function appendGroup(port: MessagePort, appender: Appender, group: readonly Appe
   } catch (cause) {
     for (const request of group) reply(port, formatRefusal(request.id, cause));
     stopAfterIoError(cause);
+  } finally {
+    for (const { args } of group) releaseBuffer(args);
   }
 }
 

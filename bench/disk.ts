@@ -1,22 +1,6 @@
-/** Memory and disk. */
+/** Disk. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-
-/** Watches resident memory of this process, threads included; `stop` gives the most that was seen above the start, in MB. */
-export function measureMemory(): { stop(): number } {
-  const start = process.memoryUsage.rss();
-  let most = start;
-  const timer = setInterval(() => {
-    most = Math.max(most, process.memoryUsage.rss());
-  }, 50);
-  return {
-    stop() {
-      clearInterval(timer);
-      // What the bench itself holds (all forms at once) was there at the start.
-      return (most - start) / 1e6;
-    },
-  };
-}
 
 /** Bytes on disk by part. */
 export function measureDisk(data: string): { total: number; parts: [string, number][] } {

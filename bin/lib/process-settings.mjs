@@ -1,0 +1,7 @@
+/** What a process of the product may hold of memory; settled before it begins, because it cannot be later. */
+
+/** A young generation that does not grow beyond what is left of it anyway: records live for milliseconds. */
+export const NODE_FLAGS = ['--max-semi-space-size=8'];
+
+/** Two arenas of the allocator (mallopt(3)): with one for each thread, what one allocates and another frees stays with the first. */
+export const ENVIRONMENT = { MALLOC_ARENA_MAX: '2' };
