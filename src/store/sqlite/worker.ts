@@ -38,7 +38,11 @@ const GROUP_ENTRIES_MAX = 4000;
 type AppendRequest = Extract<StoreRequest, { name: 'append' }>;
 
 function serve(port: MessagePort, setup: WorkerSetup): void {
-  const database = openEncryptedDatabase(setup.path, { key: setup.key, pageBytes: 8192, cacheKib: CACHE_KIB[setup.role] });
+  const database = openEncryptedDatabase(setup.path, {
+    key: setup.key,
+    pageBytes: 8192,
+    cacheKib: CACHE_KIB[setup.role],
+  });
   if (setup.role === 'writer') migrate(database);
   // Moving the log into the file inside a commit costs 30–150 ms; the maintenance thread does it beside.
   database.pragma('wal_autocheckpoint = 0');
