@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { ADDRESS_CHARS_MAX, addressKey, parsePhoneAddress } from './address.ts';
+import { ADDRESS_CHARS_MAX, addressKey } from './address.ts';
+import { parsePhoneAddress } from './phone.ts';
 import type { Address } from './address.ts';
 
 describe('phone addresses', () => {

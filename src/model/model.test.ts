@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { addressKey, parsePhoneAddress } from './address.ts';
+import { addressKey } from './address.ts';
+import { parsePhoneAddress } from './phone.ts';
 import { DELIVERY_STATES, isConflict, isFailure, joinDelivery } from './delivery.ts';
 import { assertNever, CartularyError, ERRORS } from './errors.ts';
 import { formatMessageKey, joinNatural } from './event.ts';

@@ -17,7 +17,7 @@ import { formatQuery } from '../../search/query-format.ts';
 import { parseQuery } from '../../search/query.ts';
 import { callOverPort, serveThread } from '../../store/thread.ts';
 import { openMessage, openMessageRecords, openRecord } from '../opening.ts';
-import { viewMessage, viewMessageDetail } from '../views.ts';
+import { viewMessage, viewMessageDetail } from '../view-message.ts';
 import type { ConversationView, FacetsView, MessageDetail, MessagePage } from '../views.ts';
 import { compareIndex } from './compare-index.ts';
 import type { IndexComparison } from './compare-index.ts';

@@ -1,7 +1,8 @@
 /**
  * What a message consists of and who stands at its ends, from the checked data of a generic event.
  */
-import { addressKey, parsePhoneAddress } from '../../model/address.ts';
+import { addressKey } from '../../model/address.ts';
+import { parsePhoneAddress } from '../../model/phone.ts';
 import type { Address, PartyKind, PartyRef } from '../../model/address.ts';
 import type { SourceView } from '../../model/envelope.ts';
 import type { Body, MediaPart, MessageContent, MessageKey, Part, Recipient } from '../../model/event.ts';

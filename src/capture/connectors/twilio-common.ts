@@ -2,7 +2,8 @@
  * What all of Twilio's ways of telling share: who is at the ends of a text, which thread it belongs to, what its status words mean, and the
  * natural keys by which a text is one text whether a webhook, Event Streams, a list or a fetch told of it.
  */
-import { addressKey, parsePhoneAddress } from '../../model/address.ts';
+import { addressKey } from '../../model/address.ts';
+import { parsePhoneAddress } from '../../model/phone.ts';
 import type { Address, PartyRef } from '../../model/address.ts';
 import type { DeliveryState } from '../../model/delivery.ts';
 import type { Envelope, SourceView } from '../../model/envelope.ts';

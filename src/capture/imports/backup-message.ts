@@ -7,7 +7,8 @@
  */
 import { hash } from 'node:crypto';
 
-import { addressKey, parsePhoneAddress } from '../../model/address.ts';
+import { addressKey } from '../../model/address.ts';
+import { parsePhoneAddress } from '../../model/phone.ts';
 import type { Address, PartyRef } from '../../model/address.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { joinNatural } from '../../model/event.ts';
