@@ -10,6 +10,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compileAhead } from './lib/compile-ahead.mjs';
 import { ensureInstalled } from './lib/ensure-installed.mjs';
 import { findNode } from './lib/pinned-node.mjs';
 import { ENVIRONMENT, NODE_FLAGS } from './lib/process-settings.mjs';
@@ -38,7 +39,10 @@ if (node === undefined) {
 
 // Eight threads of the product load much the same modules; what was compiled once need not be again. In a checkout only, whose
 // directory belongs to who runs it: a cache that others can write to would run their code.
-if (inCheckout) process.env.NODE_COMPILE_CACHE ??= path.join(root, 'node_modules', '.cache', 'compile');
+if (inCheckout) {
+  process.env.NODE_COMPILE_CACHE ??= path.join(root, 'node_modules', '.cache', 'compile');
+  if (process.argv[2] === 'start') compileAhead(root, node, process.env.NODE_COMPILE_CACHE);
+}
 
 Object.assign(process.env, { ...ENVIRONMENT, ...process.env });
 const args = [...process.execArgv, ...NODE_FLAGS, main, ...process.argv.slice(2)];
