@@ -51,9 +51,15 @@ export async function startServer(service: Service): Promise<Server> {
   };
 }
 
+/** Bytes of an address and its headers: room for a query of 100 kB, three characters a byte in percent code, to be answered by the limit of queries. */
+const API_HEADER_BYTES_MAX = 512 * 1024;
+/** Bytes of the same where only platforms come in. */
+const HOOKS_HEADER_BYTES_MAX = 16 * 1024;
+
 /** Builds an application without listening. */
 export function buildApp(service: Service, faces: { readonly hooks: boolean; readonly api: boolean }): FastifyInstance {
   const { settings } = service;
+  const maxHeaderSize = faces.api ? API_HEADER_BYTES_MAX : HOOKS_HEADER_BYTES_MAX;
   const app = fastify({
     genReqId: () => randomUUID(),
     bodyLimit: 1024 * 1024,
@@ -62,8 +68,8 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
     keepAliveTimeout: 65_000,
     connectionTimeout: 0,
     ...(settings.tlsCert === undefined || settings.tlsKey === undefined
-      ? {}
-      : { https: { cert: readFileSync(settings.tlsCert), key: readFileSync(settings.tlsKey) } }),
+      ? { http: { maxHeaderSize } }
+      : { https: { maxHeaderSize, cert: readFileSync(settings.tlsCert), key: readFileSync(settings.tlsKey) } }),
   }) as unknown as FastifyInstance;
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, service.log));
   app.setNotFoundHandler((request, reply) => {

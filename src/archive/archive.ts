@@ -375,9 +375,10 @@ function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
       const messageId = idBytes(id);
       const messageNo = await parts.reader.findMessageNo(messageId);
       if (messageNo === undefined) throw new CartularyError('not-found', 'there is no such message');
-      const detail = await parts.threads.read.call('message', { id, atMs: undefined });
       await parts.writer.closeKey(messageId);
-      const sentAtMs = detail === undefined ? 0 : Date.parse(detail.sentAt ?? detail.capturedAt);
+      // Only now: nothing is sealed under a closed key, so the message cannot move any more.
+      const detail = await parts.threads.read.call('message', { id, atMs: undefined });
+      const sentAtMs = await parts.threads.read.call('place', id);
       const draft = systemDraft(parts, SYSTEM_ACTOR, { kind: 'key.destroyed', subject: id, reason }, [], {
         messageNo,
         sentAtMs,

@@ -5,12 +5,29 @@ import type { PartyRef } from '../model/address.ts';
 import type { Body, MessageKey, Part } from '../model/event.ts';
 import { foldMessage } from '../model/fold.ts';
 import type { Message } from '../model/fold.ts';
-import type { RecordHead } from '../model/record.ts';
+import type { LoggedRecord, RecordHead } from '../model/record.ts';
 import type { IndexDocument } from '../search/document.ts';
 
 /** When a message counts as sent: what the platform says, else when it reached us. */
 export function sentAtMs(message: Message): number {
   return message.content?.sentAt?.ms ?? message.revisions[0]?.at.ms ?? message.capturedAt.ms;
+}
+
+/**
+ * Times under which a message may stand in the index, but for the one it has now: a state can come before its message, and then it stood where it was
+ * first heard of.
+ * @param records of one message, in the order of the log
+ */
+export function placesOf(records: readonly LoggedRecord[]): Set<number> {
+  const places = new Set<number>();
+  for (const [count, { record }] of records.entries()) {
+    // Nothing else moves a message.
+    if (count === 0 || (record.event.kind !== 'message.created' && record.event.kind !== 'message.edited')) continue;
+    const before = foldMessage(records.slice(0, count));
+    if (before !== undefined) places.add(sentAtMs(before));
+    if (record.event.kind === 'message.edited') break;
+  }
+  return places;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,11 +7,16 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { EventBody } from '../model/event.ts';
 import { receiptInstant } from '../model/time.ts';
 import { initHouse, openHouse } from './house.ts';
+import type { House } from './house.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
 import type { RecordDraft } from './recorder.ts';
 
 const place = await mkdtemp(join(tmpdir(), 'cartulary-threads-'));
 afterAll(() => rm(place, { recursive: true, force: true }));
+
+function raise(): never {
+  throw new Error('not there');
+}
 
 function draft(id: string, body: EventBody, dedupe: string): RecordDraft {
   return {
@@ -26,7 +31,105 @@ function draft(id: string, body: EventBody, dedupe: string): RecordDraft {
   };
 }
 
+const created = (id: string, text: string, sentAtMs?: number): RecordDraft =>
+  draft(
+    id,
+    {
+      kind: 'message.created',
+      content: {
+        channel: 'sms',
+        direction: 'inbound',
+        directionBasis: 'provider',
+        origin: 'unknown',
+        contentState: 'present',
+        from: { address: { scheme: 'e164', value: '+15551234567' }, kind: 'customer' },
+        to: [],
+        body: { text, format: 'plain' },
+        parts: [],
+        ...(sentAtMs === undefined ? {} : { sentAt: receiptInstant(sentAtMs) }),
+      },
+    },
+    `created|${id}`,
+  );
+
+async function withHouse(name: string, work: (house: House) => Promise<void>): Promise<void> {
+  const directory = join(place, name);
+  await initHouse({ directory, name });
+  const house = await openHouse({ directory });
+  try {
+    await work(house);
+  } finally {
+    await house.close();
+  }
+}
+
+const totalOf = async ({ archive }: House, q: string): Promise<number> =>
+  (await archive.threads.read.call('search', { q, limit: 1, cursor: undefined })).total;
+const compare = ({ archive }: House) => archive.threads.read.call('compare', undefined);
+
 describe('the follower', () => {
+  it('forgets a message that was destroyed before it was followed, and one whose time of sending nobody told', async () => {
+    await withHouse('destroyed', async (house) => {
+      const { archive } = house;
+      for (const [id, sentAtMs] of [
+        ['m1', undefined],
+        ['m2', 1_600_000_000_000],
+      ] as const) {
+        // Another one goes ahead, so that the index has followed before, or has not.
+        for (const isFollowed of [false, true]) {
+          const [outcome] = await archive.record([created(`${id}${isFollowed}`, 'zebra', sentAtMs)]);
+          if (isFollowed) await archive.reachIndex();
+          await archive.destroyMessage(outcome?.messageId ?? raise(), 'test');
+        }
+      }
+      expect(await totalOf(house, 'zebra')).toBe(0);
+      expect(await compare(house)).toMatchObject({ expected: 0, indexed: 0, missingCount: 0, extraCount: 0 });
+    });
+  });
+
+  it('builds the index anew while messages come in, and whatever was found before is found all the while', async () => {
+    await withHouse('rebuilt', async (house) => {
+      const { archive } = house;
+      await archive.record(Array.from({ length: 3000 }, (_, n) => created(`a${n}`, 'lamp', 1_690_000_000_000 + n)));
+      await archive.reachIndex();
+      const state = { done: false };
+      const rebuilding = archive.rebuildIndex({ kind: 'local', user: 'test' }).finally(() => {
+        state.done = true;
+      });
+      const totals = new Set<number>();
+      let count = 0;
+      while (!state.done) {
+        await archive.record([created(`b${count}`, 'chair', 1_700_000_000_000)]);
+        count += 1;
+        totals.add(await totalOf(house, 'lamp'));
+      }
+      await rebuilding;
+      await archive.reachIndex();
+      expect([...totals]).toEqual([3000]);
+      expect(await totalOf(house, 'chair')).toBe(Math.min(count, 10_000));
+      expect(await compare(house)).toMatchObject({ missingCount: 0, extraCount: 0 });
+    });
+  });
+
+  it('mends an index of which a file is damaged', async () => {
+    const directory = join(place, 'damaged');
+    await withHouse('damaged', async ({ archive }) => {
+      await archive.record([created('m1', 'lamp'), created('m2', 'chair', 1_600_000_000_000)]);
+      await archive.reachIndex();
+    });
+    const files = await readdir(directory, { recursive: true });
+    await truncate(join(directory, files.find((file) => file.endsWith('index-2023-11.db')) ?? raise()), 5000);
+    const house = await openHouse({ directory });
+    try {
+      await house.archive.record([created('m3', 'lamp')]);
+      await house.archive.reachIndex();
+      expect(await totalOf(house, 'lamp')).toBe(2);
+      expect(await compare(house)).toMatchObject({ expected: 3, missingCount: 0, extraCount: 0 });
+    } finally {
+      await house.close();
+    }
+  });
+
   // Found by an end-to-end test that hung: state rows were reported before anybody could answer for them.
   it('catches up after a start with states still to be written, every time', { timeout: 60_000 }, async () => {
     const directory = join(place, 'data');

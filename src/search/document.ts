@@ -47,13 +47,12 @@ export type IndexDocument = {
   readonly brand: string;
 };
 
-/** One change of the index. A put replaces what is known of the message; both may be repeated without harm. */
+/**
+ * One change of the index. A put replaces what stands of the message at its time of sending; if that was corrected, a remove of the place before goes ahead.
+ * Both may be repeated without harm.
+ */
 export type IndexChange =
-  | {
-      readonly put: IndexDocument;
-      /** Where the message stood before, if its time of sending was corrected. */
-      readonly previousSentAtMs?: number;
-    }
+  | { readonly put: IndexDocument }
   | { readonly remove: { readonly messageNo: number; readonly sentAtMs: number } };
 
 /** One message found. */

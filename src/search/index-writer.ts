@@ -7,7 +7,7 @@
  * of what is durable. Changes after it are applied once more when the log is followed again, and applying twice leaves one.
  * It moves every 2,000 changes, on `flush` and on `close`. A month that is built anew changes in one transaction, or by one rename where its file is damaged.
  */
-import { closeSync, existsSync, fdatasyncSync, mkdirSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, fdatasyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
@@ -17,12 +17,13 @@ import type { IndexChange, IndexDocument } from './document.ts';
 import { makeHandles } from './handles.ts';
 import type { Handles } from './handles.ts';
 import { BATCH_CHANGES_MAX, VACUUM_BYTES_MAX, WRITER_FILES_MAX } from './limits.ts';
-import { syncDirectory } from './month-file.ts';
+import { FORMAT_VERSION, removeLog, syncDirectory } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
 import { openMonthWriter, replaceMonth } from './month-writer.ts';
 import type { MonthWriter } from './month-writer.ts';
 import { listMonths, monthFileName, monthOf, toSentAt, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
+import { TOKENS_VERSION } from './tokens.ts';
 
 /** How an index is opened for writing. */
 export type IndexWriterOptions = {
@@ -88,6 +89,7 @@ type State = {
   pending: number;
 };
 
+const STATE_FILE = 'index-state.db';
 const STATE_SCHEMA = `
   CREATE TABLE IF NOT EXISTS watermark(id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL);
   INSERT OR IGNORE INTO watermark VALUES (1, 0);
@@ -95,16 +97,22 @@ const STATE_SCHEMA = `
 const DURABLE_CHANGES = 2_000;
 const CACHE_KIB = 2_048;
 
-/** Opens the index for writing. @throws CartularyError `corrupt` where the state file cannot be opened with the key */
+/** Opens the index for writing. @throws CartularyError `corrupt` where the state file cannot be opened with the key, or is of another version */
 export function openIndexWriter(options: IndexWriterOptions): IndexWriter {
   mkdirSync(options.directory, { recursive: true });
-  const stateFile = openEncryptedDatabase(join(options.directory, 'index-state.db'), {
+  const stateFile = openEncryptedDatabase(join(options.directory, STATE_FILE), {
     key: options.key,
     synchronous: 'FULL',
     pageBytes: 4096,
     cacheKib: 64,
   });
-  stateFile.transaction(() => stateFile.exec(STATE_SCHEMA)).immediate();
+  try {
+    assertVersion(stateFile);
+    stateFile.transaction(() => stateFile.exec(STATE_SCHEMA)).immediate();
+  } catch (cause) {
+    stateFile.close();
+    throw cause;
+  }
   const watermark = Number(stateFile.prepare('SELECT sequence FROM watermark').pluck().get());
   const state: State = {
     options,
@@ -139,9 +147,39 @@ export function openIndexWriter(options: IndexWriterOptions): IndexWriter {
   };
 }
 
+/**
+ * Puts an index that was built in another directory of the same disk in the place of this one; both are closed for writing. Month by month, each by one
+ * rename, the watermark last: what a crash leaves is followed again from the older watermark. Readers find the new files by themselves.
+ */
+export function replaceIndex(directory: string, built: string): void {
+  mkdirSync(directory, { recursive: true });
+  const months = listMonths(readdirSync(built)).map(monthFileName);
+  for (const name of listMonths(readdirSync(directory)).map(monthFileName)) {
+    if (!months.includes(name)) {
+      removeLog(join(directory, name));
+      rmSync(join(directory, name));
+    }
+  }
+  for (const name of [...months, STATE_FILE]) {
+    removeLog(join(directory, name));
+    renameSync(join(built, name), join(directory, name));
+  }
+  syncDirectory(directory);
+  rmSync(built, { recursive: true, force: true });
+}
+
 function fileOptions(options: IndexWriterOptions): MonthFileOptions {
   const { directory, key, cacheKib = CACHE_KIB, vacuumBytesMax = VACUUM_BYTES_MAX } = options;
   return { directory, key, cacheKib, vacuumBytesMax };
+}
+
+/** An index of another version is told at the start, not month by month when each is needed. */
+function assertVersion(stateFile: EncryptedDatabase): void {
+  const isNew = stateFile.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'watermark'").get() === undefined;
+  const version = FORMAT_VERSION * 1000 + TOKENS_VERSION;
+  if (isNew) stateFile.pragma(`user_version = ${version}`);
+  else if (stateFile.pragma('user_version', { simple: true }) !== version)
+    throw new CartularyError('corrupt', 'the search index is of another version; run "cartulary rebuild"');
 }
 
 function apply(state: State, changes: readonly IndexChange[], watermark: number): void {
@@ -192,10 +230,9 @@ function splitByMonth(changes: readonly IndexChange[]): Map<Month, MonthBatch> {
       last.set(messageNo, undefined);
       continue;
     }
-    const { put, previousSentAtMs } = change;
+    const { put } = change;
     assertNumber(put.messageNo, 'a message number');
     leave(put.messageNo, last.get(put.messageNo)?.sentAtMs);
-    leave(put.messageNo, previousSentAtMs);
     last.set(put.messageNo, put);
   }
   for (const place of places) {
@@ -271,7 +308,7 @@ function* onlyOfMonth(month: Month, documents: Iterable<IndexDocument>): Generat
 }
 
 function eraseMonth(state: State, month: Month): void {
-  if (!hasFile(state, month)) return;
+  if (!hasFile(state, month) || state.months.get(month).traces() === 0) return;
   state.dirty.add(month);
   state.months.get(month).erase();
 }

@@ -94,7 +94,8 @@ describe('random documents and random queries', () => {
         const sentAtMs = kind === 'move' ? body.sentAtMs : before.sentAtMs;
         const document = kind === 'state' ? { ...before, state: body.state } : { ...body, messageNo, sentAtMs };
         kept.set(messageNo, document);
-        yield kind === 'move' ? { put: document, previousSentAtMs: before.sentAtMs } : { put: document };
+        if (kind === 'move') yield { remove: { messageNo, sentAtMs: before.sentAtMs } };
+        yield { put: document };
       }
     }
   }
@@ -246,7 +247,7 @@ describe('pages', () => {
         '',
         'AAAA',
         'x'.repeat(1000),
-        Buffer.from('1~newest~2026-01~-1~0~eq~0').toString('base64url'),
+        Buffer.from('2~newest~2026-01~-1~0~eq~0~0').toString('base64url'),
       ])
         refused('refund', { limit: 10, cursor: forged });
       refused('refund', { limit: 0 });
@@ -354,10 +355,8 @@ describe('changes', () => {
       const changes: IndexChange[] = [
         { put: makeDocument(1, 'first') },
         { put: makeDocument(2, 'second') },
-        {
-          put: makeDocument(1, 'first edited', { sentAtMs: Date.UTC(2025, 5, 1) }),
-          previousSentAtMs: makeDocument(1, '').sentAtMs,
-        },
+        { remove: { messageNo: 1, sentAtMs: makeDocument(1, '').sentAtMs } },
+        { put: makeDocument(1, 'first edited', { sentAtMs: Date.UTC(2025, 5, 1) }) },
         { put: makeDocument(3, 'third') },
         { remove: { messageNo: 3, sentAtMs: makeDocument(3, '').sentAtMs } },
       ];

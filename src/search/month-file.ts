@@ -78,9 +78,14 @@ export function openReplacement(month: Month, options: MonthFileOptions): Encryp
  */
 export function replaceMonthFile(month: Month, options: MonthFileOptions): void {
   const path = join(options.directory, monthFileName(month));
-  for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true });
+  removeLog(path);
   renameSync(makingPath(path), path);
   syncDirectory(options.directory);
+}
+
+/** Removes the write-ahead log of a file that is about to be replaced. */
+export function removeLog(path: string): void {
+  for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true });
 }
 
 function makingPath(path: string): string {

@@ -69,8 +69,8 @@ export type QueryHint = {
   readonly text: string;
 };
 
-/** A query that was read. */
-export type Query = { readonly root: QueryNode; readonly hints: readonly QueryHint[] };
+/** A query that was read, and the moment (Unix milliseconds) that its relative dates count from. */
+export type Query = { readonly root: QueryNode; readonly hints: readonly QueryHint[]; readonly nowMs: number };
 
 /** Settings of reading a query. */
 export type QuerySettings = {

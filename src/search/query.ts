@@ -51,11 +51,11 @@ export function parseQuery(text: string, settings: QuerySettings): Query {
     terms: 0,
     depth: 0,
   };
-  if (parser.tokens.length === 0) return { root: { kind: 'all' }, hints: [] };
+  if (parser.tokens.length === 0) return { root: { kind: 'all' }, hints: [], nowMs: settings.nowMs };
   const root = parseOr(parser);
   const rest = peek(parser);
   if (rest !== undefined) failQuery('this closing parenthesis has no opening one', rest);
-  return { root, hints: parser.hints };
+  return { root, hints: parser.hints, nowMs: settings.nowMs };
 }
 
 function peek(parser: Parser): Token | undefined {

@@ -49,6 +49,23 @@ const text = (id: string, words: string): Record<string, unknown> => ({
 });
 
 describe('the API', () => {
+  it('pages through a query whose dates count from now', { timeout: 20_000 }, async () => {
+    for (const id of ['p1', 'p2', 'p3'])
+      await send({ ...text(id, 'paged'), sentAt: new Date(Date.now() - 60_000).toISOString() });
+    await until('they are found', async () => (await find('paged')).total === 3);
+    const seen = new Set<string>();
+    let cursor: string | null = '';
+    while (cursor !== null) {
+      const query: string = `q=${encodeURIComponent('paged newer_than:1h')}&limit=1${cursor && `&cursor=${cursor}`}`;
+      const answer = await get(`/api/v1/messages?${query}`);
+      expect(answer.status).toBe(200);
+      const page = (await answer.json()) as MessagePage;
+      for (const item of page.items) seen.add(item.id);
+      cursor = page.nextCursor;
+    }
+    expect(seen.size).toBe(3);
+  });
+
   it(
     'shows a message with history, raw bytes and leaf index, and proves it to an outsider',
     { timeout: 20_000 },

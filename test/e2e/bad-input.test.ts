@@ -272,7 +272,15 @@ describe('records sent with a key', () => {
 
 describe('queries', () => {
   it('of 100 kB are refused by the limit', async () => {
-    // As long as HTTP lets an address be; the command line takes the whole.
+    for (const q of ['a'.repeat(100_000), '😀 '.repeat(20_000)]) {
+      const answer = await get(`/api/v1/messages?q=${encodeURIComponent(q)}`);
+      expect(answer.status).toBe(400);
+      expect(await answer.json()).toMatchObject({
+        type: '/problems/bad-query',
+        column: 4097,
+        detail: expect.stringContaining('at most 4,096 characters') as string,
+      });
+    }
     const { code } = await import('../support/cli.ts').then(({ runCli }) =>
       runCli(['search', 'a '.repeat(50_000), '--data', place.data, '--json']),
     );

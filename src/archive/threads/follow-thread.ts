@@ -2,26 +2,23 @@
  * The thread that follows the log: from each new record it brings the state row and the search index up to date.
  *
  * Everything here is derived; it may be thrown away and rebuilt. Records are applied in order, idempotently, and the index keeps how far it
- * has followed, so that a crash between the two leads to a repetition, never to a hole.
+ * has followed, so that a crash between the two leads to a repetition, never to a hole. An index is built anew beside the one in use, which
+ * goes on following and answering until the new one is whole.
  */
 import { rm } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { isFirstLeaf, leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
-import { foldMessage } from '../../model/fold.ts';
-import type { IndexChange, IndexDocument } from '../../search/document.ts';
-import { openIndexWriter } from '../../search/index-writer.ts';
+import { openIndexWriter, replaceIndex } from '../../search/index-writer.ts';
 import type { IndexWriter } from '../../search/index-writer.ts';
 import { monthOf } from '../../search/months.ts';
-import type { RecordRow, StateRow } from '../../store/store.ts';
+import type { StateRow } from '../../store/store.ts';
 import { serveThread } from '../../store/thread.ts';
 import type { ThreadReply } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
 import { receiveFreshDocuments } from '../fresh-documents.ts';
-import type { FreshLink } from '../fresh-documents.ts';
-import { firstIndexDocument, toIndexDocument } from '../index-document.ts';
-import { openForDerivation, openMessageRecords, openRecord, sealState } from '../opening.ts';
+import type { FreshDocuments, FreshLink } from '../fresh-documents.ts';
+import { deriveRange } from './derive-range.ts';
 import { breathe, openReader, openSealer, stepBack } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
@@ -32,7 +29,7 @@ export type FollowCalls = {
   position: { args: undefined; result: number };
   /** Resolves when the index has followed to this size of the log. */
   reach: { args: number; result: number };
-  /** Throws the index away and builds it again. */
+  /** Builds the index again beside the one in use, then puts it in its place. */
   rebuild: { args: undefined; result: { records: number } };
   close: { args: undefined; result: undefined };
 };
@@ -52,67 +49,103 @@ const setup = workerData as FollowSetup;
 stepBack();
 const fresh = receiveFreshDocuments(setup.fresh);
 const reader = openReader(setup);
-const sealer = openSealer(setup);
-const random = createRandomPool();
+const deriver = { reader, sealer: openSealer(setup), random: createRandomPool() };
+const building = `${setup.layout.index}.building`;
+await rm(building, { recursive: true, force: true });
 let index = await openIndex();
 
 /** Opens the index; one that is damaged or of another version is thrown away, since it is a replica and follows again from the first record. */
 async function openIndex(): Promise<IndexWriter> {
-  const options = { directory: setup.layout.index, key: setup.indexKey, nowMs: Date.now() };
   try {
-    return openIndexWriter(options);
+    return openWriter(setup.layout.index);
   } catch (cause) {
-    if (!(cause instanceof CartularyError) || cause.code !== 'corrupt') throw cause;
+    if (!isCorrupt(cause)) throw cause;
     await rm(setup.layout.index, { recursive: true, force: true });
-    return openIndexWriter(options);
+    return openWriter(setup.layout.index);
   }
 }
 
-/** Kinds that say something of a message people look for. */
-const SKIPPED_KINDS: ReadonlySet<number> = new Set([
-  LEAF_KINDS.audit,
-  LEAF_KINDS['settings.changed'],
-  LEAF_KINDS['log.succeeded'],
-  LEAF_KINDS.quarantine,
-  LEAF_KINDS['hold.placed'],
-  LEAF_KINDS['hold.released'],
-]);
+function openWriter(directory: string): IndexWriter {
+  return openIndexWriter({ directory, key: setup.indexKey, nowMs: Date.now() });
+}
+
+function isCorrupt(cause: unknown): boolean {
+  return cause instanceof CartularyError && cause.code === 'corrupt';
+}
 
 let target = await reader.size();
-const life = { closed: false };
+const life = { closed: false, mended: false };
+/** Whatever is being done to the index; never rejects. */
 let running: Promise<void> | undefined;
 let waiters: { size: number; resolve: () => void; reject: (cause: unknown) => void }[] = [];
 const tickets = new Map<number, () => void>();
 let nextTicket = 1;
 
-/** Follows until the end is reached. A failure (a damaged index file) is told to whoever waits and tried again at the next commit; capture goes on meanwhile. */
+/** Follows until the end is reached. A failure is told to whoever waits and tried again at the next commit; capture goes on meanwhile. */
 function follow(): void {
   if (running !== undefined || life.closed) return;
-  running = run()
-    .then(
-      () => true,
-      () => false,
-    )
-    .then((isDone) => {
+  running = followOrMend().then(
+    () => {
       running = undefined;
-      if (isDone && !life.closed && index.watermark() < target) follow();
-      if (!isDone)
-        failWaiters(new CartularyError('corrupt', 'the search index could not be followed; run "cartulary rebuild"'));
-    });
+      if (!life.closed && index.watermark() < target) follow();
+    },
+    (cause: unknown) => {
+      running = undefined;
+      failWaiters(cause);
+    },
+  );
 }
 
-async function run(): Promise<void> {
+/** Waits until nothing is being done to the index. */
+async function settle(): Promise<void> {
+  for (let current = running; current !== undefined; current = running) await current;
+}
+
+/** A damaged file would end the following of all months, so the index is built anew; once, since damage that comes back is the disk's. */
+async function followOrMend(): Promise<void> {
   try {
-    while (!life.closed && index.watermark() < target) {
-      await breathe();
-      await applyRange(index.watermark(), Math.min(target, index.watermark() + BATCH_RECORDS));
-      settleWaiters();
-    }
+    while (!life.closed && index.watermark() < target) await followBatch();
     index.flush();
   } catch (cause) {
-    failWaiters(cause);
-    throw cause;
+    if (!isCorrupt(cause) || life.mended) throw cause;
+    life.mended = true;
+    await buildAnew(
+      () => life.closed,
+      () => undefined,
+    );
   }
+}
+
+async function followBatch(): Promise<void> {
+  await breathe();
+  const from = index.watermark();
+  await applyRange(index, fresh, from, Math.min(target, from + BATCH_RECORDS));
+  settleWaiters();
+}
+
+/** Builds the index from the first record on; meanwhile the one in use follows as well as it can. */
+async function buildAnew(
+  isStopped: () => boolean,
+  progress: (done: { done: number; total: number }) => void,
+): Promise<void> {
+  await rm(building, { recursive: true, force: true });
+  const built = openWriter(building);
+  try {
+    while (built.watermark() < target) {
+      if (isStopped()) throw new CartularyError('stopping', 'the rebuild was stopped; the index is as it was');
+      const from = built.watermark();
+      await applyRange(built, undefined, from, Math.min(target, from + BATCH_RECORDS));
+      progress({ done: built.watermark(), total: target });
+      // One that is damaged cannot follow, and need not: it is about to be replaced.
+      if (index.watermark() < target) await followBatch().catch(() => undefined);
+    }
+  } finally {
+    built.close();
+  }
+  index.close();
+  replaceIndex(setup.layout.index, building);
+  index = await openIndex();
+  settleWaiters();
 }
 
 function failWaiters(cause: unknown): void {
@@ -129,111 +162,19 @@ function settleWaiters(): void {
   });
 }
 
-/** One record that is to be indexed: its document where the sealing thread handed it over, else its row in the log. */
-type Followed = { readonly messageNo: number } & ({ readonly document: IndexDocument } | { readonly row: RecordRow });
-
-/** Records from one place in the log to another: what was handed over, and what must be read. */
-async function readRange(from: number, to: number): Promise<Followed[]> {
-  const range: Followed[] = [];
-  let missingFrom: number | undefined;
-  const readMissing = async (until: number): Promise<void> => {
-    if (missingFrom === undefined) return;
-    for (const row of await reader.readLog(missingFrom, until - missingFrom))
-      range.push({ messageNo: row.messageNo, row });
-    missingFrom = undefined;
-  };
-  for (let seq = from; seq < to; seq += 1) {
-    const taken = fresh.take(seq);
-    if (taken === undefined) {
-      missingFrom ??= seq;
-      continue;
-    }
-    await readMissing(seq);
-    range.push({ messageNo: taken.messageNo, document: taken });
-  }
-  await readMissing(to);
-  fresh.forget(to);
-  return range;
-}
-
-async function applyRange(from: number, to: number): Promise<void> {
-  const changes: IndexChange[] = [];
-  const states: StateRow[] = [];
-  const groups = new Map<number, Followed[]>();
-  for (const one of await readRange(from, to)) {
-    if ('row' in one) {
-      const kind = leafKindOf(one.row.leaf);
-      if (SKIPPED_KINDS.has(kind) || one.row.secret === undefined || one.row.sealed === undefined) continue;
-      if (kind === LEAF_KINDS['key.destroyed']) {
-        changes.push(...destroyedChanges(one.row));
-        continue;
-      }
-    }
-    const group = groups.get(one.messageNo);
-    if (group === undefined) groups.set(one.messageNo, [one]);
-    else group.push(one);
-  }
-  const later: number[] = [];
-  for (const [messageNo, group] of groups) {
-    const [only] = group;
-    if (group.length > 1 || only === undefined) later.push(messageNo);
-    else if ('document' in only) changes.push({ put: only.document });
-    else if (!isFirstLeaf(only.row.leaf)) later.push(messageNo);
-    else {
-      const document = openFirst(only.row);
-      if (document !== undefined) changes.push({ put: document });
-    }
-  }
-  await applyGrown(later, from, changes, states);
-  if (states.length > 0) await writeStates(states);
-  index.apply(changes, to);
-  // What was destroyed must not stay readable as words of the index: the files it stood in are written anew.
-  const erased = new Set(changes.flatMap((change) => ('remove' in change ? [monthOf(change.remove.sentAtMs)] : [])));
-  for (const month of erased) index.eraseMonth(month);
-}
-
-/** The document of a message that has but the record it began with. */
-function openFirst({ seq, messageNo, messageId, secret, leaf, sealed }: RecordRow): IndexDocument | undefined {
-  if (secret === undefined || sealed === undefined) return undefined;
-  return firstIndexDocument(messageNo, seq, openForDerivation(sealer, { messageId, secret, leaf, sealed }));
-}
-
-/** Messages that have more than one record: their state is folded anew and kept. */
-async function applyGrown(
-  messageNos: readonly number[],
+async function applyRange(
+  into: IndexWriter,
+  handed: FreshDocuments | undefined,
   from: number,
-  changes: IndexChange[],
-  states: StateRow[],
+  to: number,
 ): Promise<void> {
-  for (const row of await reader.readMessages(messageNos)) {
-    if (row.secret === undefined) continue;
-    const records = openMessageRecords(sealer, row);
-    const message = foldMessage(records);
-    const last = records.at(-1);
-    if (message === undefined || last === undefined) continue;
-    const before = foldMessage(records.filter(({ seq }) => seq < from));
-    const document = toIndexDocument(row.messageNo, message);
-    if (document !== undefined) {
-      const indexed = before === undefined ? undefined : toIndexDocument(row.messageNo, before);
-      changes.push({ put: document, ...(indexed === undefined ? {} : { previousSentAtMs: indexed.sentAtMs }) });
-    }
-    const place = { messageId: row.messageId, secret: row.secret };
-    states.push({
-      messageNo: row.messageNo,
-      version: last.seq,
-      sealed: sealState(sealer, place, random.take(16), message),
-    });
-  }
-}
-
-/** A destroyed message leaves the index; where it stood was noted when its key went. */
-function destroyedChanges(row: RecordRow): IndexChange[] {
-  const { event } = openRecord(sealer, row).record;
-  const messageNo = event.extra?.['messageNo'];
-  const sentAt = event.extra?.['sentAtMs'];
-  return typeof messageNo === 'number' && typeof sentAt === 'number'
-    ? [{ remove: { messageNo, sentAtMs: sentAt } }]
-    : [];
+  const { changes, states, destroyedAtMs } = await deriveRange(deriver, handed, from, to);
+  if (states.length > 0) await writeStates(states);
+  into.apply(changes, from);
+  // What was destroyed must not stay readable as words of the index: the files it stood in are written anew. Only then has the index followed,
+  // so that an erasure which a crash or a reader prevented is done again.
+  for (const month of new Set(destroyedAtMs.map(monthOf))) into.eraseMonth(month);
+  into.apply([], to);
 }
 
 function writeStates(states: readonly StateRow[]): Promise<void> {
@@ -278,27 +219,26 @@ serveThread<FollowCalls>(
     },
     reach,
     async rebuild(_none, { progress, signal }) {
-      target = await reader.size();
-      await running;
-      index.close();
-      await rm(setup.layout.index, { recursive: true, force: true });
-      index = await openIndex();
-      while (index.watermark() < target) {
-        if (signal.aborted)
-          throw new CartularyError('stopping', 'the rebuild was stopped; it goes on at the next start');
-        const from = index.watermark();
-        await applyRange(from, Math.min(target, from + BATCH_RECORDS));
-        progress({ done: index.watermark(), total: target });
-        await breathe();
+      target = Math.max(target, await reader.size());
+      await settle();
+      const rebuilding = buildAnew(() => signal.aborted || life.closed, progress);
+      running = rebuilding.then(
+        () => undefined,
+        () => undefined,
+      );
+      try {
+        await rebuilding;
+      } finally {
+        running = undefined;
+        follow();
       }
-      index.flush();
-      return { records: target };
+      return { records: index.watermark() };
     },
     async close() {
       life.closed = true;
       setup.fresh.port.close();
       for (const resolve of tickets.values()) resolve();
-      await running?.catch(() => undefined);
+      await settle();
       index.close();
       await reader.close();
       return undefined;

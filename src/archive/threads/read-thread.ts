@@ -12,10 +12,12 @@ import type { Message } from '../../model/fold.ts';
 import { idBytes } from '../../model/ids.ts';
 import type { ConversationId, MessageId } from '../../model/ids.ts';
 import type { LoggedRecord } from '../../model/record.ts';
+import { findCursorNowMs } from '../../search/cursor.ts';
 import { openIndexReader } from '../../search/index-reader.ts';
 import { formatQuery } from '../../search/query-format.ts';
 import { parseQuery } from '../../search/query.ts';
 import { callOverPort, serveThread } from '../../store/thread.ts';
+import { sentAtMs } from '../index-document.ts';
 import { openMessage, openMessageRecords, openRecord } from '../opening.ts';
 import { viewMessage, viewMessageDetail } from '../view-message.ts';
 import type { ConversationView, FacetsView, MessageDetail, MessagePage } from '../views.ts';
@@ -65,6 +67,8 @@ export type ReadCalls = {
     result: ConversationView | undefined;
   };
   media: { args: { id: MessageId; part: number }; result: MediaPlace | undefined };
+  /** When a message counts as sent (Unix milliseconds), which is where it stands in the index; 0 where it stands nowhere. */
+  place: { args: MessageId; result: number };
   /** First leaf index of each message, for proofs. */
   leaves: { args: MessageId; result: number[] };
   /** Opens the files of the index anew, after some were replaced. */
@@ -105,8 +109,13 @@ async function openMessages(messageNos: readonly number[]): Promise<Message[]> {
   return messages;
 }
 
+/** All pages of a search are read at the moment of the first. */
+function nowOf(cursor: string | undefined): number {
+  return (cursor === undefined ? undefined : findCursorNowMs(cursor)) ?? Date.now();
+}
+
 async function search(args: ReadCalls['search']['args']): Promise<MessagePage> {
-  const nowMs = Date.now();
+  const nowMs = nowOf(args.cursor);
   const query = parseQuery(args.q, { nowMs });
   // Only the first page is counted; the others are told by their cursor.
   const countedElsewhere =
@@ -168,6 +177,12 @@ async function message({ id, atMs }: ReadCalls['message']['args']): Promise<Mess
     folded,
     records.filter(({ seq }) => counted.has(seq)),
   );
+}
+
+async function place(id: MessageId): Promise<number> {
+  const row = await findMessage(id);
+  const folded = row?.secret === undefined ? undefined : foldMessage(openMessageRecords(sealer, row));
+  return folded === undefined ? 0 : sentAtMs(folded);
 }
 
 async function conversation(args: ReadCalls['conversation']['args']): Promise<ConversationView | undefined> {
@@ -255,6 +270,7 @@ serveThread<ReadCalls>({
   message,
   conversation,
   media,
+  place,
   async leaves(id) {
     return (await findMessage(id))?.records.map((record) => record.seq) ?? [];
   },
@@ -269,7 +285,7 @@ serveThread<ReadCalls>({
   quarantine,
   bundle,
   async numbers({ q, limit, cursor }) {
-    const found = index.search(parseQuery(q, { nowMs: Date.now() }), {
+    const found = index.search(parseQuery(q, { nowMs: nowOf(cursor) }), {
       limit,
       order: 'oldest',
       countMax: 0,
