@@ -30,6 +30,7 @@ import type { RecordActor, RecordDraft, Recorder, RecordOutcome } from './record
 import { SYSTEM_ACTOR } from './recorder.ts';
 import type { Registry, Source } from './registry.ts';
 import type { ArchiveThreads } from './threads.ts';
+import type { IndexComparison } from './threads/compare-index.ts';
 import type { MediaPlace } from './threads/read-thread.ts';
 import type { VerifyReport } from './threads/verify-thread.ts';
 import type { ConversationView, FacetsView, MessageDetail, MessagePage } from './views.ts';
@@ -202,6 +203,7 @@ function systemDraft(
 
 function lookups(parts: ArchiveParts, act: Act) {
   const { read } = parts.threads;
+  const reachIndex = async (): Promise<number> => parts.threads.follow.call('reach', await parts.reader.size());
   return {
     /** Searches. `limit` 1 to 200. Errors: `bad-query` with a column, `forbidden`. */
     search: (
@@ -297,7 +299,10 @@ function lookups(parts: ArchiveParts, act: Act) {
     publish: (): Promise<string> => parts.threads.log.call('publish', undefined),
 
     /** Waits until what is durable now can be found. */
-    reachIndex: async (): Promise<number> => parts.threads.follow.call('reach', await parts.reader.size()),
+    reachIndex,
+
+    /** Completeness of the index as it is now, by comparing sets. */
+    compareIndex: async (): Promise<IndexComparison> => read.call('compare', { followed: await reachIndex() }),
   };
 }
 

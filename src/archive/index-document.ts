@@ -44,8 +44,10 @@ export function toIndexDocument(messageNo: number, message: Message): IndexDocum
   if (message.revisions.length > 1) has.add('edit');
   if (message.deletion !== undefined) has.add('deletion');
   if (message.gaps.length > 0 || message.contentState === 'not-captured') has.add('gap');
+  const terms = contentTerms(message, message.key, content);
   return {
-    ...contentTerms(message, message.key, content),
+    ...terms,
+    ids: [...terms.ids, ...hashesOf(message)],
     messageNo,
     sentAtMs: sentAtMs(message),
     text: [...texts].join('\n\n'),
@@ -79,6 +81,11 @@ export function firstIndexDocument(messageNo: number, seq: number, record: Recor
     state: content.direction === 'inbound' ? 'received' : '',
     has: [...has],
   };
+}
+
+/** Media are found by their hash, which stands in exports and manifests. */
+function hashesOf({ media }: Message): string[] {
+  return Object.values(media).flatMap((state) => (state.state === 'stored' ? [`sha256:${state.media.sha256}`] : []));
 }
 
 type ContentTerms = 'channel' | 'direction' | 'source' | 'conversation' | 'from' | 'to' | 'orders' | 'ids' | 'brand';

@@ -106,6 +106,9 @@ export const facetsView = z
   .strictObject({
     histogram: z.array(z.strictObject({ bucket: z.string(), count: z.number().int() })),
     facets: z.record(z.string(), z.array(z.strictObject({ value: z.string(), count: z.number().int() }))),
+    moreValues: z
+      .record(z.string(), z.number().int())
+      .describe('How many further values each facet has: the most frequent 50 are listed.'),
     counted: z.number().int().describe('Hits that were counted.'),
     capped: z.boolean().describe('True where counting stopped before the end: the newest hits were counted.'),
     query: z.string(),

@@ -12,7 +12,16 @@ import { assertNever, CartularyError } from '../model/errors.ts';
 import { PROXIMITY_PAIRS_MAX } from './limits.ts';
 import type { ProximityOperand, Query, QueryNode, TextField } from './query-types.ts';
 import { splitLooseWords } from './query-values.ts';
-import { DIRECTIONS, encodeValue, hashValue, isPassingState, MARKS, reverseDigits } from './terms.ts';
+import {
+  DIRECTIONS,
+  encodeValue,
+  findQueryPhone,
+  hashValue,
+  isPassingState,
+  MARKS,
+  NUMBER_SUFFIX_DIGITS_MIN,
+  reverseDigits,
+} from './terms.ts';
 import { findQueryAlias, tokenizeQuery } from './tokens.ts';
 
 /** Tokens in a row; with `prefix` the last is a beginning. */
@@ -160,10 +169,13 @@ function matchLeaf(node: LeafNode): Term[] {
     case 'prefix': {
       const open = node.kind === 'prefix';
       const terms: Term[] = marksOf(node.field).map((mark) => markedPhrase(mark, node.text, open));
-      return node.field === 'body' ? [...terms, ...aliasTerms(node.text, open)] : terms;
+      if (node.field !== 'body') return terms;
+      return [...terms, ...aliasTerms(node.text, open), ...(open ? [] : phoneTerms(node.text))];
     }
-    case 'phrase':
-      return marksOf(node.field).map((mark) => markedPhrase(mark, node.text, node.prefix));
+    case 'phrase': {
+      const terms = marksOf(node.field).map((mark) => markedPhrase(mark, node.text, node.prefix));
+      return node.field === 'body' && !node.prefix ? [...terms, ...phoneTerms(node.text)] : terms;
+    }
     case 'wildcard':
       return marksOf(node.field).map((mark) => ({
         kind: 'expand',
@@ -191,9 +203,6 @@ function matchLeaf(node: LeafNode): Term[] {
   }
 }
 
-/** From here on the end of a number says enough to be found by it; shorter ones are short codes and match whole. */
-export const NUMBER_SUFFIX_DIGITS_MIN = 7;
-
 function marksOf(field: TextField): string[] {
   if (field === 'body') return [''];
   if (field === 'from') return [MARKS.fromWord];
@@ -216,6 +225,17 @@ function aliasTerms(word: string, prefix: boolean): PhraseTerm[] {
   const joined: PhraseTerm = { kind: 'phrase', tokens: [MARKS.alias + alias], prefix };
   const isWhole = tokenizeQuery(word).tokens.length === 1;
   return isWhole ? [joined] : [joined, { kind: 'phrase', tokens: [alias], prefix }];
+}
+
+/** "408.247.8880" also finds "(408) 247-8880", "+1 408 247 8880" and "4082478880". */
+function phoneTerms(text: string): PhraseTerm[] {
+  const phone = findQueryPhone(text);
+  if (phone === undefined) return [];
+  const { digits, international } = phone;
+  return [
+    { kind: 'phrase', tokens: [MARKS.textNumber + reverseDigits(digits)], prefix: !international },
+    { kind: 'phrase', tokens: [digits], prefix: false },
+  ];
 }
 
 function planNear(node: Extract<QueryNode, { kind: 'near' }>): Plan {

@@ -41,7 +41,7 @@ export type IndexDocument = {
   readonly has: readonly string[];
   /** Order names as the shop writes them, such as `#1001-A`. */
   readonly orders: readonly string[];
-  /** Ids given by the provider, and the message id. Compared exactly, upper and lower case apart. */
+  /** Ids given by the provider, the message id, and `sha256:` with the hash of each medium. Compared exactly, upper and lower case apart. */
   readonly ids: readonly string[];
   /** Empty if none. */
   readonly brand: string;
@@ -95,6 +95,8 @@ export type FacetResult = {
     readonly type: readonly FacetCount[];
     readonly state: readonly FacetCount[];
   };
+  /** How many further values each facet has that are not listed; 0 where all are. */
+  readonly moreValues: Readonly<Record<keyof FacetResult['facets'], number>>;
   /** Messages looked at. */
   readonly counted: number;
   /** Are there more than `scanMax`? Then all figures are of the newest ones only. */

@@ -77,6 +77,7 @@ export function countFacets(
     if (capped) break;
   }
   const facet = (counts: Counts) => topValues(counts, valuesMax);
+  const more = (counts: Counts) => Math.max(0, counts.size - valuesMax);
   const { channel, direction, party, type, state } = tally;
   return {
     histogram: makeHistogram(tally.days, options.bucket),
@@ -86,6 +87,13 @@ export function countFacets(
       party: facet(party),
       type: facet(type),
       state: facet(state),
+    },
+    moreValues: {
+      channel: more(channel),
+      direction: more(direction),
+      party: more(party),
+      type: more(type),
+      state: more(state),
     },
     counted,
     capped,

@@ -8,6 +8,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
+import { openEncryptedDatabase } from '../vault/page-encryption.ts';
 import { compileQuery } from './compile.ts';
 import type { CompiledQuery } from './compile.ts';
 import { formatCursor, parseCursor } from './cursor.ts';
@@ -18,6 +19,7 @@ import type { FacetOptions } from './facets.ts';
 import { makeHandles } from './handles.ts';
 import type { Handles } from './handles.ts';
 import { COUNT_CEILING, COUNT_MAX, LIST_RANGE_MAX, PAGE_HITS_MAX, READER_FILES_MAX } from './limits.ts';
+import { STATE_FILE } from './month-file.ts';
 import { openMonthReader } from './month-reader.ts';
 import type { MonthReader } from './month-reader.ts';
 import { listMonths, monthBounds, monthFileName, UNDATED } from './months.ts';
@@ -70,6 +72,10 @@ export type IndexReader = {
    * @throws CartularyError `too-large` over a range of 1,000,000
    */
   listMessageNos(fromNo: number, toNo: number): number[];
+  /** Words in the index that belong to no message. */
+  countStrays(): number;
+  /** Months whose file is gone, or older than what was written: an old copy in its place. */
+  staleMonths(): string[];
   /** Closes open files, so that files replaced or brought from elsewhere are opened anew. New months are seen without it. */
   refresh(): void;
   close(): void;
@@ -103,9 +109,27 @@ export function openIndexReader(options: IndexReaderOptions): IndexReader {
       );
     },
     listMessageNos: (fromNo, toNo) => listMessageNos(state, fromNo, toNo),
+    countStrays: () =>
+      listExistingMonths(directory).reduce((sum, month) => sum + (findMonth(state, month)?.strays() ?? 0), 0),
+    staleMonths: () =>
+      readChanges(options)
+        .filter(({ name, changes }) => (findMonth(state, name)?.changes() ?? -1) < changes)
+        .map(({ name }) => name),
     refresh: () => state.months.close(),
     close: () => state.months.close(),
   };
+}
+
+/** How often each month was changed, as far as that is durable. */
+function readChanges({ directory, key }: IndexReaderOptions): { name: Month; changes: number }[] {
+  const path = join(directory, STATE_FILE);
+  if (!existsSync(path)) return [];
+  const stateFile = openEncryptedDatabase(path, { key, readonly: true, mustExist: true, synchronous: 'FULL' });
+  try {
+    return stateFile.prepare<[], { name: Month; changes: number }>('SELECT name, changes FROM month').all();
+  } finally {
+    stateFile.close();
+  }
 }
 
 /** Nothing where the file is gone. */

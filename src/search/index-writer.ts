@@ -17,7 +17,7 @@ import type { IndexChange, IndexDocument } from './document.ts';
 import { makeHandles } from './handles.ts';
 import type { Handles } from './handles.ts';
 import { BATCH_CHANGES_MAX, VACUUM_BYTES_MAX, WRITER_FILES_MAX } from './limits.ts';
-import { FORMAT_VERSION, removeLog, syncDirectory } from './month-file.ts';
+import { FORMAT_VERSION, removeLog, STATE_FILE, syncDirectory } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
 import { openMonthWriter, replaceMonth } from './month-writer.ts';
 import type { MonthWriter } from './month-writer.ts';
@@ -82,17 +82,17 @@ type State = {
   readonly options: IndexWriterOptions;
   readonly stateFile: EncryptedDatabase;
   readonly months: Handles<MonthWriter>;
-  /** Files changed since the watermark was last made durable. */
-  readonly dirty: Set<Month>;
+  /** Files changed since the watermark was last made durable, with their number of changes. */
+  readonly dirty: Map<Month, number>;
   watermark: number;
   durable: number;
   pending: number;
 };
 
-const STATE_FILE = 'index-state.db';
 const STATE_SCHEMA = `
   CREATE TABLE IF NOT EXISTS watermark(id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL);
   INSERT OR IGNORE INTO watermark VALUES (1, 0);
+  CREATE TABLE IF NOT EXISTS month(name TEXT PRIMARY KEY, changes INTEGER NOT NULL) WITHOUT ROWID;
 `;
 const DURABLE_CHANGES = 2_000;
 const CACHE_KIB = 2_048;
@@ -119,10 +119,10 @@ export function openIndexWriter(options: IndexWriterOptions): IndexWriter {
     stateFile,
     months: makeHandles(
       options.openFilesMax ?? WRITER_FILES_MAX,
-      (month) => openMonthWriter(month, fileOptions(options)),
+      (month) => openNewestMonth(month, options, stateFile),
       (month) => month.close(),
     ),
-    dirty: new Set(),
+    dirty: new Map(),
     watermark,
     durable: watermark,
     pending: 0,
@@ -173,6 +173,15 @@ function fileOptions(options: IndexWriterOptions): MonthFileOptions {
   return { directory, key, cacheKib, vacuumBytesMax };
 }
 
+/** @throws CartularyError `corrupt` for a file that is older than what was written: a copy that somebody put in its place */
+function openNewestMonth(month: Month, options: IndexWriterOptions, stateFile: EncryptedDatabase): MonthWriter {
+  const writer = openMonthWriter(month, fileOptions(options));
+  const noted = stateFile.prepare('SELECT changes FROM month WHERE name = ?').pluck().get(month);
+  if (writer.changes() >= Number(noted ?? 0)) return writer;
+  writer.close();
+  throw new CartularyError('corrupt', 'a file of the search index is an old copy; run "cartulary rebuild"');
+}
+
 /** An index of another version is told at the start, not month by month when each is needed. */
 function assertVersion(stateFile: EncryptedDatabase): void {
   const isNew = stateFile.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'watermark'").get() === undefined;
@@ -191,8 +200,9 @@ function apply(state: State, changes: readonly IndexChange[], watermark: number)
   for (const [month, batch] of splitByMonth(changes)) {
     // A removal makes no file.
     if (batch.puts.length === 0 && !hasFile(state, month)) continue;
-    state.dirty.add(month);
-    state.months.get(month).apply(batch);
+    const writer = state.months.get(month);
+    writer.apply(batch);
+    state.dirty.set(month, writer.changes());
   }
   state.watermark = watermark;
   state.pending += changes.length;
@@ -248,13 +258,20 @@ function splitByMonth(changes: readonly IndexChange[]): Map<Month, MonthBatch> {
 }
 
 function flush(state: State): void {
-  const { directory } = state.options;
-  for (const month of state.dirty) syncLog(join(directory, `${monthFileName(month)}-wal`));
-  if (state.dirty.size > 0) syncDirectory(directory);
-  state.dirty.clear();
+  const { stateFile, options, dirty } = state;
+  const changed = [...dirty];
+  for (const [month] of changed) syncLog(join(options.directory, `${monthFileName(month)}-wal`));
+  if (changed.length > 0) syncDirectory(options.directory);
+  dirty.clear();
   state.pending = 0;
-  if (state.watermark === state.durable) return;
-  state.stateFile.prepare('UPDATE watermark SET sequence = ?').run(state.watermark);
+  if (state.watermark === state.durable && changed.length === 0) return;
+  const note = stateFile.prepare('INSERT OR REPLACE INTO month VALUES (?, ?)');
+  stateFile
+    .transaction(() => {
+      for (const [month, changes] of changed) note.run(month, changes);
+      stateFile.prepare('UPDATE watermark SET sequence = ?').run(state.watermark);
+    })
+    .immediate();
   state.durable = state.watermark;
 }
 
@@ -279,11 +296,12 @@ function rebuildMonth(state: State, month: Month, documents: Iterable<IndexDocum
   const writer = findSoundWriter(state, month);
   if (writer === undefined) {
     state.months.release(month);
+    state.stateFile.prepare('DELETE FROM month WHERE name = ?').run(month);
     replaceMonth(month, fileOptions(state.options), checked);
     return;
   }
-  state.dirty.add(month);
   writer.replaceAll(checked);
+  state.dirty.set(month, writer.changes());
   writer.erase();
 }
 
@@ -308,9 +326,9 @@ function* onlyOfMonth(month: Month, documents: Iterable<IndexDocument>): Generat
 }
 
 function eraseMonth(state: State, month: Month): void {
-  if (!hasFile(state, month) || state.months.get(month).traces() === 0) return;
-  state.dirty.add(month);
-  state.months.get(month).erase();
+  if (!hasFile(state, month)) return;
+  const writer = state.months.get(month);
+  if (writer.traces() > 0) writer.erase();
 }
 
 function optimise(state: State, settings: { readonly all?: boolean; readonly nowMs?: number }): Month[] {
@@ -318,9 +336,7 @@ function optimise(state: State, settings: { readonly all?: boolean; readonly now
   const merged: Month[] = [];
   for (const month of listMonths(readdirSync(state.options.directory))) {
     if (settings.all !== true && (month === UNDATED || month >= current)) continue;
-    if (!state.months.get(month).optimise()) continue;
-    state.dirty.add(month);
-    merged.push(month);
+    if (state.months.get(month).optimise()) merged.push(month);
   }
   return merged;
 }

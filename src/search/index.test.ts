@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { openEncryptedDatabase } from '../vault/page-encryption.ts';
 import type { IndexChange, IndexDocument, SearchOptions } from './document.ts';
 import { openIndexReader } from './index-reader.ts';
 import type { IndexReader } from './index-reader.ts';
@@ -122,8 +123,11 @@ describe('words of many scripts', () => {
     ['Where is my order? 😀', ['order', '😀', '"my order"', 'ord*', 'where w/4 😀']],
     [
       'Wo bleibt meine Bestellung? Größe passt nicht, Straße falsch',
-      ['größe', 'GRÖẞE', 'bestellung', 'straße', 'grösse~'],
+      ['größe', 'GRÖẞE', 'grosse', 'bestellung', 'straße', 'STRASSE', 'stras*', 'grösse~'],
     ],
+    ['IŞIK mı, ışık mı? Işıklı lambayı İstanbul’a', ['ışık', 'IŞIK', 'isik', 'işikli', 'istanbul', 'ISTANBUL', 'mi']],
+    ['Đơn hàng của tôi ở đâu', ['đơn hàng', 'don hang', 'ĐƠN', '"o dau"']],
+    ['Żółć z Łodzi, Rødgrød på Ærø, œuvre, Þór', ['zolc', 'lodzi', 'rodgrod', 'aero', 'oeuvre', 'thor', 'þÓR']],
     ['您的订单已发货，请查收', ['订单', '发货', '货', '您的订单', '"订单已发货"', '订单*']],
     ['ご注文の商品を発送しました。ｶﾀｶﾅ', ['注文', '商品', '発送しました', 'カタカナ', 'の']],
     ['주문하신 상품이 배송되었습니다', ['상품', '배송', '주문하신', '습니다']],
@@ -176,6 +180,27 @@ describe('numbers and orders', () => {
       expect(searchAll(index, 'with:1234567')).toEqual([3, 2, 1]);
       expect(searchAll(index, 'from:12345')).toEqual([3]);
       expect(searchAll(index, 'from:34567')).toEqual([]);
+    });
+  });
+
+  test('a phone number inside a text is found in any spelling', () => {
+    withIndex((index) => {
+      const texts = [
+        'call (408) 247-8880',
+        '+1 408.247.8880 please',
+        '4082478880',
+        'Tel 0171 1234567',
+        '+491711234567',
+      ];
+      put(index, ...texts.map((text, messageNo) => makeDocument(messageNo, text)));
+      for (const query of ['4082478880', '408-247-8880', '"(408) 247-8880"', '408.247.8880', '"0408 2478880"'])
+        expect(sorted(searchAll(index, query)), query).toEqual([0, 1, 2]);
+      for (const query of ['+14082478880', '"+1 (408) 247-8880"', '001-408-247-8880'])
+        expect(sorted(searchAll(index, query)), query).toEqual([1]);
+      for (const query of ['01711234567', '0171/1234567', '1711234567'])
+        expect(sorted(searchAll(index, query)), query).toEqual([3, 4]);
+      expect(searchAll(index, '2478881')).toEqual([]);
+      expect(searchAll(index, '-4082478880 call')).toEqual([]);
     });
   });
 
@@ -510,8 +535,13 @@ describe('facets', () => {
           ],
           state: [{ value: 'read', count: 1 }],
         },
+        moreValues: { channel: 0, direction: 0, party: 0, type: 0, state: 0 },
         counted: 3,
         capped: false,
+      });
+      expect(index.reader.facets(read('a'), { valuesMax: 1 })).toMatchObject({
+        facets: { type: [{ value: 'a.b', count: 2 }] },
+        moreValues: { channel: 1, direction: 1, party: 1, type: 2, state: 0 },
       });
       expect(index.reader.facets(read('a'), { bucket: 'month', scanMax: 2 })).toMatchObject({
         histogram: [{ bucket: '2026-01', count: 2 }],
@@ -617,6 +647,48 @@ describe('files', () => {
       expect(index.reader.search(read(''), { limit: 1 }).total).toBe(10);
       writer.close();
       expect(existsSync(`${path}.making`)).toBe(false);
+    });
+  });
+
+  test('that lost rows or words, or were put back from an old copy, are told by the sets', () => {
+    withIndex((index) => {
+      const { directory, writer, reader } = index;
+      const path = join(directory, 'index-2026-01.db');
+      const inFile = (sql: string) => {
+        const database = openEncryptedDatabase(path, { key: TEST_KEY, mustExist: true, synchronous: 'NORMAL' });
+        database.exec(sql);
+        database.close();
+      };
+      put(index, ...[1, 2, 3].map((no) => makeDocument(no, 'refund')));
+      writer.flush();
+      expect(reader.listMessageNos(0, 10)).toEqual([1, 2, 3]);
+      expect([reader.countStrays(), reader.staleMonths()]).toEqual([0, []]);
+      inFile('DELETE FROM ft WHERE rowid = (SELECT id FROM doc WHERE no = 1)');
+      expect([reader.listMessageNos(0, 10), reader.countStrays()]).toEqual([[2, 3], 0]);
+      inFile('DELETE FROM doc WHERE no = 2');
+      expect([reader.listMessageNos(0, 10), reader.countStrays()]).toEqual([[3], 1]);
+
+      writer.rebuildMonth(
+        '2026-01',
+        [1, 2, 3].map((no) => makeDocument(no, 'refund')),
+      );
+      writer.flush();
+      const copy = readFileSync(path);
+      put(index, makeDocument(2, 'refund of another text'));
+      writer.flush();
+      writer.close();
+      reader.refresh();
+      for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true });
+      writeFileSync(path, copy);
+      expect(reader.listMessageNos(0, 10)).toEqual([1, 2, 3]);
+      expect(reader.staleMonths()).toEqual(['2026-01']);
+      const again = openIndexWriter({ directory, key: TEST_KEY, nowMs: NOW_MS });
+      expect(() => again.apply([{ put: makeDocument(4, 'new') }], 9)).toThrow(
+        expect.objectContaining({ code: 'corrupt' }),
+      );
+      again.close();
+      rmSync(path);
+      expect(reader.staleMonths()).toEqual(['2026-01']);
     });
   });
 

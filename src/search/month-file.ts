@@ -10,7 +10,10 @@ import type { Month } from './months.ts';
 import { FTS_TOKENIZER, TOKENS_VERSION } from './tokens.ts';
 
 /** Raised when tables change; an index of another version must be built anew. */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
+
+/** How far the index has followed, and how often each month was changed. */
+export const STATE_FILE = 'index-state.db';
 
 const PAGE_BYTES = 8192;
 
@@ -36,7 +39,7 @@ const SCHEMA = `
     listed INTEGER NOT NULL DEFAULT 0, unlisted INTEGER NOT NULL DEFAULT 0
   );
   CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-  INSERT INTO meta VALUES ('format', ${FORMAT_VERSION}), ('tokens', ${TOKENS_VERSION}), ('displaced', 0), ('traces', 0);
+  INSERT INTO meta VALUES ('format', ${FORMAT_VERSION}), ('tokens', ${TOKENS_VERSION}), ('displaced', 0), ('traces', 0), ('changes', 0);
 `;
 
 /** How a month's file is opened. */

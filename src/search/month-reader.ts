@@ -44,8 +44,12 @@ export type MonthReader = {
   /** Messages of rows, in the order of `ids`. Only inside `read`. */
   messages(ids: readonly number[]): MonthRow[];
   profiles(): Profile[];
-  /** Numbers of all messages with `fromNo ≤ no < toNo`, ascending. */
+  /** Numbers of all messages with `fromNo ≤ no < toNo` that have both row and words, ascending. */
   messageNos(fromNo: number, toNo: number): number[];
+  /** Words that belong to no row. */
+  strays(): number;
+  /** Transactions so far. */
+  changes(): number;
   close(): void;
 };
 
@@ -80,10 +84,16 @@ export function openMonthReader(month: Month, options: MonthFileOptions): MonthR
     messageNos: (fromNo, toNo) =>
       nameDamage(
         () =>
-          prepare(state, 'SELECT no FROM doc INDEXED BY doc_no WHERE no >= ? AND no < ? ORDER BY no')
+          prepare(
+            state,
+            'SELECT no FROM doc INDEXED BY doc_no WHERE no >= ? AND no < ? AND EXISTS (SELECT 1 FROM ft_docsize s WHERE s.id = doc.id) ORDER BY no',
+          )
             .pluck()
             .all(fromNo, toNo) as number[],
       ),
+    strays: () =>
+      count(state, 'SELECT count(*) FROM ft_docsize s WHERE NOT EXISTS (SELECT 1 FROM doc WHERE doc.id = s.id)'),
+    changes: () => count(state, "SELECT value FROM meta WHERE name = 'changes'"),
     close: () => database.close(),
   };
 }
@@ -95,6 +105,11 @@ function prepare(state: State, sql: string): Statement<unknown[]> {
     state.statements.set(sql, statement);
   }
   return statement;
+}
+
+/** A single number; 0 where there is none. */
+function count(state: State, sql: string): number {
+  return nameDamage(() => Number(prepare(state, sql).pluck().get() ?? 0));
 }
 
 function readMessages(state: State, ids: readonly number[]): MonthRow[] {

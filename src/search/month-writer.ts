@@ -46,6 +46,8 @@ export type MonthWriter = {
   isSound(): boolean;
   /** Entries removed or replaced whose words may still be somewhere in the file. */
   traces(): number;
+  /** Transactions so far: of two copies of a file the older one has fewer. */
+  changes(): number;
   close(): void;
 };
 
@@ -76,6 +78,7 @@ type State = {
   maxId: number;
   displaced: boolean;
   traces: number;
+  changes: number;
 };
 
 /** Opens the writer of a month. @throws CartularyError `corrupt` */
@@ -117,6 +120,7 @@ function wrapMonthWriter(month: Month, database: EncryptedDatabase, options: Mon
     maxId: -1,
     displaced: false,
     traces: 0,
+    changes: 0,
   };
   reload(state);
   return {
@@ -127,6 +131,7 @@ function wrapMonthWriter(month: Month, database: EncryptedDatabase, options: Mon
     erase: () => nameDamage(() => erase(state)),
     isSound: () => isSound(database),
     traces: () => state.traces,
+    changes: () => state.changes,
     close: () => database.close(),
   };
 }
@@ -165,6 +170,7 @@ function reload(state: State): void {
   state.maxId = sql.maxId.get() ?? -1;
   state.displaced = sql.getMeta.get('displaced') === 1;
   state.traces = sql.getMeta.get('traces') ?? 0;
+  state.changes = sql.getMeta.get('changes') ?? 0;
   state.profiles.reload();
 }
 
@@ -183,6 +189,7 @@ function inTransaction(state: State, work: () => void): void {
   try {
     work();
     state.profiles.save();
+    sql.setMeta.run('changes', ++state.changes);
     sql.commit.run();
   } catch (cause) {
     if (database.inTransaction) sql.rollback.run();

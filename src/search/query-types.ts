@@ -62,7 +62,7 @@ export type QueryNode =
 
 /** Something the person may have meant otherwise; the query is carried out as written all the same. */
 export type QueryHint = {
-  readonly code: 'lowercase-operator' | 'mixed-and-or' | 'question-mark';
+  readonly code: 'lowercase-operator' | 'mixed-and-or' | 'question-mark' | 'phone-number';
   /** 1-based, in UTF-16 code units. */
   readonly column: number;
   readonly length: number;
@@ -97,6 +97,7 @@ export const FIELD_NAMES = [
   'source',
   'conversation',
   'id',
+  'sha256',
   'before',
   'after',
   'on',

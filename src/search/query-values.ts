@@ -3,7 +3,7 @@ import { findAge, findPeriod } from './query-dates.ts';
 import { failQuery } from './query-lexer.ts';
 import type { Comparison, Place, Token } from './query-lexer.ts';
 import type { FieldName, QueryHint, QueryNode, QuerySettings, TextField, ValueField } from './query-types.ts';
-import { DIRECTIONS, findPhoneDigits, normalizeOrder, normalizeValue } from './terms.ts';
+import { DIRECTIONS, findPhoneDigits, findQueryPhone, normalizeOrder, normalizeValue } from './terms.ts';
 import { findSingleWord, foldText, tokenize } from './tokens.ts';
 
 /** A token that carries text. */
@@ -29,6 +29,14 @@ const DIRECTION_ALIASES = new Map([
 
 /** Reads a word or quoted phrase of the text, or of the names of a party. */
 export function parseText(token: ValueToken, field: TextField, context: ValueContext): QueryNode {
+  if (field === 'body' && findQueryPhone(token.text) !== undefined) {
+    context.hints.push({
+      code: 'phone-number',
+      column: token.column,
+      length: token.length,
+      text: 'This number is looked for in the text of messages. Write with: before it to find messages from and to it.',
+    });
+  }
   return token.kind === 'quoted' ? parsePhrase(token, field) : parseWord(token, field, context);
 }
 
@@ -64,6 +72,8 @@ export function parseFieldValue(
     case 'conversation':
     case 'id':
       return parseValue(token, name, token.text.trim(), false);
+    case 'sha256':
+      return parseHash(token);
     case 'order':
       return parseValue(token, name, normalizeOrder(stripStar(token)), true);
     case 'before':
@@ -189,6 +199,13 @@ function parseValue(token: ValueToken, field: ValueField, value: string, mayEndO
   return { kind: 'value', field, value, prefix: starred };
 }
 
+/** A medium by its hash, which stands among the ids of its message. */
+function parseHash(token: ValueToken): QueryNode {
+  const written = token.text.trim().toLowerCase();
+  if (!/^[0-9a-f]{64}$/.test(written)) failQuery('a SHA-256 is written as 64 hexadecimal digits', token);
+  return parseValue(token, 'id', `sha256:${written}`, false);
+}
+
 function parseDirection(token: ValueToken): QueryNode {
   const written = normalizeValue(token.text);
   const value = DIRECTION_ALIASES.get(written) ?? written;
@@ -197,7 +214,8 @@ function parseDirection(token: ValueToken): QueryNode {
   return parseValue(token, 'direction', value, false);
 }
 
-const DATE_HELP = 'write a date as 2026, 2026-01, 2026-01-31 or 2026-01-31T14:05Z, or today, or yesterday';
+const DATE_HELP =
+  'write a date as 2026, 2026-01, 2026-01-31 or 2026-01-31T14:05Z, today or yesterday, and two of them as 2026-01..2026-02';
 
 function parseDate(name: FieldName, comparison: Comparison, token: ValueToken, settings: QuerySettings): QueryNode {
   const { nowMs, timeZone = 'UTC' } = settings;

@@ -12,10 +12,11 @@
  *   ²q failed       delivery state, but only where a message rests in it and few do: see isPassingState
  *   ²s ²v ²i …      source, conversation, id: 50 bits of a hash. Exact look-ups only, so the bytes of long ids need not be kept
  *   ²j 1001a        joined spelling of a number in the text
+ *   ²p 0888742804   phone number in the text, digits backwards
  *   ²x              between two names, so that no phrase spans them
  */
 import type { IndexDocument } from './document.ts';
-import { findAliases, foldText, tokenize } from './tokens.ts';
+import { findAliases, findTextNumbers, foldText, tokenize } from './tokens.ts';
 
 /** Letter of each kind of term. */
 export const MARKS = {
@@ -29,6 +30,7 @@ export const MARKS = {
   conversation: '²v',
   id: '²i',
   alias: '²j',
+  textNumber: '²p',
   fromNumber: '²n',
   toNumber: '²m',
   fromWord: '²f',
@@ -145,6 +147,29 @@ export function findPhoneDigits(text: string): PhoneDigits | undefined {
   return digits === '' ? undefined : { digits, international };
 }
 
+/** From here on the end of a number says enough to be found by it; shorter ones are short codes and match whole. */
+export const NUMBER_SUFFIX_DIGITS_MIN = 7;
+/** E.164: a number has at most 15 digits. */
+const NUMBER_DIGITS_MAX = 15;
+
+/** Digits of the phone numbers that a text holds, as long as its end could find one. */
+export function findPhonesInText(text: string): Set<string> {
+  const phones = new Set<string>();
+  for (const written of findTextNumbers(text)) {
+    const digits = findPhoneDigits(written)?.digits ?? '';
+    if (digits.length >= NUMBER_SUFFIX_DIGITS_MIN && digits.length <= NUMBER_DIGITS_MAX) phones.add(digits);
+  }
+  return phones;
+}
+
+/** A word or phrase of a query as the phone number it may be. @returns nothing where it is too short or too long for one */
+export function findQueryPhone(text: string): PhoneDigits | undefined {
+  const phone = findPhoneDigits(text);
+  if (phone === undefined) return undefined;
+  const { length } = phone.digits;
+  return length >= NUMBER_SUFFIX_DIGITS_MIN && length <= NUMBER_DIGITS_MAX ? phone : undefined;
+}
+
 /** Digits from last to first, so that the end of a number becomes a prefix. */
 export function reverseDigits(digits: string): string {
   let reversed = '';
@@ -191,6 +216,7 @@ export function makeTermFormatter(): FormatTerms {
     }
     for (const id of document.ids) if (id !== '') terms += ` ${MARKS.id}${hashValue(id)}`;
     for (const alias of findAliases(document.text)) terms += ` ${MARKS.alias}${alias}`;
+    for (const number of findPhonesInText(document.text)) terms += ` ${MARKS.textNumber}${reverseDigits(number)}`;
     return terms;
   };
 }

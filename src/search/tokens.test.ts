@@ -9,6 +9,7 @@ import {
   findAliases,
   findQueryAlias,
   findSingleWord,
+  findTextNumbers,
   foldText,
   FTS_TOKENIZER,
   prepareText,
@@ -176,8 +177,8 @@ describe('tokens of a text', () => {
 
   test.each([
     ['Where is my order?', ['where', 'is', 'my', 'order']],
-    ['Größe STRASSE Straße ẞ', ['große', 'strasse', 'straße', 'ß']],
-    ['İstanbul ŁÓDŹ ø', ['istanbul', 'łodz', 'ø']],
+    ['Größe STRASSE Straße ẞ', ['grosse', 'strasse', 'strasse', 'ss']],
+    ['İstanbul ŁÓDŹ ø', ['istanbul', 'lodz', 'o']],
     ['ΣΑΣ σας Ёлка', ['σασ', 'σασ', 'елка']],
     ['ﬁnd １２３ ①', ['find', '123', '1']],
     ['order ١٠٠١', ['order', '1001']],
@@ -217,7 +218,7 @@ describe('tokens of a query', () => {
   });
 
   test('a single word is one run of letters and digits', () => {
-    expect(findSingleWord('Größe')).toBe('große');
+    expect(findSingleWord('Größe')).toBe('grosse');
     expect(findSingleWord('a-b')).toBeUndefined();
     expect(findSingleWord('配')).toBeUndefined();
     expect(findSingleWord('😀')).toBeUndefined();
@@ -244,8 +245,15 @@ describe('joined spellings', () => {
 
   test('take time in proportion to the text', () => {
     const started = performance.now();
-    for (const text of ['a'.repeat(200_000), 'a-'.repeat(100_000), '1-'.repeat(100_000), '1/'.repeat(100_000)]) {
+    for (const text of [
+      'a'.repeat(200_000),
+      'a-'.repeat(100_000),
+      '1-'.repeat(100_000),
+      '1/'.repeat(100_000),
+      '1 ('.repeat(50_000),
+    ]) {
       findAliases(`${text} 1-`);
+      findTextNumbers(`${text} +1`);
       findQueryAlias(text);
       tokenize(text);
     }

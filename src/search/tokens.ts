@@ -5,7 +5,8 @@
  * is, and that is most of the traffic. Everything else goes through `prepareText`, which writes the tokens out, folded and separated
  * by spaces, in characters that unicode61 leaves alone:
  *
- *   letters     NFKD, lower case, accents dropped, composed again (é → e, ё → е, ﬁ → fi, ＡＢＣ → abc, أ → ا); ß stays ß, as in unicode61
+ *   letters     NFKD, lower case, accents dropped, composed again (é → e, ё → е, ﬁ → fi, ＡＢＣ → abc, أ → ا); letters that Unicode does not take
+ *               apart, but keyboards and people do (ß → ss, ı → i, đ → d, ł → l, ø → o, æ → ae, œ → oe, þ → th)
  *   Han, kana, Hangul, Thai, Lao, Khmer, Myanmar
  *               no spaces between words: every character begins a pair with the next (配送中 → 配送 送中 中). A query of several
  *               characters is the phrase of its pairs, of one character a prefix; so any piece of a run is found
@@ -20,7 +21,7 @@ import { ALIASES_MAX } from './limits.ts';
 export const FTS_TOKENIZER = "unicode61 remove_diacritics 2 categories 'L* N* Co M*'";
 
 /** Raised when the tokens of a text change: an index of another version must be built anew. */
-export const TOKENS_VERSION = 1;
+export const TOKENS_VERSION = 2;
 
 // eslint-disable-next-line no-control-regex
 const ASCII = /^[\u0000-\u007f]*$/;
@@ -36,6 +37,26 @@ const DROPPED =
 const PIECE =
   /(?<run>[[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]&&[\p{L}\p{N}\p{M}]]+)|(?<flag>\p{RI}\p{RI}?)|(?<emoji>[\p{Emoji_Presentation}\p{Extended_Pictographic}])|(?<word>[[\p{L}\p{N}\p{M}]--[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]]+)/gv;
 
+// Lower case only in `foldText`; both where plain text is prepared without it.
+const LATIN_LETTER = /[ßıđðłøæœħŧþÐĐŁØÆŒĦŦÞ]/g;
+const LATIN_LETTERS: Readonly<Record<string, string>> = {
+  ß: 'ss',
+  ı: 'i',
+  đ: 'd',
+  ð: 'd',
+  ł: 'l',
+  ø: 'o',
+  æ: 'ae',
+  œ: 'oe',
+  ħ: 'h',
+  ŧ: 't',
+  þ: 'th',
+};
+
+function foldLatinLetter(letter: string): string {
+  return LATIN_LETTERS[letter] ?? LATIN_LETTERS[letter.toLowerCase()] ?? letter;
+}
+
 // Arabic-Indic, Persian, Devanagari, Bengali: order numbers are typed in the digits of the keyboard at hand.
 const OTHER_DIGIT = /[\u0660-\u0669\u06f0-\u06f9\u0966-\u096f\u09e6-\u09ef]/g;
 const DIGIT_ZEROES = [0x0660, 0x06f0, 0x0966, 0x09e6];
@@ -46,10 +67,11 @@ export type TokenPhrase = { readonly tokens: readonly string[]; readonly prefix:
 /**
  * Makes a text ready for the index.
  * @param text any string; lone surrogates and NUL separate words
- * @returns text for the FTS tokenizer: ASCII and plain Latin untouched, otherwise the tokens separated by spaces
+ * @returns text for the FTS tokenizer: ASCII untouched, plain Latin nearly so, otherwise the tokens separated by spaces
  */
 export function prepareText(text: string): string {
-  return ASCII.test(text) || PLAIN.test(text) ? text : tokenize(text).join(' ');
+  if (ASCII.test(text)) return text;
+  return PLAIN.test(text) ? text.replaceAll(LATIN_LETTER, foldLatinLetter) : tokenize(text).join(' ');
 }
 
 /** The tokens of a text in order, exactly as the index holds them. */
@@ -117,6 +139,23 @@ function joinSpelling(written: string): string {
   return written.replaceAll(/[^0-9A-Za-z]/g, '').toLowerCase();
 }
 
+const TEXT_NUMBER_HINT = /\+[0-9]|[0-9][ ()./\u00a0\u2010-\u2013-]{1,3}[0-9]/;
+const TEXT_NUMBER = /(?<![0-9A-Za-z+])[+(]?[0-9][0-9 ()./\u00a0\u2010-\u2013-]{5,24}[0-9](?![0-9A-Za-z])/g;
+
+/**
+ * What in a text may be a phone number in pieces or with its country: "(408) 247-8880", "+49 171 1234567". Whether it is one is for others to say.
+ * @returns as written, at most `ALIASES_MAX`; numbers in one piece without + are words and not among them
+ */
+export function findTextNumbers(text: string): string[] {
+  if (!TEXT_NUMBER_HINT.test(text)) return [];
+  const numbers = new Set<string>();
+  for (const [written] of text.matchAll(TEXT_NUMBER)) {
+    if (!/^[0-9]+$/.test(written)) numbers.add(written);
+    if (numbers.size >= ALIASES_MAX) break;
+  }
+  return [...numbers];
+}
+
 type PieceKind = 'run' | 'flag' | 'emoji' | 'word';
 
 function forEachPiece(text: string, take: (piece: string, kind: PieceKind) => void): void {
@@ -141,6 +180,7 @@ export function foldText(text: string): string {
     .toLowerCase()
     .replaceAll(DROPPED, '')
     .replaceAll('ς', 'σ')
+    .replaceAll(LATIN_LETTER, foldLatinLetter)
     .replaceAll(OTHER_DIGIT, toAsciiDigit)
     .normalize('NFC');
 }

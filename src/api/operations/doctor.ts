@@ -54,19 +54,7 @@ const PROBES: readonly Probe[] = [
       ? { name: 'disk', state: 'ok', text }
       : { name: 'disk', state: 'warning', text, hint: 'Make room: capture stops with 503 when the disk is full.' };
   },
-  async (service) => {
-    await service.archive.reachIndex();
-    const index = await service.archive.threads.read.call('compare', undefined);
-    const text = `${index.indexed} of ${index.expected} messages can be found`;
-    return index.missingCount === 0 && index.extraCount === 0
-      ? { name: 'search index', state: 'ok', text }
-      : {
-          name: 'search index',
-          state: 'failed',
-          text: `${text}; ${index.missingCount} missing, ${index.extraCount} too many`,
-          hint: 'Run "cartulary rebuild".',
-        };
-  },
+  probeIndex,
   async (service) => {
     const records = await service.archive.size();
     const { size } = parseSignedCheckpoint(await service.archive.publish());
@@ -100,6 +88,22 @@ const PROBES: readonly Probe[] = [
   },
   probeWayIn,
 ];
+
+/** The search index: every message that should be found against every message that can be. */
+async function probeIndex(service: Service): Promise<Check> {
+  const name = 'search index';
+  const hint = 'Run "cartulary rebuild".';
+  try {
+    const index = await service.archive.compareIndex();
+    const found = `${index.indexed} of ${index.expected} messages can be found`;
+    if (index.ok) return { name, state: 'ok', text: found };
+    const stale = index.staleMonths.length === 0 ? '' : `; gone or an old copy: ${index.staleMonths.join(', ')}`;
+    const text = `${found}; ${index.missingCount} missing, ${index.extraCount} too many${stale}`;
+    return { name, state: 'failed', text, hint };
+  } catch (cause) {
+    return { name, state: 'failed', text: cause instanceof Error ? cause.message : 'it cannot be read', hint };
+  }
+}
 
 /** The way in from outside: asks the public address for its health, as a platform would reach it. */
 async function probeWayIn(service: Service): Promise<Check> {

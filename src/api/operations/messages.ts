@@ -49,7 +49,7 @@ const verify = defineOperation(
 
 const rebuild = defineOperation('rebuild', z.strictObject({}), async (_args, { service, caller, progress }) => {
   const rebuilt = await service.archive.rebuildIndex(caller, progress);
-  return { ...rebuilt, index: await service.archive.threads.read.call('compare', undefined) };
+  return { ...rebuilt, index: await service.archive.compareIndex() };
 });
 
 const reprocess = defineOperation('reprocess', z.strictObject({}), (_args, { service, progress }) =>

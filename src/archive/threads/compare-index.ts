@@ -13,6 +13,8 @@ import { breathe } from './workspace.ts';
 
 /** What a comparison found; numbers are the archive's own message numbers. */
 export type IndexComparison = {
+  /** Is the index what it should be? */
+  readonly ok: boolean;
   readonly expected: number;
   readonly indexed: number;
   /** Should be found and cannot be; at most 100 are listed. */
@@ -21,57 +23,88 @@ export type IndexComparison = {
   /** Can be found and should not be. */
   readonly extra: readonly number[];
   readonly extraCount: number;
+  /** Months whose file is gone or an old copy. */
+  readonly staleMonths: readonly string[];
 };
 
 const CHUNK = 5000;
 const LISTED_MAX = 100;
-/** Message numbers beyond the last that are looked through. */
-const BEYOND = 500_000;
+/** Message numbers of the index that are looked through at a time; also beyond the last message. */
+const WINDOW = 500_000;
 const MESSAGE_KINDS: ReadonlySet<number> = new Set([LEAF_KINDS['message.created'], LEAF_KINDS['message.status']]);
 
+/** What is compared. */
+export type Compared = {
+  readonly reader: StoreReader;
+  readonly sealer: Sealer;
+  readonly index: IndexReader;
+  /** Records that the index had followed when the comparison began; what came later is not missed. */
+  readonly followed: number;
+};
+
 /** Compares the store and the index chunk by chunk, with memory bounded by the chunk. */
-export async function compareIndex(reader: StoreReader, sealer: Sealer, index: IndexReader): Promise<IndexComparison> {
+export async function compareIndex(compared: Compared): Promise<IndexComparison> {
+  const { reader, index } = compared;
   const missing: number[] = [];
   const extra: number[] = [];
-  const counts = { expected: 0, indexed: 0, missing: 0, extra: 0 };
+  const counts = { expected: 0, indexed: 0, missing: 0, extra: index.countStrays() };
+  const note = (list: number[], messageNo: number): number => {
+    if (list.length < LISTED_MAX) list.push(messageNo);
+    return 1;
+  };
   let from = 0;
   for (;;) {
     const messageNos = await reader.listMessageNos(from, CHUNK);
     const last = messageNos.at(-1);
     // After the last message the index may still hold what should not be there.
-    const to = last === undefined ? from + BEYOND : last + 1;
-    const indexed = new Set(index.listMessageNos(from, to));
+    const to = last === undefined ? from + WINDOW : last + 1;
+    const listed = listIndexed(index, from, to);
+    const indexed = new Set(listed);
     counts.indexed += indexed.size;
+    for (const messageNo of findDoubled(listed)) counts.extra += note(extra, messageNo);
     for (const messageNo of messageNos) {
       if (indexed.delete(messageNo)) counts.expected += 1;
-      else if (await shouldBeFound(reader, sealer, messageNo)) {
+      else if (await shouldBeFound(compared, messageNo)) {
         counts.expected += 1;
-        counts.missing += 1;
-        if (missing.length < LISTED_MAX) missing.push(messageNo);
+        counts.missing += note(missing, messageNo);
       }
     }
-    for (const messageNo of indexed) {
-      counts.extra += 1;
-      if (extra.length < LISTED_MAX) extra.push(messageNo);
-    }
+    for (const messageNo of indexed) if (!(await isNewer(reader, messageNo))) counts.extra += note(extra, messageNo);
     if (last === undefined) break;
     from = to;
     await breathe();
   }
-  return {
-    expected: counts.expected,
-    indexed: counts.indexed,
-    missing,
-    missingCount: counts.missing,
-    extra,
-    extraCount: counts.extra,
-  };
+  const { expected, indexed, missing: missingCount, extra: extraCount } = counts;
+  const staleMonths = index.staleMonths();
+  const ok = missingCount === 0 && extraCount === 0 && staleMonths.length === 0;
+  return { ok, expected, indexed, missing, missingCount, extra, extraCount, staleMonths };
 }
 
-async function shouldBeFound(reader: StoreReader, sealer: Sealer, messageNo: number): Promise<boolean> {
+/** Ascending; between two messages there may be millions of numbers whose messages were destroyed. */
+function listIndexed(index: IndexReader, from: number, to: number): number[] {
+  const listed: number[] = [];
+  for (let start = from; start < to; start += WINDOW) {
+    for (const messageNo of index.listMessageNos(start, Math.min(to, start + WINDOW))) listed.push(messageNo);
+  }
+  return listed;
+}
+
+/** Numbers that stand in two places. @param listed ascending */
+function findDoubled(listed: readonly number[]): number[] {
+  return listed.filter((messageNo, at) => at > 0 && messageNo === listed[at - 1]);
+}
+
+async function shouldBeFound({ reader, sealer, followed }: Compared, messageNo: number): Promise<boolean> {
   const [row] = await reader.readMessages([messageNo]);
   if (row?.secret === undefined) return false;
-  if (!row.records.some((record) => MESSAGE_KINDS.has(leafKindOf(record.leaf)))) return false;
+  const known = row.records.filter(({ seq }) => seq < followed);
+  if (!known.some((record) => MESSAGE_KINDS.has(leafKindOf(record.leaf)))) return false;
   const message = foldMessage(openMessageRecords(sealer, row));
   return message !== undefined && toIndexDocument(messageNo, message) !== undefined;
+}
+
+/** Did the message come while the sets were read? */
+async function isNewer(reader: StoreReader, messageNo: number): Promise<boolean> {
+  const [row] = await reader.readMessages([messageNo]);
+  return row?.secret !== undefined;
 }

@@ -74,7 +74,7 @@ export type ReadCalls = {
   /** Opens the files of the index anew, after some were replaced. */
   refresh: { args: undefined; result: undefined };
   /** Compares what the index holds with what it should hold, as sets. */
-  compare: { args: undefined; result: IndexComparison };
+  compare: { args: { followed: number }; result: IndexComparison };
   /** Quarantined envelopes from a place in the log on, and where to go on. */
   quarantine: { args: { from: number }; result: { records: LoggedRecord[]; next: number | undefined } };
   /** Everything an export needs of some messages; those whose key was destroyed are left out. */
@@ -150,6 +150,7 @@ async function facets(args: { q: string }): Promise<FacetsView> {
   return {
     histogram: [...found.histogram],
     facets: Object.fromEntries(Object.entries(found.facets).map(([name, counts]) => [name, [...counts]])),
+    moreValues: found.moreValues,
     counted: found.counted,
     capped: found.capped,
     query: formatQuery(query),
@@ -278,9 +279,9 @@ serveThread<ReadCalls>({
     index.refresh();
     return undefined;
   },
-  async compare() {
+  async compare({ followed }) {
     index.refresh();
-    return compareIndex(reader, sealer, index);
+    return compareIndex({ reader, sealer, index, followed });
   },
   quarantine,
   bundle,

@@ -1,13 +1,11 @@
 import type { Command } from 'commander';
 
+import type { IndexComparison } from '../../archive/threads/compare-index.ts';
 import { runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { printJson, say } from '../output.ts';
 
-type Rebuilt = {
-  records: number;
-  index: { expected: number; indexed: number; missingCount: number; extraCount: number };
-};
+type Rebuilt = { records: number; index: IndexComparison };
 
 /** `rebuild`: builds the search index again. */
 export function registerRebuild(program: Command): void {
@@ -17,7 +15,7 @@ export function registerRebuild(program: Command): void {
       .description('build the search index again from the records, and compare the two as sets'),
   ).action(async (options: CommonOptions) => {
     const rebuilt = await runOperation<Rebuilt>(options, 'rebuild', {}, 'rebuilding');
-    if (rebuilt.index.missingCount + rebuilt.index.extraCount > 0) process.exitCode = 1;
+    if (!rebuilt.index.ok) process.exitCode = 1;
     if (options.json === true) return printJson(rebuilt);
     say(
       `${rebuilt.records} records read; ${rebuilt.index.indexed} of ${rebuilt.index.expected} messages can be found.`,

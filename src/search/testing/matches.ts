@@ -4,7 +4,14 @@
  */
 import type { IndexDocument } from '../document.ts';
 import type { ProximityOperand, Query, QueryNode, TextField } from '../query-types.ts';
-import { findPhoneDigits, normalizeOrder, normalizeValue, toDirection } from '../terms.ts';
+import {
+  findPhoneDigits,
+  findPhonesInText,
+  findQueryPhone,
+  normalizeOrder,
+  normalizeValue,
+  toDirection,
+} from '../terms.ts';
 import { findAliases, findQueryAlias, tokenize, tokenizeQuery } from '../tokens.ts';
 
 /** Does the document fit the query? */
@@ -55,7 +62,8 @@ function fits(node: QueryNode, document: IndexDocument): boolean {
     case 'word':
       return (
         streams(node.field, document).some((tokens) => phraseSpans(tokens, tokenizeQuery(node.text)).length > 0) ||
-        fitsAlias(node, document, false)
+        fitsAlias(node, document, false) ||
+        fitsPhone(node, document)
       );
     case 'prefix':
       return (
@@ -64,8 +72,11 @@ function fits(node: QueryNode, document: IndexDocument): boolean {
         ) || fitsAlias(node, document, true)
       );
     case 'phrase':
-      return streams(node.field, document).some(
-        (tokens) => phraseSpans(tokens, tokenizeQuery(node.text, node.prefix)).length > 0,
+      return (
+        streams(node.field, document).some(
+          (tokens) => phraseSpans(tokens, tokenizeQuery(node.text, node.prefix)).length > 0,
+        ) ||
+        (!node.prefix && fitsPhone(node, document))
       );
     case 'wildcard':
       return streams(node.field, document)
@@ -136,6 +147,16 @@ function fitsAlias(
   if (alias === undefined) return false;
   const spellings = [...findAliases(document.text), ...tokenize(document.text)];
   return spellings.some((spelling) => (open ? spelling.startsWith(alias) : spelling === alias));
+}
+
+function fitsPhone(node: { readonly field: TextField; readonly text: string }, document: IndexDocument): boolean {
+  const phone = node.field === 'body' ? findQueryPhone(node.text) : undefined;
+  if (phone === undefined) return false;
+  const { digits, international } = phone;
+  if (tokenize(document.text).includes(digits)) return true;
+  return [...findPhonesInText(document.text)].some((found) =>
+    international ? found === digits : found.endsWith(digits),
+  );
 }
 
 function operandSpans(operand: ProximityOperand, tokens: readonly string[]): Span[] {
