@@ -70,50 +70,58 @@ const totalOf = async ({ archive }: House, q: string): Promise<number> =>
 const compare = ({ archive }: House) => archive.compareIndex();
 
 describe('the follower', () => {
-  it('forgets a message that was destroyed before it was followed, and one whose time of sending nobody told', async () => {
-    await withHouse('destroyed', async (house) => {
-      const { archive } = house;
-      for (const [id, sentAtMs] of [
-        ['m1', undefined],
-        ['m2', 1_600_000_000_000],
-      ] as const) {
-        // Another one goes ahead, so that the index has followed before, or has not.
-        for (const isFollowed of [false, true]) {
-          const [outcome] = await archive.record([created(`${id}${isFollowed}`, 'zebra', sentAtMs)]);
-          if (isFollowed) await archive.reachIndex();
-          await archive.destroyMessage(outcome?.messageId ?? raise(), 'test');
+  it(
+    'forgets a message that was destroyed before it was followed, and one whose time of sending nobody told',
+    { timeout: 120_000 },
+    async () => {
+      await withHouse('destroyed', async (house) => {
+        const { archive } = house;
+        for (const [id, sentAtMs] of [
+          ['m1', undefined],
+          ['m2', 1_600_000_000_000],
+        ] as const) {
+          // Another one goes ahead, so that the index has followed before, or has not.
+          for (const isFollowed of [false, true]) {
+            const [outcome] = await archive.record([created(`${id}${isFollowed}`, 'zebra', sentAtMs)]);
+            if (isFollowed) await archive.reachIndex();
+            await archive.destroyMessage(outcome?.messageId ?? raise(), 'test');
+          }
         }
-      }
-      expect(await totalOf(house, 'zebra')).toBe(0);
-      expect(await compare(house)).toMatchObject({ expected: 0, indexed: 0, missingCount: 0, extraCount: 0 });
-    });
-  });
-
-  it('builds the index anew while messages come in, and whatever was found before is found all the while', async () => {
-    await withHouse('rebuilt', async (house) => {
-      const { archive } = house;
-      await archive.record(Array.from({ length: 3000 }, (_, n) => created(`a${n}`, 'lamp', 1_690_000_000_000 + n)));
-      await archive.reachIndex();
-      const state = { done: false };
-      const rebuilding = archive.rebuildIndex({ kind: 'local', user: 'test' }).finally(() => {
-        state.done = true;
+        expect(await totalOf(house, 'zebra')).toBe(0);
+        expect(await compare(house)).toMatchObject({ expected: 0, indexed: 0, missingCount: 0, extraCount: 0 });
       });
-      const totals = new Set<number>();
-      let count = 0;
-      while (!state.done) {
-        await archive.record([created(`b${count}`, 'chair', 1_700_000_000_000)]);
-        count += 1;
-        totals.add(await totalOf(house, 'lamp'));
-      }
-      await rebuilding;
-      await archive.reachIndex();
-      expect([...totals]).toEqual([3000]);
-      expect(await totalOf(house, 'chair')).toBe(Math.min(count, 10_000));
-      expect(await compare(house)).toMatchObject({ missingCount: 0, extraCount: 0 });
-    });
-  });
+    },
+  );
 
-  it('mends an index of which a file is damaged', async () => {
+  it(
+    'builds the index anew while messages come in, and whatever was found before is found all the while',
+    { timeout: 120_000 },
+    async () => {
+      await withHouse('rebuilt', async (house) => {
+        const { archive } = house;
+        await archive.record(Array.from({ length: 3000 }, (_, n) => created(`a${n}`, 'lamp', 1_690_000_000_000 + n)));
+        await archive.reachIndex();
+        const state = { done: false };
+        const rebuilding = archive.rebuildIndex({ kind: 'local', user: 'test' }).finally(() => {
+          state.done = true;
+        });
+        const totals = new Set<number>();
+        let count = 0;
+        while (!state.done) {
+          await archive.record([created(`b${count}`, 'chair', 1_700_000_000_000)]);
+          count += 1;
+          totals.add(await totalOf(house, 'lamp'));
+        }
+        await rebuilding;
+        await archive.reachIndex();
+        expect([...totals]).toEqual([3000]);
+        expect(await totalOf(house, 'chair')).toBe(Math.min(count, 10_000));
+        expect(await compare(house)).toMatchObject({ missingCount: 0, extraCount: 0 });
+      });
+    },
+  );
+
+  it('mends an index of which a file is damaged', { timeout: 120_000 }, async () => {
     const directory = join(place, 'damaged');
     await withHouse('damaged', async ({ archive }) => {
       await archive.record([created('m1', 'lamp'), created('m2', 'chair', 1_600_000_000_000)]);
@@ -133,7 +141,7 @@ describe('the follower', () => {
   });
 
   // Found by an end-to-end test that hung: state rows were reported before anybody could answer for them.
-  it('catches up after a start with states still to be written, every time', { timeout: 60_000 }, async () => {
+  it('catches up after a start with states still to be written, every time', { timeout: 120_000 }, async () => {
     const directory = join(place, 'data');
     await initHouse({ directory, name: 'Follow' });
     for (let round = 0; round < 5; round += 1) {

@@ -70,9 +70,10 @@ export async function startArchiveThreads(
   };
   const { port1: freshTo, port2: freshFrom } = new MessageChannel();
   const underWay = new SharedArrayBuffer(4);
+  const followed = new SharedArrayBuffer(8);
   const follow = await startThread<FollowCalls>(
     threadUrl('./threads/follow-thread.ts', import.meta.url),
-    { ...setup, fresh: { port: freshFrom, underWay } } satisfies FollowSetup,
+    { ...setup, followed, fresh: { port: freshFrom, underWay } } satisfies FollowSetup,
     { name: 'follow', onFatal, onEvent, transfer: [freshFrom] },
   );
   box.follow = follow;
@@ -85,7 +86,7 @@ export async function startArchiveThreads(
   );
   const queue = createSealQueue(seal);
   const [{ read, count }, log] = await Promise.all([
-    startReading(setup, onFatal),
+    startReading({ ...setup, followed }, onFatal),
     startThread<LogCalls>(
       threadUrl('./threads/log-thread.ts', import.meta.url),
       { ...setup, logKey },
@@ -135,7 +136,7 @@ export async function startArchiveThreads(
 }
 
 /** The thread that reads and the one that counts with it. */
-async function startReading(setup: ThreadSetup, onFatal: (cause: unknown) => void) {
+async function startReading(setup: Omit<ReadSetup, 'counter'>, onFatal: (cause: unknown) => void) {
   const { port1: counter, port2: port } = new MessageChannel();
   const [count, read] = await Promise.all([
     startThread<CountOwnerCalls>(

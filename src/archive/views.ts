@@ -110,7 +110,11 @@ export const facetsView = z
       .record(z.string(), z.number().int())
       .describe('How many further values each facet has: the most frequent 50 are listed.'),
     counted: z.number().int().describe('Hits that were counted.'),
-    capped: z.boolean().describe('True where counting stopped before the end: the newest hits were counted.'),
+    capped: z
+      .boolean()
+      .describe(
+        'True where counting stopped before the end (the newest hits were counted), or the index is still being built.',
+      ),
     query: z.string(),
   })
   .meta({ id: 'Facets' });

@@ -69,13 +69,16 @@ export type IndexReader = {
   /**
    * Numbers of all messages in the index from `fromNo` up to but not including `toNo`, ascending; a number that stands in two places
    * comes twice.
+   * @param except months that are left out
    * @throws CartularyError `too-large` over a range of 1,000,000
    */
-  listMessageNos(fromNo: number, toNo: number): number[];
+  listMessageNos(fromNo: number, toNo: number, except?: ReadonlySet<string>): number[];
   /** Words in the index that belong to no message. */
-  countStrays(): number;
-  /** Months whose file is gone, or older than what was written: an old copy in its place. */
-  staleMonths(): string[];
+  countStrays(except?: ReadonlySet<string>): number;
+  /** Months that have a file, or should have one. */
+  listMonths(): string[];
+  /** Is the file of a month there, as new as what was written (no old copy in its place), and can every page of it be read? */
+  isSound(month: string): boolean;
   /** Closes open files, so that files replaced or brought from elsewhere are opened anew. New months are seen without it. */
   refresh(): void;
   close(): void;
@@ -108,13 +111,11 @@ export function openIndexReader(options: IndexReaderOptions): IndexReader {
         facetOptions ?? {},
       );
     },
-    listMessageNos: (fromNo, toNo) => listMessageNos(state, fromNo, toNo),
-    countStrays: () =>
-      listExistingMonths(directory).reduce((sum, month) => sum + (findMonth(state, month)?.strays() ?? 0), 0),
-    staleMonths: () =>
-      readChanges(options)
-        .filter(({ name, changes }) => (findMonth(state, name)?.changes() ?? -1) < changes)
-        .map(({ name }) => name),
+    listMessageNos: (fromNo, toNo, except) => listMessageNos(state, fromNo, toNo, except),
+    countStrays: (except) =>
+      monthsExcept(directory, except).reduce((sum, month) => sum + (findMonth(state, month)?.strays() ?? 0), 0),
+    listMonths: () => [...new Set([...listExistingMonths(directory), ...readChanges(options).map(({ name }) => name)])],
+    isSound: (month) => isSound(state, month),
     refresh: () => state.months.close(),
     close: () => state.months.close(),
   };
@@ -129,6 +130,17 @@ function readChanges({ directory, key }: IndexReaderOptions): { name: Month; cha
     return stateFile.prepare<[], { name: Month; changes: number }>('SELECT name, changes FROM month').all();
   } finally {
     stateFile.close();
+  }
+}
+
+function isSound(state: State, month: Month): boolean {
+  const noted = readChanges(state.options).find(({ name }) => name === month)?.changes ?? 0;
+  try {
+    const reader = findMonth(state, month);
+    return reader !== undefined && reader.changes() >= noted && reader.isSound();
+  } catch (cause) {
+    if (cause instanceof CartularyError && cause.code === 'corrupt') return false;
+    throw cause;
   }
 }
 
@@ -302,14 +314,18 @@ function countAll(
   return Math.min(limit, count);
 }
 
-function listMessageNos(state: State, fromNo: number, toNo: number): number[] {
+function monthsExcept(directory: string, except: ReadonlySet<string> = new Set()): Month[] {
+  return listExistingMonths(directory).filter((month) => !except.has(month));
+}
+
+function listMessageNos(state: State, fromNo: number, toNo: number, except?: ReadonlySet<string>): number[] {
   assertBetween(fromNo, 0, Number.MAX_SAFE_INTEGER, 'the first number');
   assertBetween(toNo, 0, Number.MAX_SAFE_INTEGER, 'the last number');
   if (toNo - fromNo > LIST_RANGE_MAX) {
     throw new CartularyError('too-large', `at most ${LIST_RANGE_MAX} message numbers are listed at a time`);
   }
   const numbers: number[] = [];
-  for (const month of listExistingMonths(state.options.directory)) {
+  for (const month of monthsExcept(state.options.directory, except)) {
     for (const no of findMonth(state, month)?.messageNos(fromNo, toNo) ?? []) numbers.push(no);
   }
   return numbers.sort((a, b) => a - b);

@@ -168,6 +168,15 @@ export function nameDamage<T>(work: () => T): T {
   }
 }
 
+/** Can every page be read, and do they fit together? */
+export function isSound(database: EncryptedDatabase): boolean {
+  try {
+    return database.pragma('main.quick_check(1)', { simple: true }) === 'ok';
+  } catch {
+    return false;
+  }
+}
+
 /** Makes names in a directory durable. */
 export function syncDirectory(directory: string): void {
   // Windows knows no fsync of a directory; its names are journaled with the file.

@@ -6,7 +6,7 @@ import type { EncryptedDatabase } from '../vault/page-encryption.ts';
 import { resolveMatch, resolveTerms } from './compile.ts';
 import type { CompiledQuery, Expand, ExpandTerm, Match, PhraseTerm, Plan } from './compile.ts';
 import { EXPANSION_SCAN_MAX, EXPANSION_TERMS_MAX, ORDERED_CANDIDATES_MAX } from './limits.ts';
-import { nameDamage, openMonthForReading } from './month-file.ts';
+import { isSound, nameDamage, openMonthForReading } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
 import { monthBounds, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
@@ -50,6 +50,8 @@ export type MonthReader = {
   strays(): number;
   /** Transactions so far. */
   changes(): number;
+  /** Can every page be read, and do they fit together? */
+  isSound(): boolean;
   close(): void;
 };
 
@@ -94,6 +96,7 @@ export function openMonthReader(month: Month, options: MonthFileOptions): MonthR
     strays: () =>
       count(state, 'SELECT count(*) FROM ft_docsize s WHERE NOT EXISTS (SELECT 1 FROM doc WHERE doc.id = s.id)'),
     changes: () => count(state, "SELECT value FROM meta WHERE name = 'changes'"),
+    isSound: () => isSound(database),
     close: () => database.close(),
   };
 }

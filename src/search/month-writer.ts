@@ -10,7 +10,7 @@ import { CartularyError } from '../model/errors.ts';
 import type { EncryptedDatabase } from '../vault/page-encryption.ts';
 import type { IndexDocument } from './document.ts';
 import { VACUUM_BYTES_MAX } from './limits.ts';
-import { nameDamage, openMonthForWriting, openReplacement, replaceMonthFile } from './month-file.ts';
+import { isSound, nameDamage, openMonthForWriting, openReplacement, replaceMonthFile } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
 import { openProfiles } from './month-profiles.ts';
 import type { Profiles } from './month-profiles.ts';
@@ -373,14 +373,6 @@ function replaceAll(state: State, documents: Iterable<IndexDocument>): void {
     batch = [];
   }
   applyChanges(state, { puts: batch, removals: [] });
-}
-
-function isSound(database: EncryptedDatabase): boolean {
-  try {
-    return database.pragma('quick_check(1)', { simple: true }) === 'ok';
-  } catch {
-    return false;
-  }
 }
 
 function segmentCount(database: EncryptedDatabase): number {

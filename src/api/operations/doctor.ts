@@ -97,8 +97,9 @@ async function probeIndex(service: Service): Promise<Check> {
     const index = await service.archive.compareIndex();
     const found = `${index.indexed} of ${index.expected} messages can be found`;
     if (index.ok) return { name, state: 'ok', text: found };
-    const stale = index.staleMonths.length === 0 ? '' : `; gone or an old copy: ${index.staleMonths.join(', ')}`;
-    const text = `${found}; ${index.missingCount} missing, ${index.extraCount} too many${stale}`;
+    const { missingCount, extraCount, unsoundMonths } = index;
+    const unsound = unsoundMonths.length === 0 ? '' : `; gone, damaged or an old copy: ${unsoundMonths.join(', ')}`;
+    const text = `${found}; ${missingCount} missing, ${extraCount} too many${unsound}`;
     return { name, state: 'failed', text, hint };
   } catch (cause) {
     return { name, state: 'failed', text: cause instanceof Error ? cause.message : 'it cannot be read', hint };

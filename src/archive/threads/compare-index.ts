@@ -23,8 +23,8 @@ export type IndexComparison = {
   /** Can be found and should not be. */
   readonly extra: readonly number[];
   readonly extraCount: number;
-  /** Months whose file is gone or an old copy. */
-  readonly staleMonths: readonly string[];
+  /** Months whose file is gone, damaged or an old copy. What stands in them counts as missing. */
+  readonly unsoundMonths: readonly string[];
 };
 
 const CHUNK = 5000;
@@ -47,7 +47,13 @@ export async function compareIndex(compared: Compared): Promise<IndexComparison>
   const { reader, index } = compared;
   const missing: number[] = [];
   const extra: number[] = [];
-  const counts = { expected: 0, indexed: 0, missing: 0, extra: index.countStrays() };
+  const unsoundMonths: string[] = [];
+  for (const month of index.listMonths()) {
+    if (!index.isSound(month)) unsoundMonths.push(month);
+    await breathe();
+  }
+  const unsound = new Set(unsoundMonths);
+  const counts = { expected: 0, indexed: 0, missing: 0, extra: index.countStrays(unsound) };
   const note = (list: number[], messageNo: number): number => {
     if (list.length < LISTED_MAX) list.push(messageNo);
     return 1;
@@ -58,7 +64,7 @@ export async function compareIndex(compared: Compared): Promise<IndexComparison>
     const last = messageNos.at(-1);
     // After the last message the index may still hold what should not be there.
     const to = last === undefined ? from + WINDOW : last + 1;
-    const listed = listIndexed(index, from, to);
+    const listed = listIndexed(index, from, to, unsound);
     const indexed = new Set(listed);
     counts.indexed += indexed.size;
     for (const messageNo of findDoubled(listed)) counts.extra += note(extra, messageNo);
@@ -75,16 +81,15 @@ export async function compareIndex(compared: Compared): Promise<IndexComparison>
     await breathe();
   }
   const { expected, indexed, missing: missingCount, extra: extraCount } = counts;
-  const staleMonths = index.staleMonths();
-  const ok = missingCount === 0 && extraCount === 0 && staleMonths.length === 0;
-  return { ok, expected, indexed, missing, missingCount, extra, extraCount, staleMonths };
+  const ok = missingCount === 0 && extraCount === 0 && unsoundMonths.length === 0;
+  return { ok, expected, indexed, missing, missingCount, extra, extraCount, unsoundMonths };
 }
 
 /** Ascending; between two messages there may be millions of numbers whose messages were destroyed. */
-function listIndexed(index: IndexReader, from: number, to: number): number[] {
+function listIndexed(index: IndexReader, from: number, to: number, except: ReadonlySet<string>): number[] {
   const listed: number[] = [];
   for (let start = from; start < to; start += WINDOW) {
-    for (const messageNo of index.listMessageNos(start, Math.min(to, start + WINDOW))) listed.push(messageNo);
+    for (const messageNo of index.listMessageNos(start, Math.min(to, start + WINDOW), except)) listed.push(messageNo);
   }
   return listed;
 }

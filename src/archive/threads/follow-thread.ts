@@ -40,7 +40,7 @@ export type FollowEvent = { readonly states: readonly StateRow[]; readonly ticke
 export type FollowNote = { readonly size: number } | { readonly written: number };
 
 /** What this thread is given: besides the keys, the short way from the sealing thread. */
-export type FollowSetup = ThreadSetup & { readonly fresh: FreshLink };
+export type FollowSetup = ThreadSetup & { readonly fresh: FreshLink; readonly followed: SharedArrayBuffer };
 
 /** Records applied in one go: large transactions are what makes the index cheap. */
 const BATCH_RECORDS = 8000;
@@ -50,6 +50,7 @@ stepBack();
 const fresh = receiveFreshDocuments(setup.fresh);
 const reader = openReader(setup);
 const deriver = { reader, sealer: openSealer(setup), random: createRandomPool() };
+const followed = new Int32Array(setup.followed);
 const building = `${setup.layout.index}.building`;
 await rm(building, { recursive: true, force: true });
 let index = await openIndex();
@@ -80,6 +81,7 @@ let running: Promise<void> | undefined;
 let waiters: { size: number; resolve: () => void; reject: (cause: unknown) => void }[] = [];
 const tickets = new Map<number, () => void>();
 let nextTicket = 1;
+showPosition();
 
 /** Follows until the end is reached. A failure is told to whoever waits and tried again at the next commit; capture goes on meanwhile. */
 function follow(): void {
@@ -148,12 +150,19 @@ async function buildAnew(
   settleWaiters();
 }
 
+/** Tells those who search how far the index has followed, and how far the log is. */
+function showPosition(): void {
+  Atomics.store(followed, 0, index.watermark());
+  Atomics.store(followed, 1, target);
+}
+
 function failWaiters(cause: unknown): void {
   for (const waiter of waiters) waiter.reject(cause);
   waiters = [];
 }
 
 function settleWaiters(): void {
+  showPosition();
   const reached = index.watermark();
   waiters = waiters.filter((waiter) => {
     if (waiter.size > reached) return true;
@@ -193,6 +202,7 @@ function onNote(note: unknown): void {
     tickets.delete(told.written);
   } else {
     target = Math.max(target, told.size);
+    showPosition();
     follow();
   }
 }

@@ -88,7 +88,10 @@ export type ReadCalls = {
 };
 
 /** What this thread is given: besides the keys, a port to the thread that counts with it. */
-export type ReadSetup = ThreadSetup & { readonly counter: MessagePort };
+export type ReadSetup = ThreadSetup & { readonly counter: MessagePort; readonly followed: SharedArrayBuffer };
+
+/** Records by which the index may be behind before it is said: what is captured within a moment of full load. */
+const BEHIND_MAX = 20_000;
 
 /** Hits are counted up to here; beyond, the total is "at least". */
 const COUNT_MAX = 10_000;
@@ -98,6 +101,16 @@ const counter = callOverPort<CountCalls>(setup.counter);
 const reader = openReader(setup);
 const sealer = openSealer(setup);
 const index = openIndexReader({ directory: setup.layout.index, key: setup.indexKey });
+
+const followed = new Int32Array(setup.followed);
+
+/** An index that is being built finds a part; nobody shall take it for the whole. */
+function findLag(): string | undefined {
+  const records = Atomics.load(followed, 0);
+  const all = Atomics.load(followed, 1);
+  if (all - records <= BEHIND_MAX) return undefined;
+  return `The search index is still being built: only what stands in ${records} of ${all} records is found so far.`;
+}
 
 async function openMessages(messageNos: readonly number[]): Promise<Message[]> {
   const rows = await reader.readMessages(messageNos, { stateOnly: true });
@@ -134,13 +147,15 @@ async function search(args: ReadCalls['search']['args']): Promise<MessagePage> {
   );
   const messages = await openMessages(shared.hits.map((hit) => hit.messageNo));
   const found = shared.finish(await countedElsewhere);
+  const lag = findLag();
+  const hints = query.hints.map((hint) => hint.text);
   return {
     items: messages.map(viewMessage),
     nextCursor: found.nextCursor ?? null,
     total: found.total,
-    totalRelation: found.totalRelation,
+    totalRelation: lag === undefined ? found.totalRelation : 'gte',
     query: formatQuery(query),
-    hints: query.hints.map((hint) => hint.text),
+    hints: lag === undefined ? hints : [lag, ...hints],
   };
 }
 
@@ -152,7 +167,7 @@ async function facets(args: { q: string }): Promise<FacetsView> {
     facets: Object.fromEntries(Object.entries(found.facets).map(([name, counts]) => [name, [...counts]])),
     moreValues: found.moreValues,
     counted: found.counted,
-    capped: found.capped,
+    capped: found.capped || findLag() !== undefined,
     query: formatQuery(query),
   };
 }
