@@ -214,13 +214,15 @@ function quarantineDraft(
 
 /** What must be done after an event is durable: fetch its media, ask for content that was not sent. */
 export function jobsOf(event: Event, source: Source | undefined, connector: Connector, nowMs: number): DraftJob[] {
-  if (event.kind === 'message.status' && event.shell?.direction === 'outbound' && source !== undefined) {
+  if (event.kind === 'message.status') {
+    // What was received is told by its own webhook or list; a report of anything else promises a text, even where it does not say whose.
+    if (event.shell?.direction === 'inbound' || event.state === 'received') return [];
     return [
       {
         kind: 'content',
         dueAtMs: nowMs + CONTENT_WAIT_MS,
         onlyWithoutContent: true,
-        payload: { source: source.id, key: event.target },
+        payload: { ...(source === undefined ? {} : { source: source.id }), key: event.target },
       },
     ];
   }

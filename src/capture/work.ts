@@ -7,7 +7,7 @@ import { SYSTEM_ACTOR } from '../archive/recorder.ts';
 import type { RecordDraft } from '../archive/recorder.ts';
 import type { Source } from '../archive/registry.ts';
 import { CartularyError } from '../model/errors.ts';
-import type { EventBody, GapReason, MessageKey } from '../model/event.ts';
+import type { ContentState, EventBody, GapReason, MessageKey } from '../model/event.ts';
 import type { SourceId } from '../model/ids.ts';
 import { receiptInstant } from '../model/time.ts';
 import { fetchMedia } from './media/fetch-media.ts';
@@ -119,14 +119,16 @@ async function loseMedia(parts: WorkParts, job: OpenJob, source: Source | undefi
   await parts.archive.finishJob(job.id);
 }
 
-/** Asks the platform for one message of which only reports are known. */
+/** Asks the platform for one message of which only reports are known; where nobody can be asked, or nobody knows, a gap opens. */
 async function workContent(parts: WorkParts, job: OpenJob): Promise<void> {
   const { archive } = parts;
-  const detail = job.detail as { source: SourceId; key: MessageKey };
-  const source = archive.registry.findSource(detail.source);
+  const detail = job.detail as { source?: SourceId; key: MessageKey };
+  const source = detail.source === undefined ? undefined : archive.registry.findSource(detail.source);
   const pull = source === undefined ? undefined : getConnector(source).pull;
-  if (source === undefined || (await hasContent(archive, job))) return archive.finishJob(job.id);
-  if (pull?.fetchMessage === undefined || !hasCredentials(source, pull)) return openContentGap(parts, job, source, []);
+  const before = await contentStateOf(archive, job);
+  if (!WANTED.has(before)) return archive.finishJob(job.id);
+  if (source === undefined || pull?.fetchMessage === undefined || !hasCredentials(source, pull))
+    return openContentGap(parts, job, source, []);
   try {
     const answer = await pullPlatform({
       request: pull.fetchMessage(viewSource(source, getConnector(source)), detail.key),
@@ -147,7 +149,10 @@ async function workContent(parts: WorkParts, job: OpenJob): Promise<void> {
       };
       await takeEnvelope({ archive }, source, getConnector(source), envelope, undefined);
     }
-    if (await hasContent(archive, job)) return await archive.finishJob(job.id);
+    const after = await contentStateOf(archive, job);
+    if (!WANTED.has(after)) return await archive.finishJob(job.id);
+    // The platform has the message and not its text (redacted, or a card that it does not show): asking again gives nothing else.
+    if (after !== 'not-captured') return await openContentGap(parts, job, source, [source.connector]);
   } catch (cause) {
     if (parts.signal.aborted) throw cause;
   }
@@ -162,12 +167,20 @@ export function hasCredentials(source: Source, pull: PullAccess): boolean {
   );
 }
 
-async function hasContent(archive: Archive, job: OpenJob): Promise<boolean> {
+/** States in which the content is still to be had. */
+const WANTED: ReadonlySet<ContentState> = new Set(['not-captured', 'missing-provider']);
+
+async function contentStateOf(archive: Archive, job: OpenJob): Promise<ContentState> {
   const detail = await archive.threads.read.call('message', { id: job.messageId, atMs: undefined });
-  return detail !== undefined && detail.contentState !== 'not-captured';
+  return detail?.contentState ?? 'not-captured';
 }
 
-async function openContentGap(parts: WorkParts, job: OpenJob, source: Source, asked: readonly string[]): Promise<void> {
+async function openContentGap(
+  parts: WorkParts,
+  job: OpenJob,
+  source: Source | undefined,
+  asked: readonly string[],
+): Promise<void> {
   const detail = job.detail as { key: MessageKey };
   await keep(parts, source, detail.key, 'gap|content-not-given', {
     kind: 'gap.opened',

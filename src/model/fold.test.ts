@@ -53,6 +53,26 @@ describe('a message', () => {
     ).toBeUndefined();
   });
 
+  it('takes price and segments from whichever report came with them, the newest of each', () => {
+    const content = { ...CONTENT, sms: { segments: 1 } };
+    const report = (price: string): EventBody => ({
+      kind: 'message.status',
+      state: 'delivered',
+      rawState: 'delivered',
+      sms: { price: { amount: price, currency: 'USD' } },
+    });
+    const records = [
+      logged(0, 100, { kind: 'message.created', content }),
+      logged(1, 300, report('-0.0080')),
+      logged(2, 200, report('-0.0075')),
+      logged(3, 400, status('read')),
+    ];
+    const sms = { segments: 1, price: { amount: '-0.0080', currency: 'USD' } };
+    expect(foldMessage(records)?.content?.sms).toEqual(sms);
+    expect(foldMessage(records.slice(0, 1))?.content?.sms).toEqual({ segments: 1 });
+    expect(foldMessage(records.slice(1))?.content).toBeUndefined();
+  });
+
   it('keeps every revision, in the order in which they were made, not in which they came', () => {
     const message = foldMessage([
       logged(0, 100, { kind: 'message.created', content: CONTENT }),

@@ -116,6 +116,7 @@ type Draft = {
   edits: { seq: number; event: EventOf<'message.edited'> }[];
   deletion: Message['deletion'];
   reports: DeliveryReport[];
+  sms: { seq: number; event: EventOf<'message.status'> }[];
   reactions: { seq: number; event: EventOf<'reaction.added' | 'reaction.removed'> }[];
   media: Map<number, MediaState>;
   types: Set<string>;
@@ -130,6 +131,7 @@ function newDraft(): Draft {
     edits: [],
     deletion: undefined,
     reports: [],
+    sms: [],
     reactions: [],
     media: new Map(),
     types: new Set(),
@@ -155,6 +157,7 @@ function applyEvent(draft: Draft, seq: number, record: ArchiveRecord): void {
     case 'message.status':
       draft.shell ??= event.shell;
       draft.reports.push(reportOf(seq, event));
+      if (event.sms !== undefined) draft.sms.push({ seq, event });
       return;
     case 'reaction.added':
     case 'reaction.removed':
@@ -219,7 +222,10 @@ function finish(draft: Draft, counted: readonly LoggedRecord[], first: ArchiveRe
   const revisions = foldRevisions(draft);
   const current = revisions.at(-1);
   const { body: _body, parts: _parts, contentState: _state, ...content } = draft.created?.event.content ?? {};
-  const known = draft.created === undefined ? shellContent(draft) : (content as Message['content']);
+  const known = withReportedSms(
+    draft,
+    draft.created === undefined ? shellContent(draft) : (content as Message['content']),
+  );
   const origin = counted.find(({ record }) => record.event.kind === 'message.created')?.record ?? first;
   return {
     id: first.message,
@@ -280,6 +286,12 @@ function inOrder<Item extends { readonly seq: number; readonly event: { readonly
 
 function shellContent(draft: Draft): Message['content'] {
   return draft.shell === undefined ? undefined : { ...draft.shell, directionBasis: 'provider', origin: 'unknown' };
+}
+
+/** Prices and segments are settled after a text was sent: the newest report of each counts. */
+function withReportedSms(draft: Draft, content: Message['content']): Message['content'] {
+  if (content === undefined || draft.sms.length === 0) return content;
+  return { ...content, sms: Object.assign({ ...content.sms }, ...inOrder(draft.sms).map(({ event }) => event.sms)) };
 }
 
 function foldRevisions(draft: Draft): Revision[] {

@@ -189,15 +189,19 @@ export type StatusGiven = {
   readonly extra?: Readonly<Record<string, unknown>> | undefined;
 };
 
-/** A status event; one report of one state for one recipient is one event, from whichever way it came. */
+/**
+ * A status event; one report of one state for one recipient is one event, from whichever way it came. A price is settled later than the state
+ * that it belongs to, so the report that brings one is an event of its own.
+ */
 export function statusEvent(given: StatusGiven): Event {
   const raw = given.rawState.toLowerCase();
+  const price = given.sms?.price;
   const errorCode = given.errorCode === undefined || /^0*$/.test(given.errorCode) ? undefined : given.errorCode;
   return {
     kind: 'message.status',
     target: given.key,
     occurredAt: given.occurredAt,
-    dedupe: `status|${given.key.id}|${raw}|${given.recipient?.value ?? ''}|${errorCode ?? ''}`,
+    dedupe: `status|${given.key.id}|${raw}|${given.recipient?.value ?? ''}|${errorCode ?? ''}${price === undefined ? '' : `|${price.amount} ${price.currency}`}`,
     state: STATES.get(raw) ?? 'unknown',
     rawState: given.rawState,
     ...(given.recipient === undefined ? {} : { recipient: given.recipient }),

@@ -634,6 +634,19 @@ describe('REST answers', () => {
     });
   });
 
+  it('a price that comes after its state is an event of its own, and without one a report is the one it repeats', () => {
+    const resource = JSON.parse(load('rest-message.json').body.toString()) as Record<string, unknown>;
+    const reportOf = (price: string | null): Event | undefined =>
+      TWILIO_CONNECTOR.read(
+        { ...load('rest-message.json'), body: Buffer.from(JSON.stringify({ ...resource, price })) },
+        source,
+      )[0]?.events[1];
+    const callback = `status|${sid('SM', 21)}|delivered|+14155550100|`;
+    expect(reportOf(null)?.dedupe).toBe(callback);
+    expect(reportOf('-0.0079')?.dedupe).not.toBe(callback);
+    expect(reportOf('-0.0079')?.dedupe).toBe(reportOf('-0.0079')?.dedupe);
+  });
+
   it('a text without a sender yet is only announced', () => {
     expect(only('rest-message-unsent.json', 'message.status')).toMatchObject({
       state: 'accepted',
@@ -748,7 +761,11 @@ describe('one text told of four times', () => {
     expect(new Set(created.map((event) => event.content.thread.join(' '))).size).toBe(1);
     const statuses = all.filter((event) => event.kind === 'message.status');
     expect(new Set(statuses.map((event) => event.dedupe))).toEqual(
-      new Set([`status|${sid('SM', 21)}|sent|+14155550100|`, `status|${sid('SM', 21)}|delivered|+14155550100|`]),
+      new Set([
+        `status|${sid('SM', 21)}|sent|+14155550100|`,
+        `status|${sid('SM', 21)}|delivered|+14155550100|`,
+        `status|${sid('SM', 21)}|delivered|+14155550100||-0.00750 USD`,
+      ]),
     );
     for (const status of statuses) expect(status.shell?.thread).toEqual(created[0]?.content.thread);
   });
