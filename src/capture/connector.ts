@@ -27,6 +27,18 @@ export type PlatformRequest = {
 /** How credentials are put on a request to the platform's own hosts. */
 export type PlatformCredentials = (secrets: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
 
+/** A list that names the media of one message. */
+export type MediaList = {
+  readonly isList: (url: string) => boolean;
+  /**
+   * Finds the URL of a medium in a list.
+   * @param url where the list was fetched from
+   * @param part the medium's index among the parts
+   * @returns undefined where the list does not name it
+   */
+  readonly locate: (url: string, list: Uint8Array, part: number) => string | undefined;
+};
+
 /** Where media come from and with which credentials. */
 export type MediaAccess = {
   /** Host names (`api.twilio.com`) or suffixes (`.twiliocdn.com`) that media may be fetched from at all; empty: any public host, without credentials. */
@@ -34,12 +46,8 @@ export type MediaAccess = {
   /** Hosts that are given the credentials; a redirect elsewhere goes without. */
   readonly credentialHosts: readonly string[];
   readonly credentials?: PlatformCredentials;
-  /**
-   * Where a URL answers with a description of media (JSON) instead of a medium: finds in that answer the URL of the medium, which is then
-   * fetched. Undefined: the answer is the medium itself.
-   * @param part the medium's index among the parts
-   */
-  readonly locate?: (answer: Envelope, part: number) => string | undefined;
+  /** Where a platform names the media of a message in a list of its own, which is asked first. */
+  readonly list?: MediaList;
   /** Largest medium kept, bytes. */
   readonly bytesMax: number;
   /** Time after the event until which media can still be fetched, milliseconds; orders the jobs. */

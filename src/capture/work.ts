@@ -10,7 +10,7 @@ import { CartularyError } from '../model/errors.ts';
 import type { ContentState, EventBody, GapReason, MessageKey } from '../model/event.ts';
 import type { SourceId } from '../model/ids.ts';
 import { receiptInstant } from '../model/time.ts';
-import { fetchMedia } from './media/fetch-media.ts';
+import { fetchPart } from './media/fetch-part.ts';
 import type { PrivateHost } from './media/address-guard.ts';
 import { sniffMime } from './media/sniff.ts';
 import { pullPlatform } from './media/pull-platform.ts';
@@ -59,8 +59,9 @@ async function workMedia(parts: WorkParts, job: OpenJob): Promise<void> {
     lossAfterMs: 0,
   };
   try {
-    const fetched = await fetchMedia({
+    const fetched = await fetchPart({
       url: detail.url,
+      part: detail.part,
       access,
       secrets: source?.settings ?? {},
       signal: parts.signal,

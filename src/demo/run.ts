@@ -121,7 +121,7 @@ async function playStep(
   deliver: (delivery: Delivery) => Promise<void>,
 ): Promise<void> {
   standIn.addMessage(step.message);
-  for (const { sid, bytes, mime } of step.media) standIn.addMedia(sid, { bytes, mime });
+  for (const { sid, bytes, mime } of step.media) standIn.addMedia(step.message.sid, sid, { bytes, mime });
   for (const delivery of step.deliveries) await deliver(delivery);
 }
 

@@ -36,11 +36,11 @@ export type TwilioStandIn = {
   readonly port: number;
   readonly url: string;
   addMessage(message: RestMessage): void;
-  addMedia(sid: string, medium: { readonly bytes: Buffer; readonly mime: string }): void;
+  addMedia(message: string, sid: string, medium: { readonly bytes: Buffer; readonly mime: string }): void;
   close(): Promise<void>;
 };
 
-type Medium = { readonly bytes: Buffer; readonly mime: string; asked: number };
+type Medium = { readonly message: string; readonly bytes: Buffer; readonly mime: string; asked: number };
 
 /** Starts it on a free port. */
 export async function startTwilioStandIn(): Promise<TwilioStandIn> {
@@ -60,7 +60,7 @@ export async function startTwilioStandIn(): Promise<TwilioStandIn> {
     port,
     url: `http://127.0.0.1:${port}`,
     addMessage: (message) => void messages.set(message.sid, message),
-    addMedia: (sid, medium) => void media.set(sid, { ...medium, asked: 0 }),
+    addMedia: (message, sid, medium) => void media.set(sid, { ...medium, message, asked: 0 }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -89,9 +89,24 @@ function answer(state: State, request: IncomingMessage, response: ServerResponse
   const one = new RegExp(`^${base}/(\\w+)\\.json$`).exec(url.pathname);
   const message = one === null ? undefined : state.messages.get(one[1] ?? '');
   if (message !== undefined) return sendJson(response, 200, message);
+  const list = new RegExp(`^${base}/(\\w+)/Media\\.json$`).exec(url.pathname);
+  if (list !== null) return sendMediaList(state, base, list[1] ?? '', response);
   const medium = new RegExp(`^${base}/\\w+/Media/(ME\\w+)$`).exec(url.pathname);
   if (medium !== null) return redirectMedium(state, medium[1] ?? '', response);
   sendError(response, 404, 20404, `The requested resource ${url.pathname} was not found`);
+}
+
+function sendMediaList(state: State, base: string, message: string, response: ServerResponse): void {
+  const named = [...state.media].filter(([, medium]) => medium.message === message);
+  sendJson(response, 200, {
+    media_list: named.map(([sid, { mime }]) => ({
+      sid,
+      content_type: mime,
+      parent_sid: message,
+      uri: `${base}/${message}/Media/${sid}.json`,
+    })),
+    next_page_uri: null,
+  });
 }
 
 /** Media are not there at the very first moment, and then lie elsewhere. */

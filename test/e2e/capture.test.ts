@@ -1,22 +1,47 @@
 /** What capture promises (DESIGN §3), from the request to the record, in one process so that clock and jobs are at hand. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
 import twilio from 'twilio';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { Source } from '../../src/archive/registry.ts';
+import { POLL_PAGES_MAX, pollSources } from '../../src/capture/poll.ts';
 import { workOnce } from '../../src/capture/work.ts';
 import type { MessageKey } from '../../src/model/event.ts';
 import type { RawSlice } from '../../src/model/record.ts';
-import { openTestService, PUBLIC_URL } from '../support/service.ts';
+import { LOCAL_CALLER, openTestService, PUBLIC_URL } from '../support/service.ts';
 import type { TestService } from '../support/service.ts';
 import { AUTH_TOKEN, inboundFields, signedForm } from '../support/twilio.ts';
 
+/** Twilio's API, as far as a test needs it: answers by path. */
+const api = new Map<string, unknown>();
+const asked: string[] = [];
+const platform = createServer((request, response) => {
+  const path = request.url ?? '';
+  asked.push(path);
+  const answer = api.get(path) ?? api.get(path.split('?')[0] ?? '');
+  if (answer === undefined) response.writeHead(404).end('{}');
+  else if (typeof answer === 'number') response.writeHead(answer).end('{}');
+  else if (Buffer.isBuffer(answer)) response.writeHead(200, { 'content-type': 'image/png' }).end(answer);
+  else response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+});
+
 let t: TestService;
 let source: Source;
+let platformUrl = '';
 beforeAll(async () => {
-  t = await openTestService('capture');
+  await new Promise<void>((resolve) => platform.listen(0, '127.0.0.1', resolve));
+  const { port } = platform.address() as AddressInfo;
+  platformUrl = `http://127.0.0.1:${port}`;
+  t = await openTestService('capture', { allowPrivate: [{ host: '127.0.0.1', port }] });
   source = await t.addSource({ connector: 'twilio', secrets: [AUTH_TOKEN] });
 });
-afterAll(() => t.close());
+afterAll(async () => {
+  await t.close();
+  platform.close();
+  platform.closeAllConnections();
+});
 
 const ACCOUNT = 'ACf3b9c0de4a7714be8d0a6cbb2f95e17c';
 const sid = (number: number, prefix = 'SM'): string => prefix + number.toString(16).padStart(32, '0');
@@ -200,5 +225,112 @@ describe('states', () => {
       true,
     );
     expect(await isOpen({ platform: 'standard-webhooks', account: 'default', id: 'm-gap' })).toBe(true);
+  });
+});
+
+describe('what was only announced', () => {
+  const folder = `/2010-04-01/Accounts/${ACCOUNT}/Messages`;
+  const resource = (id: string, more: Record<string, unknown> = {}): Record<string, unknown> => ({
+    sid: id,
+    account_sid: ACCOUNT,
+    from: '+15550100100',
+    to: '+15550100123',
+    body: `text of ${id}`,
+    status: 'delivered',
+    direction: 'outbound-api',
+    date_created: 'Sun, 22 Nov 2026 10:00:00 +0000',
+    date_sent: 'Sun, 22 Nov 2026 10:00:01 +0000',
+    date_updated: 'Sun, 22 Nov 2026 10:00:02 +0000',
+    num_media: '0',
+    num_segments: '1',
+    price: null,
+    ...more,
+  });
+  const addAsking = (): Promise<Source> =>
+    t.addSource({
+      connector: 'twilio',
+      secrets: [AUTH_TOKEN],
+      settings: { accountSid: ACCOUNT, authToken: AUTH_TOKEN, apiBaseUrl: platformUrl },
+    });
+  const work = async (): Promise<void> => {
+    while ((await workOnce(t.service.work)) > 0);
+  };
+
+  it('an outbound MMS is fetched by its id, and its media by the list that names them', async () => {
+    const asking = await addAsking();
+    const id = sid(30, 'MM');
+    api.set(`${folder}/${id}.json`, resource(id, { body: 'your label', num_media: '1' }));
+    api.set(`${folder}/${id}/Media.json`, { media_list: [{ uri: `${folder}/${id}/Media/${sid(31, 'ME')}.json` }] });
+    api.set(`${folder}/${id}/Media/${sid(31, 'ME')}`, Buffer.from('label'));
+    expect(await postForm(statusFields(id, 'sent'), asking)).toBe(200);
+    t.clock.ms += 120_000;
+    await work();
+    const [message] = await t.open('"your label"');
+    expect(message).toMatchObject({
+      channel: 'mms',
+      contentState: 'present',
+      gaps: [],
+      parts: [{ state: 'stored', bytes: 5 }],
+    });
+    expect(JSON.stringify(message?.parts)).not.toContain('http');
+  });
+
+  it('a text that the platform has no more is a gap at once, and one it does not know yet is asked for again', async () => {
+    const asking = await addAsking();
+    const [gone, late] = [sid(32), sid(33)];
+    api.set(`${folder}/${gone}.json`, resource(gone, { body: '' }));
+    for (const id of [gone, late]) expect(await postForm(statusFields(id, 'sent'), asking)).toBe(200);
+    t.clock.ms += 120_000;
+    await work();
+    expect((await t.open(`id:${gone}`))[0]).toMatchObject({
+      contentState: 'missing-provider',
+      gaps: ['content-not-given'],
+    });
+    expect((await t.open(`id:${late}`))[0]).toMatchObject({ contentState: 'not-captured', gaps: [] });
+    api.set(`${folder}/${late}.json`, resource(late));
+    t.clock.ms += 3_600_000;
+    await work();
+    expect((await t.open(`id:${late}`))[0]).toMatchObject({ contentState: 'present', text: `text of ${late}` });
+  });
+
+  it('a long list goes on where it stopped, a late price is kept, and a source that fails keeps no other waiting', async () => {
+    const failing = await t.addSource({
+      connector: 'twilio',
+      secrets: [AUTH_TOKEN],
+      settings: { apiKeySid: 'SK1', apiKeySecret: 's' },
+    });
+    const refused = await addAsking();
+    await t.service.archive.putSource(LOCAL_CALLER, {
+      ...refused,
+      settings: { ...refused.settings, accountSid: `AC${'0'.repeat(32)}` },
+    });
+    api.set(`/2010-04-01/Accounts/AC${'0'.repeat(32)}/Messages.json`, 401);
+    const pages = POLL_PAGES_MAX + 2;
+    for (let page = 0; page < pages; page += 1) {
+      const next = page + 1 < pages ? `${folder}.json?Page=${page + 1}` : null;
+      api.set(page === 0 ? `${folder}.json` : `${folder}.json?Page=${page}`, {
+        messages: [resource(sid(1000 + page))],
+        next_page_uri: next,
+      });
+    }
+    // Sources of the other tests list the same account.
+    await expect(pollSources(t.service.work)).rejects.toThrow('account SID');
+    const last = `id:${sid(1000 + pages - 1)}`;
+    expect(await t.open(last)).toEqual([]);
+    await expect(pollSources(t.service.work)).rejects.toThrow('account SID');
+    expect((await t.open(last))[0]).toMatchObject({ contentState: 'present', delivery: { state: 'delivered' } });
+    const before = asked.length;
+    await expect(pollSources(t.service.work)).rejects.toThrow();
+    // Only the source that is refused tries again before its time.
+    expect(asked.slice(before).filter((path) => path.includes(ACCOUNT))).toEqual([]);
+    api.set(`${folder}.json`, {
+      messages: [resource(sid(1000), { price: '-0.0079', price_unit: 'USD' })],
+      next_page_uri: null,
+    });
+    t.clock.ms += 3_600_000;
+    await expect(pollSources(t.service.work)).rejects.toThrow();
+    const [priced] = await t.open(`id:${sid(1000)}`);
+    expect(JSON.stringify(priced?.history.at(-1)?.event)).toContain('-0.0079');
+    await t.service.archive.putSource(LOCAL_CALLER, { ...failing, removedAtMs: t.clock.ms });
   });
 });

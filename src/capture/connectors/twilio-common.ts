@@ -19,7 +19,12 @@ export const TWILIO = 'twilio';
 export const TWILIO_API = 'https://api.twilio.com';
 
 /** What reading needs besides the bytes. */
-export type ReadContext = { readonly source: SourceView; readonly receivedAtMs: number };
+export type ReadContext = {
+  readonly source: SourceView;
+  readonly receivedAtMs: number;
+  /** Was it asked for as part of the list? */
+  readonly isList: boolean;
+};
 
 /** Where the REST API is; a setting re-points it, as tests and regional accounts do. */
 export function apiBaseOf(source: SourceView): string {
@@ -28,7 +33,7 @@ export function apiBaseOf(source: SourceView): string {
 
 /** The context of an envelope. */
 export function contextOf(envelope: Envelope, source: SourceView): ReadContext {
-  return { source, receivedAtMs: envelope.receivedAtMs };
+  return { source, receivedAtMs: envelope.receivedAtMs, isList: envelope.transport === 'poll' };
 }
 
 /**

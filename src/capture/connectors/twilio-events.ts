@@ -140,7 +140,10 @@ const INBOUND_PLACED: ReadonlySet<string> = new Set([
   'optOutType',
 ]);
 
-/** An inbound text. Its media are counted and not named: with media it is known to be incomplete until webhook or list tell the rest. */
+/**
+ * An inbound text. Its media are counted and not named, and of other channels than SMS neither names nor buttons, places and replies: then it is
+ * known to be incomplete until webhook or list tell the rest.
+ */
 function readStreamInbound(event: JsonObject, data: JsonObject, context: ReadContext): Event[] {
   const key = messageKey(context, textOf(data['accountSid']), textOf(data['messageSid']));
   const at = firstTime(context, data['timestamp'], event['time']);
@@ -156,6 +159,7 @@ function readStreamInbound(event: JsonObject, data: JsonObject, context: ReadCon
     multimedia: mediaCount > 0 || isMultimediaSid(key.id),
   });
   const text = typeof data['body'] === 'string' ? data['body'] : undefined;
+  const isWhole = mediaCount === 0 && ends.channel === 'sms';
   const word = data['optOutType'];
   const optOut = word === 'STOP' || word === 'START' || word === 'HELP' ? word : undefined;
   const stop = optOut === 'STOP' || (optOut === undefined && text !== undefined && isOptOutWord(text));
@@ -168,7 +172,7 @@ function readStreamInbound(event: JsonObject, data: JsonObject, context: ReadCon
     ...(at.origin === 'provider' ? { sentAt: at } : {}),
     ...(text === undefined || (text === '' && mediaCount > 0) ? {} : { body: { text, format: 'plain' } }),
     parts: mediaPlaces(mediaCount),
-    contentState: mediaCount === 0 ? 'present' : 'missing-provider',
+    contentState: isWhole ? 'present' : 'missing-provider',
     origin: 'unknown',
     actor: { type: 'customer' },
     ...(sms === undefined ? {} : { sms }),
@@ -176,7 +180,7 @@ function readStreamInbound(event: JsonObject, data: JsonObject, context: ReadCon
     ...(stop ? { types: ['optout.request'] } : {}),
   };
   const created = createdEvent(key, at, content, collectExtra(data, INBOUND_PLACED, event));
-  const events: Event[] = [mediaCount === 0 ? created : { ...created, dedupe: `incomplete|${key.id}` }];
+  const events: Event[] = [isWhole ? created : { ...created, dedupe: `incomplete|${key.id}` }];
   const [shop] = ends.to;
   if (optOut !== undefined && shop !== undefined) {
     events.push({

@@ -42,6 +42,8 @@ export function cutByMessage(
     if (body === undefined) throw new UnreadableEnvelope('the elements cannot be told apart');
     const events = readOrSetAside(element, body, context, read);
     for (const event of events) subjects.add(formatMessageKey(event.target));
+    // Of whatever it speaks that says nothing yet: it is not of the same message.
+    if (events.length === 0) subjects.add('');
     parts.push({ body, events });
   }
   return subjects.size === 1 ? [{ events: parts.flatMap((part) => part.events) }] : parts;
@@ -70,9 +72,14 @@ function readOrSetAside(
   }
 }
 
-/** Places of media that are counted and not named. */
-export function mediaPlaces(count: number): MediaPart[] {
-  return Array.from({ length: count }, (_, index) => ({ kind: 'media', index, role: 'other' }));
+/** Places of media that are counted and not named. @param url of the list that names them, where there is one */
+export function mediaPlaces(count: number, url?: string): MediaPart[] {
+  return Array.from({ length: count }, (_, index) => ({
+    kind: 'media',
+    index,
+    ...(url === undefined ? {} : { url }),
+    role: 'other',
+  }));
 }
 
 /** Segments, network and price. */

@@ -4,13 +4,15 @@
  * Reference: Twilio, "Message resource", "Media subresource", "Conversation message resource".
  */
 import type { Envelope, EnvelopePart } from '../../model/envelope.ts';
-import type { Event, MessageContent, SmsInfo } from '../../model/event.ts';
+import type { Event, MessageContent, MessageKey, SmsInfo } from '../../model/event.ts';
 import type { Instant } from '../../model/time.ts';
 import { UnreadableEnvelope } from '../unreadable.ts';
+import type { MediaList } from '../connector.ts';
 import { isJsonObject, parseJsonSafely } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import { isOptOutWord } from '../opt-out-words.ts';
 import {
+  apiBaseOf,
   createdEvent,
   firstTime,
   isMultimediaSid,
@@ -84,6 +86,7 @@ function readMessageResource(value: JsonObject, sid: string, context: ReadContex
   const direction = textOf(value['direction']) === 'inbound' ? 'inbound' : 'outbound';
   const from = textOf(value['from']);
   const status = textOf(value['status']) ?? '';
+  if (direction === 'inbound' && context.isList && isYoung(value, context)) return [];
   const mediaCount = Math.min(parseCount(value['num_media']) ?? 0, MEDIA_MAX);
   const ends = readEnds({
     direction,
@@ -97,7 +100,7 @@ function readMessageResource(value: JsonObject, sid: string, context: ReadContex
   const events: Event[] = [];
   if (direction === 'inbound' || from !== undefined || !BEFORE_SENDER.has(status)) {
     const at = firstTime(context, value['date_sent'], value['date_created']);
-    const content = resourceContent(value, { direction, mediaCount }, ends, sms);
+    const content = resourceContent(value, { direction, mediaCount, mediaUrl: mediaListUrl(key, context) }, ends, sms);
     events.push(createdEvent(key, at, content, extra));
   }
   // An inbound text's state is that it was received, which the text itself says.
@@ -118,11 +121,24 @@ function readMessageResource(value: JsonObject, sid: string, context: ReadContex
   return events;
 }
 
+/** Time for the webhook of an inbound text to arrive before the list tells of it, milliseconds. */
+const WEBHOOK_WAIT_MS = 600_000;
+
+/**
+ * Is its webhook still to be expected? What tells of a text first is its content, and the webhook says more (names, buttons, places, what it
+ * answers): a list that was asked for in the second between text and webhook must not take its place. The next list has the text again.
+ */
+function isYoung(value: JsonObject, context: ReadContext): boolean {
+  const created = parseTwilioTime(value['date_created']);
+  return created !== undefined && context.receivedAtMs - created.ms < WEBHOOK_WAIT_MS;
+}
+
 function resourceContent(
   value: JsonObject,
   facts: {
     readonly direction: 'inbound' | 'outbound';
     readonly mediaCount: number;
+    readonly mediaUrl: string;
   },
   ends: Ends,
   sms: SmsInfo | undefined,
@@ -147,9 +163,7 @@ function resourceContent(
     ...(sentAt === undefined ? {} : { sentAt }),
     ...(Object.keys(times).length === 0 ? {} : { times }),
     ...(text === '' ? {} : { body: { text, format: 'plain' } }),
-    // NOTE: without a URL nobody fetches them. It would be the URL of the list that names them, which fetch-media would take for the medium
-    // itself, as long as it does not ask `locate`.
-    parts: mediaPlaces(mediaCount),
+    parts: mediaPlaces(mediaCount, facts.mediaUrl),
     // A text without words or media was redacted, or was a card that the resource does not show.
     contentState: text === '' && mediaCount === 0 ? 'missing-provider' : 'present',
     origin: direction === 'inbound' ? 'unknown' : isReply ? 'auto-reply' : 'provider-api',
@@ -160,25 +174,30 @@ function resourceContent(
   };
 }
 
-/**
- * Finds the URL of a medium in the list of a message's media.
- * @param answer the answer to a GET of `…/Media.json`
- * @returns undefined where the answer is no such list, or too short
- */
-export function locateTwilioMedia(answer: Envelope, part: number): string | undefined {
-  if (!/\/Media\.json(?:\?|$)/.test(answer.url)) return undefined;
-  let list: unknown;
-  try {
-    list = parseJsonSafely(answer.body);
-  } catch {
-    return undefined;
-  }
-  const media = isJsonObject(list) ? list['media_list'] : undefined;
-  const medium: unknown = Array.isArray(media) ? media[part] : undefined;
-  const uri = isJsonObject(medium) ? medium['uri'] : undefined;
-  if (typeof uri !== 'string' || !/^\/2010-04-01\/Accounts\/[A-Za-z0-9/]+\.json$/.test(uri)) return undefined;
-  return URL.parse(uri.slice(0, -'.json'.length), answer.url)?.href;
+/** Where the list of a message's media is. */
+function mediaListUrl(key: MessageKey, context: ReadContext): string {
+  const account = encodeURIComponent(key.account);
+  return `${apiBaseOf(context.source)}/2010-04-01/Accounts/${account}/Messages/${encodeURIComponent(key.id)}/Media.json`;
 }
+
+/** The list that names a message's media (Twilio, "Media subresource"): the message resource only counts them. */
+export const TWILIO_MEDIA_LIST: MediaList = {
+  isList: (url) => /\/2010-04-01\/Accounts\/[^/?#]+\/Messages\/[^/?#]+\/Media\.json$/.test(url),
+  locate(url, bytes, part) {
+    let list: unknown;
+    try {
+      list = parseJsonSafely(bytes);
+    } catch {
+      return undefined;
+    }
+    const media = isJsonObject(list) ? list['media_list'] : undefined;
+    const medium: unknown = Array.isArray(media) ? media[part] : undefined;
+    const uri = isJsonObject(medium) ? medium['uri'] : undefined;
+    // It is followed with credentials: only a path on the API's own host is.
+    if (typeof uri !== 'string' || !/^\/2010-04-01\/Accounts\/[A-Za-z0-9/]+\.json$/.test(uri)) return undefined;
+    return URL.parse(uri.slice(0, -'.json'.length), url)?.href;
+  },
+};
 
 /** A conversation's message as the REST API gives it, under the webhook's names. */
 function readConversationResource(value: JsonObject, context: ReadContext): Event[] {

@@ -7,7 +7,7 @@ import type { Transport } from '../../model/record.ts';
 import { UnreadableEnvelope } from '../unreadable.ts';
 import { findConnector } from './list.ts';
 import { TWILIO_CONNECTOR } from './twilio.ts';
-import { locateTwilioMedia } from './twilio-rest.ts';
+import { TWILIO_MEDIA_LIST } from './twilio-rest.ts';
 
 const folder = new URL('fixtures/twilio/', import.meta.url);
 const RECEIVED = Date.parse('2026-11-22T12:00:00Z');
@@ -591,6 +591,15 @@ describe('Event Streams', () => {
     expect(media.content.parts).toHaveLength(2);
   });
 
+  it('inbound text of a richer channel is incomplete: the event has no names, buttons, places or replies', () => {
+    const event = JSON.parse(load('event-streams-inbound.json').body.toString()) as { data: object }[];
+    const data = { ...event[0]?.data, from: 'whatsapp:+14155550100', to: 'whatsapp:+14155550101' };
+    const body = Buffer.from(JSON.stringify([{ ...event[0], data }]));
+    const [created] = TWILIO_CONNECTOR.read({ ...load('event-streams-inbound.json'), body }, source)[0]?.events ?? [];
+    expect(created).toMatchObject({ content: { channel: 'whatsapp', contentState: 'missing-provider' } });
+    expect(created?.dedupe).toMatch(/^incomplete\|/);
+  });
+
   it('what is not known is kept under its name', () => {
     expect(only('event-streams-unknown.json', 'unknown')).toMatchObject({
       name: 'com.twilio.daptbt.link-shortening.link-clicked',
@@ -662,16 +671,43 @@ describe('REST answers', () => {
     expect(contentOf('rest-message-redacted.json').body).toBeUndefined();
   });
 
+  it('an inbound text is left to its webhook, which says more, until the list has waited long enough', () => {
+    const list = load('rest-list.json');
+    const inboundOf = (at: string, transport: Transport): number =>
+      TWILIO_CONNECTOR.read({ ...list, transport, receivedAtMs: Date.parse(at) }, source)[0]?.events.length ?? -1;
+    expect(inboundOf('2026-11-22T11:00:30Z', 'poll')).toBe(0);
+    expect(inboundOf('2026-11-22T11:10:30Z', 'poll')).toBe(1);
+    expect(inboundOf('2026-11-22T11:00:30Z', 'fetch')).toBe(1);
+  });
+
+  it('a list is cut though all but one of its texts are passed over', () => {
+    const page = JSON.parse(load('rest-list.json').body.toString()) as { messages: unknown[] };
+    const body = Buffer.from(JSON.stringify({ messages: page.messages.slice(0, 2) }));
+    const parts = TWILIO_CONNECTOR.read(
+      { ...load('rest-list.json'), body, receivedAtMs: Date.parse('2026-11-22T11:00:30Z') },
+      source,
+    );
+    expect(parts.map((part) => part.events.length)).toEqual([0, 2]);
+    expect(Buffer.from(parts[1]?.body ?? []).toString()).toBe(JSON.stringify(page.messages[1]));
+  });
+
   it('media are counted, and found in the list that names them', () => {
-    expect(contentOfPart(read('rest-list.json')[3]).parts).toEqual([{ kind: 'media', index: 0, role: 'other' }]);
     const folderUrl = `https://api.twilio.com/2010-04-01/Accounts/${ACCOUNT}/Messages/${sid('MM', 23)}/Media`;
-    const list = { ...load('rest-media.json'), url: `${folderUrl}.json` };
-    expect(locateTwilioMedia(list, 0)).toBe(`${folderUrl}/${sid('ME', 41)}`);
-    expect(locateTwilioMedia(list, 1)).toBeUndefined();
-    const hostile = { ...load('rest-media.broken.json'), url: list.url };
-    expect([locateTwilioMedia(hostile, 0), locateTwilioMedia(hostile, 1)]).toEqual([undefined, undefined]);
-    expect(locateTwilioMedia({ ...list, url: `${folderUrl}/ME1` }, 0)).toBeUndefined();
-    expect(locateTwilioMedia({ ...list, body: Buffer.from('{') }, 0)).toBeUndefined();
+    const url = `${folderUrl}.json`;
+    expect(contentOfPart(read('rest-list.json')[3]).parts).toEqual([{ kind: 'media', index: 0, role: 'other', url }]);
+    const { isList, locate } = TWILIO_MEDIA_LIST;
+    expect([url, `${folderUrl}/ME1`, `${url}?x`, 'https://evil.example/Media.json'].map(isList)).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ]);
+    const list = load('rest-media.json').body;
+    expect(locate(url, list, 0)).toBe(`${folderUrl}/${sid('ME', 41)}`);
+    expect(locate(url, list, 1)).toBeUndefined();
+    const hostile = load('rest-media.broken.json').body;
+    expect([locate(url, hostile, 0), locate(url, hostile, 1)]).toEqual([undefined, undefined]);
+    expect(locate(url, Buffer.from('{'), 0)).toBeUndefined();
   });
 
   function contentOfPart(part: EnvelopePart | undefined): MessageContent {

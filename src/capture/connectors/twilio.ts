@@ -17,7 +17,7 @@ import { SIGNATURE_SCHEMES } from '../signatures.ts';
 import { accountOf, apiBaseOf, contextOf, TWILIO, TWILIO_API } from './twilio-common.ts';
 import { readEventStreams } from './twilio-events.ts';
 import { readForm } from './twilio-form.ts';
-import { locateTwilioMedia, readRestAnswer } from './twilio-rest.ts';
+import { readRestAnswer, TWILIO_MEDIA_LIST } from './twilio-rest.ts';
 
 /** Twilio's largest page. */
 const PAGE_SIZE = 1000;
@@ -164,7 +164,7 @@ export const TWILIO_CONNECTOR: Connector = {
     ],
     credentialHosts: ['api.twilio.com', 'api.dublin.ie1.twilio.com', 'api.sydney.au1.twilio.com', 'mcs.us1.twilio.com'],
     credentials,
-    locate: locateTwilioMedia,
+    list: TWILIO_MEDIA_LIST,
     bytesMax: 100 * 1024 * 1024,
     // Twilio keeps media until the message is deleted: there is time, unless the shop redacts.
     lossAfterMs: 30 * DAY_MS,
