@@ -12,6 +12,8 @@ import { pollSources } from '../capture/poll.ts';
 import type { ReceiveParts } from '../capture/receive.ts';
 import { openRing } from '../capture/ring.ts';
 import type { Ring } from '../capture/ring.ts';
+import { createInlineGaps } from '../capture/tee.ts';
+import type { InlineGaps } from '../capture/tee.ts';
 import { workOnce } from '../capture/work.ts';
 import type { WorkParts } from '../capture/work.ts';
 import type { Settings } from '../settings.ts';
@@ -24,6 +26,7 @@ export type Service = {
   readonly ring: Ring;
   readonly log: Logger;
   readonly receive: ReceiveParts;
+  readonly inlineGaps: InlineGaps;
   readonly work: WorkParts;
   readonly now: () => number;
   /** Base of the URLs given to platforms. */
@@ -82,6 +85,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     now,
     work,
     receive: { archive, ring, now, onBadSignature: createAlarm(log, now) },
+    inlineGaps: createInlineGaps(archive, now, stop.signal),
     publicUrl: () =>
       settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
     startWork() {

@@ -12,8 +12,9 @@ export const LIMITS = {
   ringBytesMax: 32 * 1024 * 1024,
   /** Envelopes of bad signature with card data in them, kept in memory only. */
   ringVolatileMax: 50,
-  /** Envelopes of bad signature written to the ring a second and source; above it they are only counted. */
+  /** Envelopes of bad signature written to the ring a second and source, and their bytes; above it they are only counted. */
   ringPerSecondMax: 20,
+  ringBytesPerSecondMax: 4 * 1024 * 1024,
   /** Milliseconds after which an inline source goes on without us. */
   inlineWaitMs: 300,
   /** Milliseconds the shop's own handler is given in tee mode. */

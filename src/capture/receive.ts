@@ -53,15 +53,19 @@ export async function receiveEnvelope(parts: ReceiveParts, source: Source, envel
   return takeEnvelope(parts, source, connector, envelope, verdict);
 }
 
-/** Takes an envelope whose origin is certain: signed, asked for by us, or sent with an API key. */
+/**
+ * Takes an envelope whose origin is certain: signed, asked for by us, or sent with an API key.
+ * @param guardedBefore what guard took out of it when it came, where it is read again
+ */
 export function takeEnvelope(
   parts: Pick<ReceiveParts, 'archive'>,
   source: Source,
   connector: Connector,
   envelope: Envelope,
   verdict: SignatureVerdict | undefined,
+  guardedBefore?: GuardFindings,
 ): Promise<Received> {
-  const { drafts, quarantined } = draftEnvelope(source, connector, envelope, verdict);
+  const { drafts, quarantined } = draftEnvelope(source, connector, envelope, verdict, guardedBefore);
   return acknowledge(parts.archive.record(drafts), connector.acknowledgement, quarantined);
 }
 
@@ -71,11 +75,16 @@ function draftEnvelope(
   connector: Connector,
   envelope: Envelope,
   verdict: SignatureVerdict | undefined,
+  guardedBefore: GuardFindings | undefined,
 ): { readonly drafts: readonly RecordDraft[]; readonly quarantined: boolean } {
   const guarded = guardEnvelope(envelope, { oneTimeCodes: source.maskOneTimeCodes });
+  const findings =
+    guarded.findings === undefined && guardedBefore === undefined
+      ? undefined
+      : { ...guardedBefore, ...guarded.findings };
   const found = {
     ...(verdict === undefined ? {} : { verdict }),
-    ...(guarded.findings === undefined ? {} : { findings: guarded.findings }),
+    ...(findings === undefined ? {} : { findings }),
   };
   const read = readOrQuarantine(connector, guarded.envelope, viewSource(source, connector));
   if (read instanceof UnreadableEnvelope)

@@ -2,7 +2,9 @@
  * Reading again: quarantined envelopes after a connector was mended, and refused ones after a secret was corrected. What was kept already is recognised and not kept twice.
  */
 import type { Source } from '../archive/registry.ts';
-import type { SourceId } from '../model/ids.ts';
+import type { Envelope } from '../model/envelope.ts';
+import type { LoggedRecord, RawSlice } from '../model/record.ts';
+import type { Connector } from './connector.ts';
 import { restoreEnvelope } from './raw-slice.ts';
 import { getConnector, receiveEnvelope, takeEnvelope, viewSource } from './receive.ts';
 import type { ReceiveParts } from './receive.ts';
@@ -15,32 +17,31 @@ export type Reprocessed = {
   readonly stillUnreadable: number;
 };
 
-/** Reads every quarantined envelope again with the connectors of this version. */
+/** Reads every quarantined envelope again with the connectors of this version; others are handed in by tests. */
 export async function reprocessQuarantine(
   parts: ReceiveParts,
   onProgress: (done: number, total: number) => void,
+  connectorOf: (source: Source) => Connector = getConnector,
 ): Promise<Reprocessed> {
   const result = { envelopes: 0, stored: 0, duplicates: 0, stillUnreadable: 0 };
   const total = await parts.archive.size();
   let from: number | undefined = 0;
   while (from !== undefined) {
-    const page: {
-      records: {
-        seq: number;
-        record: { raw?: Parameters<typeof restoreEnvelope>[0]; source?: SourceId; capturedAt: { ms: number } };
-      }[];
-      next: number | undefined;
-    } = await parts.archive.threads.read.call('quarantine', { from });
+    const page: { records: LoggedRecord[]; next: number | undefined } = await parts.archive.threads.read.call(
+      'quarantine',
+      { from },
+    );
     for (const { record } of page.records) {
       const source = record.source === undefined ? undefined : parts.archive.registry.findSource(record.source);
       if (record.raw === undefined || source === undefined) continue;
       result.envelopes += 1;
       const envelope = restoreEnvelope(record.raw, record.capturedAt.ms);
-      if (!canRead(source, envelope)) {
+      if (!canRead(connectorOf(source), source, envelope)) {
         result.stillUnreadable += 1;
         continue;
       }
-      const taken = await takeEnvelope(parts, source, getConnector(source), envelope, record.raw.verdict);
+      const connector = readAgain(connectorOf(source), record.record, record.raw);
+      const taken = await takeEnvelope(parts, source, connector, envelope, record.raw.verdict, record.raw.guarded);
       result.stored += taken.stored;
       result.duplicates += taken.duplicates;
     }
@@ -50,28 +51,60 @@ export async function reprocessQuarantine(
   return result;
 }
 
-/** Takes out of the ring what the source's secrets of today sign. */
-export async function releaseRing(parts: ReceiveParts, source: Source): Promise<{ released: number; kept: number }> {
+/**
+ * The connector as it reads what was kept before: a slice stays a slice, and an event that its platform gives nothing to tell it by is told by
+ * the record that it is read from, so that reading again and again keeps it once.
+ */
+function readAgain(connector: Connector, record: string, raw: RawSlice): Connector {
+  return {
+    ...connector,
+    read: (envelope, source) =>
+      connector.read(envelope, source).map((part, place) => ({
+        ...(raw.cut === true ? { body: part.body ?? envelope.body } : part),
+        events: part.events.map((event, index) => ({ dedupe: `again|${record}|${place}.${index}`, ...event })),
+      })),
+  };
+}
+
+/**
+ * Takes out of the ring what the source's secrets of today sign. A wrong public URL makes signatures fail like a wrong secret does, so what
+ * arrived is also tried under the URL of today.
+ */
+export async function releaseRing(
+  parts: ReceiveParts,
+  source: Source,
+  publicUrl: string,
+): Promise<{ released: number; kept: number }> {
   return parts.ring.release(source.id, async (envelope) => {
-    try {
-      // A time stamp is judged by when the envelope arrived, not by when the secret was corrected.
-      const quiet: ReceiveParts = {
-        ...parts,
-        now: () => envelope.receivedAtMs,
-        onBadSignature: () => undefined,
-        ring: { ...parts.ring, put: async () => 'counted' },
-      };
-      await receiveEnvelope(quiet, source, envelope);
-      return true;
-    } catch {
-      return false;
-    }
+    for (const url of new Set([envelope.url, rebase(envelope.url, source, publicUrl)]))
+      if (await isTaken(parts, source, { ...envelope, url })) return true;
+    return false;
   });
 }
 
-function canRead(source: Source, envelope: ReturnType<typeof restoreEnvelope>): boolean {
+function rebase(url: string, source: Source, publicUrl: string): string {
+  const at = url.indexOf(`/hooks/${source.id}`);
+  return at < 0 ? url : publicUrl + url.slice(at);
+}
+
+async function isTaken(parts: ReceiveParts, source: Source, envelope: Envelope): Promise<boolean> {
   try {
-    const connector = getConnector(source);
+    // A time stamp is judged by when the envelope arrived, not by when the secret was corrected.
+    const quiet: ReceiveParts = {
+      ...parts,
+      now: () => envelope.receivedAtMs,
+      onBadSignature: () => undefined,
+      ring: { ...parts.ring, put: async () => 'counted' },
+    };
+    await receiveEnvelope(quiet, source, envelope);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function canRead(connector: Connector, source: Source, envelope: Envelope): boolean {
+  try {
     return connector.read(envelope, viewSource(source, connector)).some((part) => part.events.length > 0);
   } catch {
     return false;

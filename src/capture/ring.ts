@@ -2,7 +2,7 @@
  * The ring for bad signatures: what was refused is kept for a while outside the log, sealed to the archive's public key, so that a wrong secret loses
  * nothing. It is of limited size, the oldest goes first, and only a valid signature brings anything out of it.
  */
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Envelope } from '../model/envelope.ts';
@@ -28,39 +28,44 @@ export type Ring = {
 
 const INFO = Buffer.from('cartulary/ring/v1');
 
+/** An envelope that waits: in a file of this name, or in memory. */
+type Waiting = { readonly bytes: number } & (
+  | { readonly name: string }
+  | { readonly source: SourceId; readonly envelope: Envelope }
+);
+type InFile = Extract<Waiting, { name: string }>;
+type InMemory = Extract<Waiting, { envelope: Envelope }>;
+
 /** Opens the ring in a directory. @param random 8 random bytes for a name */
 export function openRing(directory: string, keys: HpkeKeyPair, random: (bytes: number) => Uint8Array): Ring {
   const refused = new Map<SourceId, number>();
-  const second = new Map<SourceId, { startMs: number; count: number }>();
-  let volatile: { readonly source: SourceId; readonly envelope: Envelope }[] = [];
+  const files = new Map<SourceId, Promise<InFile[]>>();
+  const isWithinRate = createRate();
+  const volatile: InMemory[] = [];
   const place = (source: SourceId): string => join(directory, source);
-  const list = async (source: SourceId): Promise<string[]> =>
-    (await readdir(place(source)).catch((): string[] => [])).sort();
-  const isWithinRate = (source: SourceId, nowMs: number): boolean => {
-    const window = second.get(source);
-    if (window === undefined || nowMs - window.startMs >= 1000) {
-      second.set(source, { startMs: nowMs, count: 1 });
-      return true;
-    }
-    window.count += 1;
-    return window.count <= LIMITS.ringPerSecondMax;
+  const list = (source: SourceId): Promise<InFile[]> => {
+    const known = files.get(source) ?? listFiles(place(source));
+    files.set(source, known);
+    return known;
   };
   return {
     async put(source, envelope, hasCardData) {
       refused.set(source, (refused.get(source) ?? 0) + 1);
-      if (envelope.body.length > LIMITS.ringBytesMax / 8 || !isWithinRate(source, envelope.receivedAtMs))
-        return 'counted';
+      if (!isWithinRate(source, envelope)) return 'counted';
       if (hasCardData) {
-        volatile.push({ source, envelope });
-        if (volatile.length > LIMITS.ringVolatileMax) volatile.shift();
+        volatile.push({ source, envelope, bytes: envelope.body.length });
+        takeSurplus(volatile, LIMITS.ringVolatileMax);
         return 'kept';
       }
       try {
+        const known = await list(source);
         await mkdir(place(source), { recursive: true, mode: 0o700 });
         const sealed = sealTo(keys.publicKey, { info: INFO, aad: Buffer.from(source) }, encodeEnvelope(envelope));
         const name = `${String(envelope.receivedAtMs).padStart(15, '0')}-${Buffer.from(random(8)).toString('hex')}`;
         await writeFile(join(place(source), name), sealed, { mode: 0o600 });
-        await trim(place(source), await list(source));
+        known.push({ name, bytes: sealed.length });
+        for (const surplus of takeSurplus(known, LIMITS.ringEnvelopesMax))
+          await rm(join(place(source), surplus.name), { force: true });
         return 'kept';
       } catch {
         return 'counted';
@@ -71,30 +76,64 @@ export function openRing(directory: string, keys: HpkeKeyPair, random: (bytes: n
       return { refused: refused.get(source) ?? 0, waiting: (await list(source)).length + inMemory };
     },
     async release(source, release) {
-      const result = { released: 0, kept: 0 };
-      for (const name of await list(source)) {
-        const path = join(place(source), name);
-        const envelope = openEnvelope(keys, source, await readFile(path));
-        if (envelope !== undefined && (await release(envelope))) {
-          await rm(path, { force: true });
-          result.released += 1;
-        } else result.kept += 1;
+      const known = await list(source);
+      let released = 0;
+      for (const item of [...known].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+        const path = join(place(source), item.name);
+        const envelope = openEnvelope(keys, source, await readFile(path).catch(() => new Uint8Array()));
+        if (envelope === undefined || !(await release(envelope))) continue;
+        await rm(path, { force: true });
+        drop(known, item);
+        released += 1;
       }
-      const remaining: typeof volatile = [];
-      for (const item of volatile) {
-        if (item.source === source && (await release(item.envelope))) result.released += 1;
-        else remaining.push(item);
+      for (const item of volatile.filter((one) => one.source === source)) {
+        if (!(await release(item.envelope))) continue;
+        drop(volatile, item);
+        released += 1;
       }
-      result.kept += remaining.filter((item) => item.source === source).length;
-      volatile = remaining;
-      return result;
+      return { released, kept: known.length + volatile.filter((item) => item.source === source).length };
     },
   };
 }
 
-async function trim(directory: string, names: readonly string[]): Promise<void> {
-  for (const name of names.slice(0, Math.max(0, names.length - LIMITS.ringEnvelopesMax)))
-    await rm(join(directory, name), { force: true });
+/** What a flood may cost: envelopes and bytes a second and source; above it they are only counted. */
+function createRate(): (source: SourceId, envelope: Envelope) => boolean {
+  const windows = new Map<SourceId, { startMs: number; count: number; bytes: number }>();
+  return (source, { receivedAtMs, body }) => {
+    const known = windows.get(source);
+    // Either way: a clock that was set back must not count everything into one second.
+    const window =
+      known === undefined || Math.abs(receivedAtMs - known.startMs) >= 1000
+        ? { startMs: receivedAtMs, count: 0, bytes: 0 }
+        : known;
+    windows.set(source, window);
+    // The first of a second may be as large as a body may be.
+    const fits =
+      window.count < LIMITS.ringPerSecondMax &&
+      (window.count === 0 || window.bytes + body.length <= LIMITS.ringBytesPerSecondMax);
+    if (!fits) return false;
+    window.count += 1;
+    window.bytes += body.length;
+    return true;
+  };
+}
+
+async function listFiles(directory: string): Promise<InFile[]> {
+  const names = await readdir(directory).catch((): string[] => []);
+  return Promise.all(names.sort().map(async (name) => ({ name, bytes: (await stat(join(directory, name))).size })));
+}
+
+/** Takes the oldest off until the rest are few and small enough. */
+function takeSurplus<Item extends Waiting>(items: Item[], countMax: number): Item[] {
+  let bytes = items.reduce((sum, item) => sum + item.bytes, 0);
+  let surplus = 0;
+  while (items.length - surplus > countMax || bytes > LIMITS.ringBytesMax) bytes -= items[surplus++]?.bytes ?? 0;
+  return items.splice(0, surplus);
+}
+
+function drop<Item>(items: Item[], item: Item): void {
+  const at = items.indexOf(item);
+  if (at >= 0) items.splice(at, 1);
 }
 
 function openEnvelope(keys: HpkeKeyPair, source: SourceId, sealed: Uint8Array): Envelope | undefined {

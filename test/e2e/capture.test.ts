@@ -1,15 +1,25 @@
 /** What capture promises (DESIGN §3), from the request to the record, in one process so that clock and jobs are at hand. */
 import { createServer } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 
+import type { FastifyInstance } from 'fastify';
 import twilio from 'twilio';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { buildApp } from '../../src/api/server.ts';
+import type { Archive } from '../../src/archive/archive.ts';
+import type { RecordDraft } from '../../src/archive/recorder.ts';
 import type { Source } from '../../src/archive/registry.ts';
+import type { Connector } from '../../src/capture/connector.ts';
+import { TWILIO_CONNECTOR } from '../../src/capture/connectors/twilio.ts';
 import { POLL_PAGES_MAX, pollSources } from '../../src/capture/poll.ts';
+import { releaseRing, reprocessQuarantine } from '../../src/capture/reprocess.ts';
 import { workOnce } from '../../src/capture/work.ts';
-import type { MessageKey } from '../../src/model/event.ts';
+import type { Event, MessageKey } from '../../src/model/event.ts';
 import type { RawSlice } from '../../src/model/record.ts';
+import { receiptInstant } from '../../src/model/time.ts';
 import { LOCAL_CALLER, openTestService, PUBLIC_URL } from '../support/service.ts';
 import type { TestService } from '../support/service.ts';
 import { AUTH_TOKEN, inboundFields, signedForm } from '../support/twilio.ts';
@@ -332,5 +342,172 @@ describe('what was only announced', () => {
     const [priced] = await t.open(`id:${sid(1000)}`);
     expect(JSON.stringify(priced?.history.at(-1)?.event)).toContain('-0.0079');
     await t.service.archive.putSource(LOCAL_CALLER, { ...failing, removedAtMs: t.clock.ms });
+  });
+});
+
+describe('in front of the shop’s handler', () => {
+  const passed: { headers: IncomingHttpHeaders; body: Buffer }[] = [];
+  const handler = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      passed.push({ headers: request.headers, body: Buffer.concat(chunks) });
+      response.writeHead(200, { 'content-type': 'text/xml' }).end('<Response><Message>hi</Message></Response>');
+    });
+  });
+  let tee: Source;
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => handler.listen(0, '127.0.0.1', resolve));
+    const { port } = handler.address() as AddressInfo;
+    tee = await t.addSource({ connector: 'twilio', secrets: [AUTH_TOKEN], teeUrl: `http://127.0.0.1:${port}/sms` });
+  });
+  afterAll(() => {
+    handler.close();
+    handler.closeAllConnections();
+  });
+  /** The same hooks before an archive that keeps in another way. */
+  const hooksBefore = (record: Archive['record']): FastifyInstance =>
+    buildApp({ ...t.service, archive: { ...t.service.archive, record } }, { hooks: true, api: false });
+  const send = async (
+    app: FastifyInstance,
+    text: string,
+    number: number,
+  ): Promise<{ status: number; body: string }> => {
+    const init = signedForm(`${PUBLIC_URL}/hooks/${tee.id}`, inboundFields(sid(number), text));
+    const answer = await app.inject({
+      method: 'POST',
+      url: `/hooks/${tee.id}`,
+      headers: init.headers as Record<string, string>,
+      payload: init.body,
+    });
+    return { status: answer.statusCode, body: answer.body };
+  };
+  it('what came packed goes on packed, byte for byte', async () => {
+    const { headers, body } = signedForm(`${PUBLIC_URL}/hooks/${tee.id}`, inboundFields(sid(50), 'packed inline'));
+    const packed = gzipSync(body);
+    expect(await post(tee, { headers: { ...(headers as object), 'content-encoding': 'gzip' }, body: packed })).toBe(
+      200,
+    );
+    expect(passed.at(-1)?.headers['content-encoding']).toBe('gzip');
+    expect(passed.at(-1)?.body.equals(packed)).toBe(true);
+    expect(await t.open('"packed inline"')).toHaveLength(1);
+  });
+
+  it('goes on within 300 ms where keeping takes longer, and is kept all the same', async () => {
+    const kept = Promise.withResolvers<void>();
+    const app = hooksBefore(async (drafts) => {
+      await kept.promise;
+      return t.service.archive.record(drafts);
+    });
+    const startedMs = performance.now();
+    const answer = await send(app, 'slow archive', 51);
+    expect(answer).toEqual({ status: 200, body: '<Response><Message>hi</Message></Response>' });
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(await t.open('"slow archive"')).toEqual([]);
+    kept.resolve();
+    await expect.poll(async () => (await t.open('"slow archive"')).length).toBe(1);
+  });
+
+  it('goes on where keeping fails, at once or later, and a gap opens', async () => {
+    const before = await t.service.archive.size();
+    const later = hooksBefore(() => Promise.reject(new Error('the disk is full')));
+    expect((await send(later, 'never kept', 52)).status).toBe(200);
+    const atOnce = hooksBefore(() => {
+      throw new Error('a fault of ours');
+    });
+    expect((await send(atOnce, 'never kept either', 53)).status).toBe(200);
+    await expect.poll(() => t.service.archive.size()).toBe(before + 2);
+  });
+});
+
+describe('what could not be read', () => {
+  it('is kept whole, acknowledged, and read again as often as one likes', async () => {
+    // A form that is no message of Twilio's.
+    const fields = { AccountSid: ACCOUNT, Body: 'quarantined text', Odd: '1' };
+    expect(await postForm(fields)).toBe(200);
+    const first = await reprocessQuarantine(t.service.receive, () => undefined);
+    expect(first).toMatchObject({ stored: 0 });
+    expect(first.stillUnreadable).toBeGreaterThan(0);
+    // Mended: an event without a key of its own, so that nothing but the record tells it from another.
+    const mended: Connector = {
+      ...TWILIO_CONNECTOR,
+      read: (envelope) => [
+        {
+          events: [
+            {
+              kind: 'unknown',
+              name: Buffer.from(envelope.body).toString().slice(0, 100),
+              target: { platform: 'twilio', account: ACCOUNT, id: 'odd' },
+              occurredAt: receiptInstant(envelope.receivedAtMs),
+            },
+          ],
+        },
+      ],
+    };
+    const again = await reprocessQuarantine(
+      t.service.receive,
+      () => undefined,
+      () => mended,
+    );
+    expect(again.stored).toBe(first.envelopes);
+    expect(
+      await reprocessQuarantine(
+        t.service.receive,
+        () => undefined,
+        () => mended,
+      ),
+    ).toMatchObject({
+      stored: 0,
+      duplicates: first.envelopes,
+    });
+  });
+
+  it('of a batch stays a slice with what guard had taken out of it', async () => {
+    const bad = { specversion: '1.0', note: 'card 4111 1111 1111 1111 cvv 123', data: {} };
+    expect(await postStream([streamEvent(sid(60), '+15550100126', 'beside it'), bad])).toBe(200);
+    const slices: RawSlice[] = [];
+    const spy: Connector = { ...TWILIO_CONNECTOR, read: () => [{ events: [noteOf('slice')] }] };
+    const { archive } = t.service;
+    const watched = {
+      ...t.service.receive,
+      archive: {
+        ...archive,
+        record: (drafts: readonly RecordDraft[]) => {
+          for (const { raw } of drafts) if (raw?.body.includes('specversion') === true) slices.push(raw);
+          return archive.record(drafts);
+        },
+      },
+    };
+    await reprocessQuarantine(
+      watched,
+      () => undefined,
+      () => spy,
+    );
+    expect(slices).toHaveLength(1);
+    expect(slices[0]).toMatchObject({ cut: true, verdict: { result: 'valid' } });
+    expect(slices[0]?.guarded).toBeDefined();
+    expect(JSON.stringify(slices[0])).not.toMatch(/beside it|cvv 123|signature/);
+  });
+
+  const noteOf = (name: string): Event => ({
+    kind: 'unknown',
+    name,
+    target: { platform: 'twilio', account: ACCOUNT, id: name },
+    occurredAt: receiptInstant(0),
+  });
+});
+
+describe('what was refused', () => {
+  it('under a wrong public URL comes in when URL and secret fit', async () => {
+    const wrong = await t.addSource({ connector: 'twilio', secrets: [AUTH_TOKEN] });
+    const told = 'https://shop.example/archive';
+    const init = signedForm(`${told}/hooks/${wrong.id}`, inboundFields(sid(70), 'under another name'));
+    expect(await post(wrong, init)).toBe(403);
+    const other = { ...wrong, secrets: ['another secret'] };
+    expect(await releaseRing(t.service.receive, other, told)).toEqual({ released: 0, kept: 1 });
+    expect(await releaseRing(t.service.receive, wrong, PUBLIC_URL)).toEqual({ released: 0, kept: 1 });
+    expect(await releaseRing(t.service.receive, wrong, told)).toEqual({ released: 1, kept: 0 });
+    const raw = await rawOf('"under another name"');
+    expect(raw.url).toBe(`${told}/hooks/${wrong.id}`);
   });
 });

@@ -5,8 +5,9 @@ import type { Source } from '../../archive/registry.ts';
 import type { Connector } from '../../capture/connector.ts';
 import { CONNECTORS, findConnector } from '../../capture/connectors/list.ts';
 import { pollSource } from '../../capture/poll.ts';
-import { getConnector } from '../../capture/receive.ts';
+import { getConnector, viewSource } from '../../capture/receive.ts';
 import { releaseRing } from '../../capture/reprocess.ts';
+import { hasCredentials } from '../../capture/work.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { parseId } from '../../model/ids.ts';
 import { defineOperation } from '../operation.ts';
@@ -52,6 +53,9 @@ const addSource = defineOperation(
       maskOneTimeCodes: args.maskOneTimeCodes,
       createdAtMs: service.now(),
     };
+    // A list that cannot be asked for would be found out an hour later, in the log.
+    const { pull } = connector;
+    if (pull?.list !== undefined && hasCredentials(source, pull)) pull.list(viewSource(source, connector), 0);
     await service.archive.putSource(caller, source);
     const hookUrl = hookUrlOf(service, source);
     return {
@@ -91,7 +95,11 @@ const renewSecret = defineOperation(
       : [args.secret];
     const changed = { ...source, secrets };
     await service.archive.putSource(caller, changed);
-    return { id: source.id, secrets: secrets.length, ring: await releaseRing(service.receive, changed) };
+    return {
+      id: source.id,
+      secrets: secrets.length,
+      ring: await releaseRing(service.receive, changed, service.publicUrl()),
+    };
   },
 );
 

@@ -9,8 +9,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Source } from '../../archive/registry.ts';
 import { LIMITS } from '../../capture/limits.ts';
 import { getConnector, receiveEnvelope, takeEnvelope, verifyEnvelope } from '../../capture/receive.ts';
-import { isKeptInTime, openInlineGap, passOn } from '../../capture/tee.ts';
-import { CartularyError } from '../../model/errors.ts';
+import { isKeptInTime, passOn } from '../../capture/tee.ts';
+import type { PassedRequest } from '../../capture/tee.ts';
+import { CartularyError, ERRORS } from '../../model/errors.ts';
 import type { Envelope } from '../../model/envelope.ts';
 import { parseId } from '../../model/ids.ts';
 import type { Service } from '../service.ts';
@@ -33,10 +34,14 @@ export function registerHooks(app: FastifyInstance, service: Service): void {
       url: '/hooks/:sourceId',
       bodyLimit: LIMITS.hookBodyBytesMax,
       async handler(request, reply) {
-        if (underWay >= UNDER_WAY_MAX) throw new CartularyError('overloaded', 'too many requests are under way');
+        const source = getSource(service, (request.params as { sourceId: string }).sourceId);
+        // In front of the shop's own handler its traffic goes on though we are busy, as far as that can be had.
+        const underWayMax = source.teeUrl === undefined ? UNDER_WAY_MAX : 2 * UNDER_WAY_MAX;
+        if (underWay >= underWayMax) throw new CartularyError('overloaded', 'too many requests are under way');
         underWay += 1;
         try {
-          return await receive(service, request, reply);
+          if (source.teeUrl === undefined) return await receive(service, source, request, reply);
+          return await receiveInline(service, source, source.teeUrl, request, reply, underWay > UNDER_WAY_MAX);
         } finally {
           underWay -= 1;
         }
@@ -45,11 +50,13 @@ export function registerHooks(app: FastifyInstance, service: Service): void {
   });
 }
 
-async function receive(service: Service, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const source = getSource(service, (request.params as { sourceId: string }).sourceId);
-  const envelope = await makeEnvelope(service, request);
-  if (source.teeUrl !== undefined) return receiveInline(service, source, source.teeUrl, envelope, reply);
-  const { answer } = await receiveEnvelope(service.receive, source, envelope);
+async function receive(
+  service: Service,
+  source: Source,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { answer } = await receiveEnvelope(service.receive, source, await makeEnvelope(service, request));
   return reply.code(answer.status).header('content-type', answer.contentType).send(answer.body);
 }
 
@@ -58,25 +65,41 @@ async function receiveInline(
   service: Service,
   source: Source,
   teeUrl: string,
-  envelope: Envelope,
+  request: FastifyRequest,
   reply: FastifyReply,
+  isBusy: boolean,
 ): Promise<FastifyReply> {
-  const connector = getConnector(source);
-  // A bad signature is refused before anything is passed on.
-  const verdict = await verifyEnvelope(service.receive, source, connector, envelope);
-  const keeping = takeEnvelope(service, source, connector, envelope, verdict);
-  const [answer, isKept] = await Promise.all([passOn(teeUrl, envelope), isKeptInTime(keeping)]);
+  // What is bad of itself (a forged signature, a bomb) is refused before anything is passed on.
+  const { done: keeping } = await beginKeeping(service, source, request, isBusy);
+  const [answer, isKept] = await Promise.all([passOn(teeUrl, makeRequest(service, request)), isKeptInTime(keeping)]);
   if (!isKept) {
-    keeping.catch((cause: unknown) => {
-      service.log.error(
-        { source: source.id, cause: cause instanceof CartularyError ? cause.code : 'internal' },
-        'passed on without being kept; a gap opens',
-      );
-      openInlineGap(service.archive, source, service.now()).catch(() => undefined);
-    });
+    service.log.error({ source: source.id }, 'passed on without being kept in time; a gap opens');
+    service.inlineGaps.watch(source, keeping);
   }
   for (const [name, value] of answer.headers) void reply.header(name, value);
   return reply.code(answer.status).send(Buffer.from(answer.body));
+}
+
+/**
+ * Begins to keep what is passed on. An error of ours is what the promise says, and stops nothing.
+ * @throws CartularyError of status 4xx, where the sender is at fault
+ */
+async function beginKeeping(
+  service: Service,
+  source: Source,
+  request: FastifyRequest,
+  isBusy: boolean,
+): Promise<{ readonly done: Promise<unknown> }> {
+  try {
+    const connector = getConnector(source);
+    const envelope = await makeEnvelope(service, request);
+    const verdict = await verifyEnvelope(service.receive, source, connector, envelope);
+    if (isBusy) throw new CartularyError('overloaded', 'too many requests are under way');
+    return { done: takeEnvelope(service, source, connector, envelope, verdict) };
+  } catch (cause) {
+    if (cause instanceof CartularyError && ERRORS[cause.code].status < 500) throw cause;
+    return { done: Promise.reject(cause) };
+  }
 }
 
 function getSource(service: Service, text: string): Source {
@@ -95,24 +118,32 @@ function parseIdOrUndefined(text: string): Source['id'] | undefined {
   }
 }
 
-async function makeEnvelope(service: Service, request: FastifyRequest): Promise<Envelope> {
+/** The request as it came. */
+function makeRequest(service: Service, request: FastifyRequest): PassedRequest {
   const headers: [string, string][] = [];
   const { rawHeaders } = request.raw;
   for (let index = 0; index + 1 < rawHeaders.length; index += 2)
     headers.push([rawHeaders[index] ?? '', rawHeaders[index + 1] ?? '']);
-  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   return {
-    transport: 'webhook',
     method: request.method,
     url: service.publicUrl() + (request.raw.url ?? ''),
     headers,
-    body: await unpack(body, request.headers['content-encoding']),
+    body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+  };
+}
+
+async function makeEnvelope(service: Service, request: FastifyRequest): Promise<Envelope> {
+  const passed = makeRequest(service, request);
+  return {
+    ...passed,
+    transport: 'webhook',
+    body: await unpack(passed.body, request.headers['content-encoding']),
     receivedAtMs: service.now(),
   };
 }
 
 /** A packed body, unpacked up to the limit: a bomb ends there. */
-async function unpack(body: Buffer, encoding: string | undefined): Promise<Uint8Array> {
+async function unpack(body: Uint8Array, encoding: string | undefined): Promise<Uint8Array> {
   const name = (encoding ?? 'identity').trim().toLowerCase();
   if (name === 'identity' || name === '') return body;
   const unpacker = name in INFLATE ? INFLATE[name as keyof typeof INFLATE] : undefined;
