@@ -38,7 +38,12 @@ export function guardEvent(event: Event, options: GuardOptions): Event {
 }
 
 function guardBody(body: Body, clean: (text: string) => string): Body {
-  return { ...body, text: clean(body.text), ...(body.subject === undefined ? {} : { subject: clean(body.subject) }) };
+  return {
+    ...body,
+    text: clean(body.text),
+    ...(body.subject === undefined ? {} : { subject: clean(body.subject) }),
+    ...(body.entities === undefined ? {} : { entities: guardValue(body.entities, clean) as Body['entities'] & {} }),
+  };
 }
 
 function guardPart(part: Part, clean: (text: string) => string): Part {

@@ -55,10 +55,20 @@ export const CONTENT_STATES = [
 ] as const;
 export type ContentState = (typeof CONTENT_STATES)[number];
 
+/** A stretch of text that means something: a link, a mention, bold type. */
+export type TextEntity = {
+  readonly type: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly url?: string;
+};
+
 export type Body = {
   /** Exactly as received, without normalisation; lone surrogates survive. */
   readonly text: string;
   readonly format: 'plain' | 'html' | 'markdown' | 'entities';
+  /** With format `entities`: what stands where in the text, in UTF-16 code units. */
+  readonly entities?: readonly TextEntity[];
   readonly subject?: string;
   readonly language?: string;
 };
@@ -76,6 +86,10 @@ export type MediaPart = {
   readonly sha256Declared?: string;
   readonly fileName?: string;
   readonly caption?: string;
+  readonly durationMs?: number;
+  /** Pixels. */
+  readonly width?: number;
+  readonly height?: number;
   readonly role?: 'image' | 'video' | 'audio' | 'voice' | 'document' | 'sticker' | 'other';
 };
 
@@ -93,6 +107,7 @@ export type Part =
   | {
       readonly kind: 'template';
       readonly name: string;
+      readonly id?: string;
       readonly language?: string;
       readonly params?: readonly string[];
     }
@@ -117,7 +132,10 @@ export type Relations = {
   readonly threadRoot?: MessageKey;
   readonly forwarded?: boolean;
   readonly forwardedManyTimes?: boolean;
+  readonly forwardedFrom?: PartyRef;
   readonly quotedText?: string;
+  /** The message that this one was sent in place of, where a platform sends anew instead of editing. */
+  readonly replaces?: MessageKey;
   /** A part of a concatenated text. */
   readonly partOf?: { readonly ref: string; readonly total: number; readonly seq: number };
 };
@@ -125,14 +143,23 @@ export type Relations = {
 export type SmsInfo = {
   readonly encoding?: 'GSM-7' | 'UCS-2' | 'binary';
   readonly segments?: number;
+  /** SMPP `data_coding` and user data header (hex), as they were sent (SMPP 3.4 §5.2.19, 3GPP TS 23.040 §9.2.3.24). */
+  readonly dataCoding?: number;
+  readonly udh?: string;
+  readonly carrier?: string;
   readonly mcc?: string;
   readonly mnc?: string;
   readonly price?: { readonly amount: string; readonly currency: string };
+  /** Registration under which it was sent (United States, The Campaign Registry). */
+  readonly tcrCampaignId?: string;
+  /** Until when carriers were to try. */
+  readonly validUntil?: Instant;
 };
 
 export type BusinessInfo = {
   readonly messagingServiceId?: string;
   readonly campaignId?: string;
+  readonly flowId?: string;
   readonly clientRef?: string;
   readonly tags?: readonly string[];
   readonly optOut?: 'STOP' | 'START' | 'HELP';

@@ -5,7 +5,7 @@ import { addressKey } from '../../model/address.ts';
 import { parsePhoneAddress } from '../../model/phone.ts';
 import type { Address, PartyKind, PartyRef } from '../../model/address.ts';
 import type { SourceView } from '../../model/envelope.ts';
-import type { Body, MediaPart, MessageContent, MessageKey, Part, Recipient } from '../../model/event.ts';
+import type { Body, MediaPart, MessageContent, MessageKey, Part, Recipient, SmsInfo } from '../../model/event.ts';
 import { parseIsoInstant, receiptInstant } from '../../model/time.ts';
 import type { Instant } from '../../model/time.ts';
 import type { StandardAddress, StandardEventData, StandardMedium, StandardParty } from './standard-webhooks-schema.ts';
@@ -33,8 +33,9 @@ export function contentOf(
   const media = (data.media ?? []).map(mediaPart);
   const parts: Part[] = [...media, ...(data.parts ?? [])];
   const times = Object.entries(data.times ?? {}).map(([name, text]) => [name, timeOf(text, context)] as const);
-  const relations = relationsOf(data, key);
+  const relations = relationsOf(data, key, context);
   const business = businessOf(data);
+  const sms = smsOf(data, context);
   const isEmpty = body === undefined && parts.length === 0;
   const stop = data.optOut === 'STOP' && data.types?.includes('optout.request') !== true;
   const types = [...(data.types ?? []), ...(stop ? ['optout.request'] : [])];
@@ -53,7 +54,7 @@ export function contentOf(
     origin: data.origin ?? 'unknown',
     ...(data.actor === undefined ? {} : { actor: data.actor }),
     ...(relations === undefined ? {} : { relations }),
-    ...smsOf(data),
+    ...(sms === undefined ? {} : { sms }),
     ...(business === undefined ? {} : { business }),
     ...(data.aliases === undefined ? {} : { aliases: data.aliases.map(({ system, id }) => ({ system, id })) }),
     ...(types.length === 0 ? {} : { types }),
@@ -61,23 +62,31 @@ export function contentOf(
   };
 }
 
-function relationsOf(data: StandardEventData<'message.created'>, key: MessageKey): MessageContent['relations'] {
-  const { replyTo, threadRoot, quotedText, forwarded } = data;
-  if (replyTo === undefined && threadRoot === undefined && quotedText === undefined && forwarded === undefined)
-    return undefined;
-  return {
+function relationsOf(
+  data: StandardEventData<'message.created'>,
+  key: MessageKey,
+  context: EventContext,
+): MessageContent['relations'] {
+  const { replyTo, threadRoot, replaces, quotedText, forwarded, forwardedManyTimes, forwardedFrom, partOf } = data;
+  const relations: MessageContent['relations'] = {
     ...(replyTo === undefined ? {} : { replyTo: { ...key, id: replyTo } }),
     ...(threadRoot === undefined ? {} : { threadRoot: { ...key, id: threadRoot } }),
+    ...(replaces === undefined ? {} : { replaces: { ...key, id: replaces } }),
     ...(quotedText === undefined ? {} : { quotedText }),
     ...(forwarded === undefined ? {} : { forwarded }),
+    ...(forwardedManyTimes === undefined ? {} : { forwardedManyTimes }),
+    ...(forwardedFrom === undefined ? {} : { forwardedFrom: partyOf(forwardedFrom, 'unknown', context) }),
+    ...(partOf === undefined ? {} : { partOf }),
   };
+  return unlessEmpty(relations);
 }
 
 function businessOf(data: StandardEventData<'message.created'>): MessageContent['business'] {
-  const { campaignId, clientRef, tags, orders, optOut } = data;
-  if ([campaignId, clientRef, tags, orders, optOut].every((value) => value === undefined)) return undefined;
-  return {
+  const { messagingServiceId, campaignId, flowId, clientRef, tags, orders, optOut } = data;
+  const business: MessageContent['business'] = {
+    ...(messagingServiceId === undefined ? {} : { messagingServiceId }),
     ...(campaignId === undefined ? {} : { campaignId }),
+    ...(flowId === undefined ? {} : { flowId }),
     ...(clientRef === undefined ? {} : { clientRef }),
     ...(tags === undefined ? {} : { tags }),
     ...(orders === undefined
@@ -85,22 +94,37 @@ function businessOf(data: StandardEventData<'message.created'>): MessageContent[
       : { orders: orders.map(({ system, id }) => ({ system, id, method: 'explicit' as const })) }),
     ...(optOut === undefined ? {} : { optOut }),
   };
+  return unlessEmpty(business);
 }
 
-function smsOf(data: StandardEventData<'message.created'>): Pick<MessageContent, 'sms'> {
-  const { segments, price } = data;
-  if (segments === undefined && price === undefined) return {};
-  return {
-    sms: {
-      ...(segments === undefined ? {} : { segments }),
-      ...(price === undefined ? {} : { price: { amount: price.amount, currency: price.currency } }),
-    },
+/** What carriers say of a text, of a message or of a state. */
+export function smsOf(
+  data: Pick<StandardEventData<'message.created'>, keyof SmsInfo>,
+  context: EventContext,
+): SmsInfo | undefined {
+  const { segments, price, encoding, dataCoding, udh, carrier, mcc, mnc, tcrCampaignId, validUntil } = data;
+  const sms: SmsInfo = {
+    ...(encoding === undefined ? {} : { encoding }),
+    ...(segments === undefined ? {} : { segments }),
+    ...(dataCoding === undefined ? {} : { dataCoding }),
+    ...(udh === undefined ? {} : { udh }),
+    ...(carrier === undefined ? {} : { carrier }),
+    ...(mcc === undefined ? {} : { mcc }),
+    ...(mnc === undefined ? {} : { mnc }),
+    ...(price === undefined ? {} : { price: { amount: price.amount, currency: price.currency } }),
+    ...(tcrCampaignId === undefined ? {} : { tcrCampaignId }),
+    ...(validUntil === undefined ? {} : { validUntil: timeOf(validUntil, context) }),
   };
+  return unlessEmpty(sms);
+}
+
+function unlessEmpty<Value extends object>(value: Value): Value | undefined {
+  return Object.keys(value).length === 0 ? undefined : value;
 }
 
 /** Its words; undefined where there are none. */
 export function bodyOf(
-  data: Pick<StandardEventData<'message.edited'>, 'text' | 'format' | 'subject' | 'language'>,
+  data: Pick<StandardEventData<'message.edited'>, 'text' | 'format' | 'subject' | 'language' | 'entities'>,
 ): Body | undefined {
   if (data.text === undefined && data.subject === undefined) return undefined;
   return {
@@ -108,6 +132,7 @@ export function bodyOf(
     format: data.format ?? 'plain',
     ...(data.subject === undefined ? {} : { subject: data.subject }),
     ...(data.language === undefined ? {} : { language: data.language }),
+    ...(data.entities === undefined ? {} : { entities: data.entities }),
   };
 }
 
@@ -126,6 +151,9 @@ export function mediaPart(medium: StandardMedium, index: number): MediaPart {
     ...(medium.sha256 === undefined ? {} : { sha256Declared: medium.sha256.toLowerCase() }),
     ...(medium.fileName === undefined ? {} : { fileName: medium.fileName }),
     ...(medium.caption === undefined ? {} : { caption: medium.caption }),
+    ...(medium.durationMs === undefined ? {} : { durationMs: medium.durationMs }),
+    ...(medium.width === undefined ? {} : { width: medium.width }),
+    ...(medium.height === undefined ? {} : { height: medium.height }),
     ...(medium.role === undefined ? {} : { role: medium.role }),
   };
 }

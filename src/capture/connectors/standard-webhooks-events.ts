@@ -10,7 +10,16 @@ import type { Event, MessageKey } from '../../model/event.ts';
 import type { Instant } from '../../model/time.ts';
 import { UnreadableEnvelope } from '../unreadable.ts';
 import type { JsonObject } from '../json.ts';
-import { addressOf, bodyOf, contentOf, endsOf, mediaPart, partyOf, timeOf } from './standard-webhooks-content.ts';
+import {
+  addressOf,
+  bodyOf,
+  contentOf,
+  endsOf,
+  mediaPart,
+  partyOf,
+  smsOf,
+  timeOf,
+} from './standard-webhooks-content.ts';
 import type { EventContext } from './standard-webhooks-content.ts';
 import { isStandardEventType, STANDARD_ENVELOPE, STANDARD_EVENT_DATA } from './standard-webhooks-schema.ts';
 import type { StandardEventData, StandardEventType } from './standard-webhooks-schema.ts';
@@ -146,17 +155,21 @@ function deletedEvent(data: StandardEventData<'message.deleted'>, at: Instant, c
 function statusEvent(data: StandardEventData<'message.status'>, at: Instant, context: EventContext): Event {
   const recipient = data.recipient === undefined ? undefined : addressOf(data.recipient, context);
   const { channel, direction, from, to, thread } = data;
+  const sms = smsOf(data, context);
+  // A price is settled later than the state that it belongs to: the report that brings one is an event of its own.
+  const price = data.price === undefined ? '' : `|${data.price.amount} ${data.price.currency}`;
   const isWhole = channel !== undefined && direction !== undefined && from !== undefined && to !== undefined;
   return {
     kind: 'message.status',
     target: keyOf(data, context),
     occurredAt: at,
-    dedupe: `status|${data.id}|${data.rawState ?? data.state}|${recipient?.value ?? ''}|${data.errorCode ?? ''}`,
+    dedupe: `status|${data.id}|${data.rawState ?? data.state}|${recipient?.value ?? ''}|${data.errorCode ?? ''}${price}`,
     state: data.state as DeliveryState,
     rawState: data.rawState ?? data.state,
     ...(recipient === undefined ? {} : { recipient }),
     ...(data.errorCode === undefined ? {} : { errorCode: data.errorCode }),
     ...(data.errorText === undefined ? {} : { errorText: data.errorText }),
+    ...(sms === undefined ? {} : { sms }),
     ...(isWhole
       ? {
           shell: {

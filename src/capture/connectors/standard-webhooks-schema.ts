@@ -80,6 +80,9 @@ const medium = z
       .regex(/^[0-9a-f]{64}$/i, 'is no hex SHA-256')
       .exactOptional(),
     caption: text.exactOptional(),
+    durationMs: z.int().nonnegative().exactOptional(),
+    width: z.int().nonnegative().exactOptional(),
+    height: z.int().nonnegative().exactOptional(),
     role: z.enum(['image', 'video', 'audio', 'voice', 'document', 'sticker', 'other']).exactOptional(),
   })
   .refine((value) => value.url === undefined || value.base64 === undefined, 'has both url and base64');
@@ -96,6 +99,7 @@ const part = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('template'),
     name: short,
+    id: id.exactOptional(),
     language: short.exactOptional(),
     params: z.array(text).max(100).exactOptional(),
   }),
@@ -127,6 +131,35 @@ const words = {
   format: z.enum(['plain', 'html', 'markdown', 'entities']).exactOptional(),
   subject: short.exactOptional(),
   language: short.exactOptional(),
+  entities: z
+    .array(
+      z.object({
+        type: short,
+        offset: z.int().nonnegative(),
+        length: z.int().nonnegative(),
+        url: z.string().max(4_096).exactOptional(),
+      }),
+    )
+    .max(1_000)
+    .exactOptional()
+    .meta({ description: 'With format `entities`: what stands where in the text, in UTF-16 code units' }),
+};
+
+/** What carriers say of a text. */
+const sms = {
+  segments: z.int().nonnegative().max(1_000).exactOptional(),
+  price: z.looseObject({ amount: z.string().max(32), currency: z.string().length(3) }).exactOptional(),
+  encoding: z.enum(['GSM-7', 'UCS-2', 'binary']).exactOptional(),
+  dataCoding: z.int().min(0).max(255).exactOptional(),
+  udh: z
+    .string()
+    .regex(/^(?:[0-9a-f]{2}){0,140}$/i, 'is no hex')
+    .exactOptional(),
+  carrier: short.exactOptional(),
+  mcc: short.exactOptional(),
+  mnc: short.exactOptional(),
+  tcrCampaignId: short.exactOptional(),
+  validUntil: time.exactOptional(),
 };
 
 const created = z.looseObject({
@@ -155,9 +188,17 @@ const created = z.looseObject({
   threadRoot: id.exactOptional(),
   quotedText: text.exactOptional(),
   forwarded: z.boolean().exactOptional(),
-  segments: z.int().nonnegative().max(1_000).exactOptional(),
-  price: z.looseObject({ amount: z.string().max(32), currency: z.string().length(3) }).exactOptional(),
+  forwardedManyTimes: z.boolean().exactOptional(),
+  forwardedFrom: party.exactOptional(),
+  replaces: id.exactOptional().meta({ description: 'Id of the message that this one was sent in place of' }),
+  partOf: z
+    .object({ ref: id, total: z.int().min(1).max(255), seq: z.int().min(1).max(255) })
+    .exactOptional()
+    .meta({ description: 'A part of a concatenated text' }),
+  ...sms,
   campaignId: short.exactOptional(),
+  flowId: short.exactOptional(),
+  messagingServiceId: short.exactOptional(),
   clientRef: short.exactOptional(),
   tags: z.array(short).max(100).exactOptional(),
   orders: z
@@ -203,6 +244,7 @@ const status = z.looseObject({
   recipient: address.exactOptional(),
   errorCode: short.exactOptional(),
   errorText: short.exactOptional(),
+  ...sms,
   channel: ends.channel.exactOptional(),
   direction: ends.direction.exactOptional(),
   from: party.exactOptional(),

@@ -6,6 +6,7 @@ import type { Envelope, EnvelopePart, SourceView } from '../../model/envelope.ts
 import type { Event, EventOf } from '../../model/event.ts';
 import { UnreadableEnvelope } from '../unreadable.ts';
 import { verifySignature } from '../signatures.ts';
+import { importedEvent } from '../imports/event-schema.ts';
 import { findConnector } from './list.ts';
 import {
   isStandardEventType,
@@ -160,6 +161,55 @@ describe('message.created', () => {
     expect(event.content.actor).toEqual({ type: 'agent', id: '7', name: 'Kim' });
   });
 
+  it('what carriers, phones and chat platforms say has its place, and comes back from a file', () => {
+    const event = created({
+      format: 'entities',
+      entities: [{ type: 'link', offset: 0, length: 5, url: 'https://shop.example/1' }],
+      media: [{ url: 'https://cdn.example/a.mp4', durationMs: 1200, width: 640, height: 480 }],
+      parts: [{ kind: 'template', name: 'shipped', id: 't1', params: ['1001'] }],
+      replaces: 'm0',
+      forwardedManyTimes: true,
+      forwardedFrom: { address: '+14155550199', name: 'Ben' },
+      partOf: { ref: '42', total: 2, seq: 1 },
+      encoding: 'UCS-2',
+      dataCoding: 8,
+      udh: '0500032a0201',
+      carrier: 'A Carrier',
+      mcc: '310',
+      mnc: '090',
+      tcrCampaignId: 'C1',
+      validUntil: '2026-11-23T12:00:00Z',
+      flowId: 'f1',
+      messagingServiceId: 'MG1',
+    });
+    expect(event.extra).toBeUndefined();
+    expect(event.content).toMatchObject({
+      body: { format: 'entities', entities: [{ type: 'link', offset: 0, length: 5, url: 'https://shop.example/1' }] },
+      parts: [
+        { kind: 'media', durationMs: 1200, width: 640, height: 480 },
+        { kind: 'template', name: 'shipped', id: 't1', params: ['1001'] },
+      ],
+      relations: {
+        replaces: { id: 'm0' },
+        forwardedManyTimes: true,
+        forwardedFrom: { name: 'Ben', address: { scheme: 'e164', value: '+14155550199' } },
+        partOf: { ref: '42', total: 2, seq: 1 },
+      },
+      sms: {
+        encoding: 'UCS-2',
+        dataCoding: 8,
+        udh: '0500032a0201',
+        carrier: 'A Carrier',
+        mcc: '310',
+        mnc: '090',
+        tcrCampaignId: 'C1',
+        validUntil: { ms: Date.parse('2026-11-23T12:00:00Z') },
+      },
+      business: { flowId: 'f1', messagingServiceId: 'MG1' },
+    });
+    expect(importedEvent.parse(event)).toEqual(event);
+  });
+
   it('media by URL, and inline as a data URL', () => {
     const base64 = Buffer.from('GIF89a').toString('base64');
     const event = created({
@@ -272,6 +322,15 @@ describe('other events', () => {
     expect(one('message.status', { ...status, ...MESSAGE, text: undefined })).toMatchObject({
       shell: { channel: 'sms', direction: 'inbound', thread: ['sms', 'e164||+14155550101', 'e164||+14155550100'] },
     });
+  });
+
+  it('a state may bring its price, and then is not the one that came without', () => {
+    const state = (more: object): Event => one('message.status', { id: 'm1', state: 'delivered', ...more });
+    const priced = state({ price: { amount: '0.02', currency: 'EUR' }, carrier: 'A Carrier' });
+    expect(priced).toMatchObject({ sms: { price: { amount: '0.02', currency: 'EUR' }, carrier: 'A Carrier' } });
+    expect(priced.extra).toBeUndefined();
+    expect(priced.dedupe).not.toBe(state({}).dedupe);
+    expect(importedEvent.parse(priced)).toEqual(priced);
   });
 
   it('reactions', () => {

@@ -74,7 +74,7 @@ function readOrSetAside(
 /** Any program that signs with Standard Webhooks: see the head of this file. */
 export const STANDARD_WEBHOOKS: Connector = {
   name: PLATFORM,
-  version: 1,
+  version: 2,
   title: 'Any program, by Standard Webhooks',
   platform: PLATFORM,
   signature: SIGNATURE_SCHEMES['standard-webhooks'],

@@ -129,7 +129,7 @@ function setupSteps(hookUrl: string): readonly string[] {
 /** Twilio: see the head of this file. */
 export const TWILIO_CONNECTOR: Connector = {
   name: 'twilio',
-  version: 1,
+  version: 2,
   title: 'Twilio (SMS, MMS, WhatsApp, RCS, Conversations)',
   platform: TWILIO,
   signature: SIGNATURE_SCHEMES.twilio,

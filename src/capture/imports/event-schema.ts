@@ -46,6 +46,7 @@ const messageKey = z.strictObject({
 const body = z.strictObject({
   text,
   format: z.enum(['plain', 'html', 'markdown', 'entities']),
+  entities: z.array(z.strictObject({ type: text, offset: count, length: count, url: optionalText })).exactOptional(),
   subject: optionalText,
   language: optionalText,
 });
@@ -60,6 +61,9 @@ const part = z.discriminatedUnion('kind', [
     sha256Declared: optionalText,
     fileName: optionalText,
     caption: optionalText,
+    durationMs: count.exactOptional(),
+    width: count.exactOptional(),
+    height: count.exactOptional(),
     role: z.enum(['image', 'video', 'audio', 'voice', 'document', 'sticker', 'other']).exactOptional(),
   }),
   z.strictObject({
@@ -73,6 +77,7 @@ const part = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('template'),
     name: text,
+    id: optionalText,
     language: optionalText,
     params: z.array(text).exactOptional(),
   }),
@@ -84,9 +89,14 @@ const part = z.discriminatedUnion('kind', [
 const sms = z.strictObject({
   encoding: z.enum(['GSM-7', 'UCS-2', 'binary']).exactOptional(),
   segments: count.exactOptional(),
+  dataCoding: count.exactOptional(),
+  udh: optionalText,
+  carrier: optionalText,
   mcc: optionalText,
   mnc: optionalText,
   price: z.strictObject({ amount: text, currency: text }).exactOptional(),
+  tcrCampaignId: optionalText,
+  validUntil: instant.exactOptional(),
 });
 const ends = {
   channel: z.enum(CHANNELS),
@@ -120,7 +130,9 @@ const content = z.strictObject({
       threadRoot: messageKey.exactOptional(),
       forwarded: z.boolean().exactOptional(),
       forwardedManyTimes: z.boolean().exactOptional(),
+      forwardedFrom: party.exactOptional(),
       quotedText: optionalText,
+      replaces: messageKey.exactOptional(),
       partOf: z.strictObject({ ref: text, total: count, seq: count }).exactOptional(),
     })
     .exactOptional(),
@@ -129,6 +141,7 @@ const content = z.strictObject({
     .strictObject({
       messagingServiceId: optionalText,
       campaignId: optionalText,
+      flowId: optionalText,
       clientRef: optionalText,
       tags: z.array(text).exactOptional(),
       optOut: z.enum(['STOP', 'START', 'HELP']).exactOptional(),
