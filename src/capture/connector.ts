@@ -15,6 +15,8 @@ export type ConnectorSetting = {
   readonly secret: boolean;
   /** Where it is not given, the signing secret is it (Twilio's Auth Token is both). */
   readonly defaultsToSecret?: true;
+  /** Where it is not given, the account that a message names is it. */
+  readonly defaultsToAccount?: true;
 };
 
 /** A request to the platform's API, without its credentials. */

@@ -25,7 +25,7 @@ export async function pollSources(parts: WorkParts): Promise<void> {
   for (const source of parts.archive.registry.listSources()) {
     if (source.removedAtMs !== undefined || parts.signal.aborted) continue;
     const pull = getConnector(source).pull;
-    if (pull?.list === undefined || !hasCredentials(source, pull)) continue;
+    if (pull?.list === undefined || !hasCredentials(source.settings, pull)) continue;
     await pollWhenDue(parts, source).catch((cause: unknown) => failures.push(cause));
   }
   if (failures.length > 0) throw failures[0];

@@ -63,7 +63,7 @@ async function workMedia(parts: WorkParts, job: OpenJob): Promise<void> {
       url: detail.url,
       part: detail.part,
       access,
-      secrets: source?.settings ?? {},
+      secrets: source === undefined ? {} : secretsFor(source, detail.key),
       signal: parts.signal,
       nowMs: parts.now(),
       attempt: job.attempts,
@@ -128,14 +128,15 @@ async function workContent(parts: WorkParts, job: OpenJob): Promise<void> {
   const pull = source === undefined ? undefined : getConnector(source).pull;
   const before = await contentStateOf(archive, job);
   if (!WANTED.has(before)) return archive.finishJob(job.id);
-  if (source === undefined || pull?.fetchMessage === undefined || !hasCredentials(source, pull))
-    return openContentGap(parts, job, source, []);
+  if (source === undefined || pull?.fetchMessage === undefined) return openContentGap(parts, job, source, []);
+  const secrets = secretsFor(source, detail.key);
+  if (!hasCredentials(secrets, pull)) return openContentGap(parts, job, source, []);
   try {
     const answer = await pullPlatform({
       request: pull.fetchMessage(viewSource(source, getConnector(source)), detail.key),
       baseUrl: source.settings['apiBaseUrl'] ?? pull.baseUrl,
       credentials: pull.credentials,
-      secrets: source.settings,
+      secrets,
       signal: parts.signal,
       ...(parts.allowPrivate === undefined ? {} : { allowPrivate: parts.allowPrivate }),
     });
@@ -161,11 +162,16 @@ async function workContent(parts: WorkParts, job: OpenJob): Promise<void> {
   return archive.retryJob(job.id, parts.now() + retryWait(job.attempts));
 }
 
+/** The settings of a source; the account that its platform names stands in where none was given. */
+function secretsFor(source: Source, key: MessageKey): Source['settings'] {
+  const account = source.account ?? key.account;
+  const learned = getConnector(source).settings.filter(({ defaultsToAccount }) => defaultsToAccount === true);
+  return { ...Object.fromEntries(learned.map(({ name }) => [name, account])), ...source.settings };
+}
+
 /** Credentials that a source was not given cannot be asked with. */
-export function hasCredentials(source: Source, pull: PullAccess): boolean {
-  return Object.values(pull.credentials(source.settings)).every(
-    (value) => !value.includes('undefined') && value !== '',
-  );
+export function hasCredentials(secrets: Source['settings'], pull: PullAccess): boolean {
+  return Object.values(pull.credentials(secrets)).every((value) => !value.includes('undefined') && value !== '');
 }
 
 /** States in which the content is still to be had. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 
 import type { FastifyInstance } from 'fastify';
+import { Webhook } from 'standardwebhooks';
 import twilio from 'twilio';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -19,6 +20,7 @@ import { releaseRing, reprocessQuarantine } from '../../src/capture/reprocess.ts
 import { workOnce } from '../../src/capture/work.ts';
 import type { Event, MessageKey } from '../../src/model/event.ts';
 import type { RawSlice } from '../../src/model/record.ts';
+import { parseId } from '../../src/model/ids.ts';
 import { receiptInstant } from '../../src/model/time.ts';
 import { LOCAL_CALLER, openTestService, PUBLIC_URL } from '../support/service.ts';
 import type { TestService } from '../support/service.ts';
@@ -27,9 +29,11 @@ import { AUTH_TOKEN, inboundFields, signedForm } from '../support/twilio.ts';
 /** Twilio's API, as far as a test needs it: answers by path. */
 const api = new Map<string, unknown>();
 const asked: string[] = [];
+const credentials = new Map<string, string>();
 const platform = createServer((request, response) => {
   const path = request.url ?? '';
   asked.push(path);
+  credentials.set(path, request.headers.authorization ?? '');
   const answer = api.get(path) ?? api.get(path.split('?')[0] ?? '');
   if (answer === undefined) response.writeHead(404).end('{}');
   else if (typeof answer === 'number') response.writeHead(answer).end('{}');
@@ -138,6 +142,36 @@ describe("an envelope of one customer is kept so that the vendor's own library s
     ).toBe(true);
   });
 
+  it('a generic event', async () => {
+    const secret = `whsec_${Buffer.alloc(24, 9).toString('base64')}`;
+    const generic = await t.addSource({ connector: 'standard-webhooks', secrets: [secret] });
+    const data = {
+      id: 'm1',
+      channel: 'chat',
+      direction: 'inbound',
+      from: 'ann',
+      to: ['shop'],
+      text: 'generic proof ü',
+    };
+    const body = JSON.stringify({ type: 'message.created', timestamp: '2026-11-22T12:00:00Z', data });
+    // The official library takes no time but its own clock's.
+    const at = new Date();
+    const was = t.clock.ms;
+    t.clock.ms = at.getTime();
+    const headers = {
+      'content-type': 'application/json',
+      'webhook-id': 'msg_proof',
+      'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+      'webhook-signature': new Webhook(secret).sign('msg_proof', at, body),
+    };
+    expect(await post(generic, { headers, body })).toBe(200);
+    t.clock.ms = was;
+    const raw = await rawOf('"generic proof"');
+    const kept = Object.fromEntries(raw.headers ?? []);
+    expect(new Webhook(secret).verify(raw.body, kept)).toMatchObject({ data: { id: 'm1' } });
+    expect(() => new Webhook(secret).verify(`${raw.body} `, kept)).toThrow();
+  });
+
   it('no credential is kept', async () => {
     const { headers, body } = signedForm(
       `${PUBLIC_URL}/hooks/${source.id}`,
@@ -196,7 +230,6 @@ describe('states', () => {
       connector: 'standard-webhooks',
       secrets: [`whsec_${Buffer.alloc(24, 7).toString('base64')}`],
     });
-    const { Webhook } = await import('standardwebhooks');
     const body = JSON.stringify({
       type: 'message.status',
       timestamp: '2026-11-22T12:00:00Z',
@@ -283,6 +316,22 @@ describe('what was only announced', () => {
       parts: [{ state: 'stored', bytes: 5 }],
     });
     expect(JSON.stringify(message?.parts)).not.toContain('http');
+  });
+
+  it('is asked for with nothing but the secret of the source, as the account that the message names', async () => {
+    const bare = await t.addSource({
+      connector: 'twilio',
+      secrets: [AUTH_TOKEN],
+      settings: { authToken: AUTH_TOKEN, apiBaseUrl: platformUrl },
+    });
+    api.set(`${folder}/${sid(34)}.json`, resource(sid(34)));
+    expect(await postForm(statusFields(sid(34), 'sent'), bare)).toBe(200);
+    t.clock.ms += 120_000;
+    await work();
+    expect((await t.open(`id:${sid(34)}`))[0]).toMatchObject({ contentState: 'present', text: `text of ${sid(34)}` });
+    expect(credentials.get(`${folder}/${sid(34)}.json`)).toBe(
+      `Basic ${Buffer.from(`${ACCOUNT}:${AUTH_TOKEN}`).toString('base64')}`,
+    );
   });
 
   it('a text that the platform has no more is a gap at once, and one it does not know yet is asked for again', async () => {
@@ -494,6 +543,24 @@ describe('what could not be read', () => {
     name,
     target: { platform: 'twilio', account: ACCOUNT, id: name },
     occurredAt: receiptInstant(0),
+  });
+});
+
+describe('what was destroyed', () => {
+  it('does not come back by a retry, a state or a list, and is acknowledged', async () => {
+    const fields = inboundFields(sid(80), 'destroyed and sent again');
+    expect(await postForm(fields)).toBe(200);
+    const [message] = await t.open('"destroyed and sent again"');
+    await t.service.archive.destroyMessage(parseId('message', message?.id ?? ''), 'a test');
+    expect(await t.open('"destroyed and sent again"')).toEqual([]);
+    const size = await t.service.archive.size();
+    expect(await postForm(fields)).toBe(200);
+    expect(await postForm(statusFields(sid(80), 'delivered'))).toBe(200);
+    const { archive } = t.service;
+    expect(await archive.findOwner(parseId('message', message?.id ?? ''))).toBeUndefined();
+    // The search is put on record; nothing else was.
+    expect(await t.open('"destroyed and sent again"')).toEqual([]);
+    expect(await archive.size()).toBe(size + 1);
   });
 });
 

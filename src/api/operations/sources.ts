@@ -55,7 +55,7 @@ const addSource = defineOperation(
     };
     // A list that cannot be asked for would be found out an hour later, in the log.
     const { pull } = connector;
-    if (pull?.list !== undefined && hasCredentials(source, pull)) pull.list(viewSource(source, connector), 0);
+    if (pull?.list !== undefined && hasCredentials(source.settings, pull)) pull.list(viewSource(source, connector), 0);
     await service.archive.putSource(caller, source);
     const hookUrl = hookUrlOf(service, source);
     return {
@@ -155,7 +155,7 @@ function defaultSettings(
   const defaults: Record<string, string> = {};
   for (const setting of connector.settings) {
     if (setting.defaultsToSecret === true) defaults[setting.name] = signingSecret;
-    if (setting.name === 'accountSid' && account !== undefined) defaults[setting.name] = account;
+    if (setting.defaultsToAccount === true && account !== undefined) defaults[setting.name] = account;
   }
   return defaults;
 }

@@ -41,9 +41,10 @@ export function readForm(form: Form, context: ReadContext): Event[] {
   if (id === undefined || id === '') return [readUnknown(form, fields, context)];
   const key = messageKey(context, fields.get('AccountSid'), id);
   const status = fields.get('MessageStatus') ?? fields.get('SmsStatus');
-  if (fields.has('MessageStatus') || (status !== undefined && status !== 'received' && status !== 'receiving')) {
-    return [readStatus(form, fields, key, status ?? '', context)];
-  }
+  const isReceived = status === undefined || /^receiv(?:ed|ing)$/i.test(status);
+  // A report of its own that a text was received has no text; one that has is the text.
+  const isReport = fields.has('MessageStatus') && !fields.has('Body') && !fields.has('NumMedia');
+  if (!isReceived || isReport) return [readStatus(form, fields, key, status ?? '', context)];
   return readInbound(form, fields, key, context);
 }
 

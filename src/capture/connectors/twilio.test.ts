@@ -358,6 +358,30 @@ describe('inbound webhooks', () => {
   });
 });
 
+describe('deliveries', () => {
+  it('of what has no key of its own are told by the token of the webhook, the same over its retries', () => {
+    const call = (token?: string): Event | undefined =>
+      TWILIO_CONNECTOR.read(
+        { ...load('call.txt'), headers: token === undefined ? [] : [['I-Twilio-Idempotency-Token', token]] },
+        source,
+      )[0]?.events[0];
+    expect(call()?.dedupe).toBeUndefined();
+    expect(call('t1')?.dedupe).toBe(call('t1')?.dedupe);
+    expect(call('t1')?.dedupe).not.toBe(call('t2')?.dedupe);
+  });
+
+  it('with a status of receipt beside a text are the text', () => {
+    const base = `MessageSid=${sid('SM', 90)}&AccountSid=${ACCOUNT}&From=%2B14155550100&To=%2B14155550101`;
+    const kinds = (more: string): string[] =>
+      TWILIO_CONNECTOR.read(envelope(Buffer.from(base + more)), source).flatMap((part) =>
+        part.events.map((event) => event.kind),
+      );
+    expect(kinds('&MessageStatus=received&Body=Hi&NumMedia=0')).toEqual(['message.created']);
+    expect(kinds('&MessageStatus=received')).toEqual(['message.status']);
+    expect(kinds('&MessageStatus=delivered&Body=Hi')).toEqual(['message.status']);
+  });
+});
+
 describe('status callbacks', () => {
   it("delivered: recipient, shell, and the carrier's time beside", () => {
     expect(only('status-delivered.txt', 'message.status')).toMatchObject({

@@ -7,7 +7,7 @@
  */
 import type { Envelope, EnvelopePart, SourceView } from '../../model/envelope.ts';
 import { CartularyError } from '../../model/errors.ts';
-import type { MessageKey } from '../../model/event.ts';
+import type { Event, MessageKey } from '../../model/event.ts';
 import { findHeader } from '../../model/envelope.ts';
 import { UnreadableEnvelope } from '../unreadable.ts';
 import type { Connector, PlatformCredentials, PlatformRequest } from '../connector.ts';
@@ -32,8 +32,14 @@ function readTwilio(envelope: Envelope, source: SourceView): readonly EnvelopePa
   if (envelope.transport === 'fetch' || envelope.transport === 'poll') return readRestAnswer(envelope, context);
   if (isJson(envelope)) return readEventStreams(envelope, context);
   const form = envelope.body.length === 0 ? parseQuery(envelope.url) : parseForm(envelope.body);
-  const events = readForm(form, context);
-  return [{ events }];
+  return [{ events: readForm(form, context).map((event, index) => withDelivery(event, envelope, index)) }];
+}
+
+/** What Twilio gives no key of its own to tell it by is told by the token that names one webhook over all its retries. */
+function withDelivery(event: Event, envelope: Envelope, index: number): Event {
+  if (event.dedupe !== undefined) return event;
+  const token = findHeader(envelope.headers, 'i-twilio-idempotency-token');
+  return token === undefined || token === '' ? event : { ...event, dedupe: `delivery|${token.slice(0, 200)}|${index}` };
 }
 
 function isJson(envelope: Envelope): boolean {
@@ -136,9 +142,10 @@ export const TWILIO_CONNECTOR: Connector = {
   settings: [
     {
       name: 'accountSid',
-      title: 'Account SID (AC…), to ask for missing texts and the list of messages',
+      title: 'Account SID (AC…), to ask for the list of messages; missing texts and media are asked for without it',
       required: false,
       secret: false,
+      defaultsToAccount: true,
     },
     { name: 'apiKeySid', title: 'API key SID (SK…), to fetch media and missing texts', required: false, secret: false },
     { name: 'apiKeySecret', title: 'API key secret', required: false, secret: true },
