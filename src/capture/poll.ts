@@ -45,8 +45,13 @@ async function pollWhenDue(parts: WorkParts, source: Source): Promise<void> {
   await pollSource(parts, source, (lastMs ?? source.createdAtMs) - OVERLAP_MS);
 }
 
-/** What a list gave. */
-export type Polled = { readonly stored: number; readonly duplicates: number; readonly pages: number };
+/** What a list gave; `more`: it is longer and goes on by itself. */
+export type Polled = {
+  readonly stored: number;
+  readonly duplicates: number;
+  readonly pages: number;
+  readonly more: boolean;
+};
 
 /**
  * Lists one source from a time on.
@@ -56,14 +61,14 @@ export type Polled = { readonly stored: number; readonly duplicates: number; rea
 export async function pollSource(parts: WorkParts, source: Source, sinceMs: number): Promise<Polled> {
   const connector = getConnector(source);
   const request = connector.pull?.list?.(viewSource(source, connector), sinceMs);
-  if (request === undefined) return { stored: 0, duplicates: 0, pages: 0 };
+  if (request === undefined) return { stored: 0, duplicates: 0, pages: 0, more: false };
   return list(parts, source, { startedMs: parts.now(), url: request.url });
 }
 
 async function list(parts: WorkParts, source: Source, from: Unfinished): Promise<Polled> {
   const connector = getConnector(source);
   const { pull } = connector;
-  const result = { stored: 0, duplicates: 0, pages: 0 };
+  const result = { stored: 0, duplicates: 0, pages: 0, more: false };
   if (pull === undefined) return result;
   const view = viewSource(source, connector);
   let request: PlatformRequest | undefined = { method: 'GET', url: from.url, accept: 'application/json' };
@@ -71,7 +76,7 @@ async function list(parts: WorkParts, source: Source, from: Unfinished): Promise
     if (result.pages === POLL_PAGES_MAX) {
       const unfinished: Unfinished = { startedMs: from.startedMs, url: request.url };
       await parts.archive.writePosition(unfinishedName(source), JSON.stringify(unfinished));
-      return result;
+      return { ...result, more: true };
     }
     const envelope = await ask(parts, source, pull, request);
     const taken = await takeEnvelope(parts, source, connector, envelope, undefined);

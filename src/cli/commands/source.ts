@@ -94,7 +94,7 @@ export function registerSource(program: Command): void {
   )
     .option('--hours <n>', 'how far back', '72')
     .action(async (id: string, options: CommonOptions & { hours: string }) => {
-      const polled = await runOperation<{ stored: number; duplicates: number; pages: number }>(
+      const polled = await runOperation<{ stored: number; duplicates: number; pages: number; more: boolean }>(
         options,
         'source.poll',
         { id, hours: Number(options.hours) },
@@ -102,6 +102,7 @@ export function registerSource(program: Command): void {
       );
       if (options.json === true) return printJson(polled);
       say(`${polled.stored} new, ${polled.duplicates} known, ${polled.pages} page(s).`);
+      if (polled.more) say('The list is longer; the running server goes on with it by itself.');
     });
 }
 
