@@ -2,7 +2,7 @@
  * `npm run bench`: every figure of the README and of docs/ARCHITECTURE.md, measured side by side in one run. Ratios are what counts; the load of the machine is printed
  * beside them.
  *
- *   npm run bench -- [--messages 200000] [--seed 7] [--json FILE]
+ *   npm run bench -- [--messages 200000] [--seed 7] [--json FILE] [--data DIR]
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     messages: { type: 'string', default: '200000' },
     seed: { type: 'string', default: '7' },
     json: { type: 'string' },
+    data: { type: 'string' },
     keep: { type: 'boolean' },
   },
 });
@@ -56,7 +57,7 @@ function format(value: number): string {
   return value >= 1000 ? Math.round(value).toLocaleString('en') : value.toPrecision(3);
 }
 
-const directory = mkdtempSync(join(tmpdir(), 'cartulary-bench-'));
+const directory = mkdtempSync(join(values.data ?? tmpdir(), 'cartulary-bench-'));
 console.log(
   `${count.toLocaleString('en')} messages; ${cpus().length} × ${cpus()[0]?.model ?? 'cpu'}; Node ${process.version}; load ${loadavg()
     .map((load) => load.toFixed(2))

@@ -9,7 +9,7 @@ import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 
-import { CartularyError, ERRORS } from '../model/errors.ts';
+import { asSystemError, CartularyError, ERRORS } from '../model/errors.ts';
 import type { ErrorCode } from '../model/errors.ts';
 import type { Operation, OperationContext } from './operation.ts';
 import type { Service } from './service.ts';
@@ -86,10 +86,9 @@ export function localContext(
   return { service, caller: { kind: 'local', user: userInfo().username }, signal, progress };
 }
 
-function describeError(cause: unknown): Extract<Line, { error: unknown }>['error'] {
+function describeError(thrown: unknown): Extract<Line, { error: unknown }>['error'] {
+  const cause = asSystemError(thrown) ?? thrown;
   if (cause instanceof CartularyError) return { code: cause.code, message: cause.message, detail: { ...cause.detail } };
-  if (cause instanceof Error && cause.name === 'ZodError')
-    return { code: 'bad-input', message: 'the arguments are not valid', detail: {} };
   return { code: 'internal', message: ERRORS.internal.title, detail: {} };
 }
 

@@ -4,30 +4,43 @@
 import { z } from 'zod';
 
 import { SCOPES } from '../access/api-keys.ts';
+import { standardEventsJsonSchema } from '../capture/connectors/standard-webhooks-schema.ts';
 import { ERRORS } from '../model/errors.ts';
 import { problemSchema } from './problem.ts';
 import type { Route } from './route.ts';
 
+type JsonSchema = Record<string, unknown>;
+/** Schemas that have a name stand once, under `components`. */
+type Components = Record<string, JsonSchema>;
+
+const TAGS = {
+  records: 'Ways in: events from programs, webhooks from platforms.',
+  messages: 'Searching, counting and opening what was kept.',
+  log: 'The public log, under the paths of C2SP tlog-tiles.',
+  about: 'What this server is and how it is.',
+} as const;
+
 /** Builds the description. */
 export function describeApi(routes: readonly Route[], version: string): Record<string, unknown> {
+  const components: Components = {};
+  toSchema(problemSchema, 'output', components);
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of routes) {
     const path = (paths[route.path] ??= {});
-    path[route.method.toLowerCase()] = describeRoute(route);
+    path[route.method.toLowerCase()] = describeRoute(route, components);
   }
   return {
     openapi: '3.1.0',
     info: {
       title: 'Cartulary',
       version,
-      description: `Archive of a shop's text messages. Errors are RFC 9457 problem details; their codes: ${Object.keys(ERRORS).join(', ')}.`,
+      description: `Archive of a shop's text messages. Errors are RFC 9457 problem details; \`type\` is \`/problems/\` and one of these codes: ${Object.keys(ERRORS).join(', ')}.`,
+      license: { name: 'AGPL-3.0-or-later', identifier: 'AGPL-3.0-or-later' },
     },
+    servers: [{ url: '/', description: 'This server.' }],
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     security: [{ apiKey: [] }],
-    paths: {
-      ...paths,
-      '/hooks/{sourceId}': { post: describeHook() },
-      '/log/{archiveId}/checkpoint': { get: describeCheckpoint() },
-    },
+    paths: { ...paths, ...PUBLIC_PATHS },
     components: {
       securitySchemes: {
         apiKey: {
@@ -36,37 +49,53 @@ export function describeApi(routes: readonly Route[], version: string): Record<s
           description: `An API key made by "cartulary key create". Scopes: ${Object.keys(SCOPES).join(', ')}.`,
         },
       },
-      schemas: { Problem: toSchema(problemSchema) },
+      schemas: components,
     },
   };
 }
 
-function describeRoute(route: Route): Record<string, unknown> {
+function describeRoute(route: Route, components: Components): Record<string, unknown> {
   const { schemas, response } = route;
   const contentType = response.contentType ?? 'application/json';
+  const schema =
+    response.schema === undefined
+      ? { type: 'string', format: 'binary' }
+      : toSchema(response.schema, 'output', components);
   return {
     summary: route.summary,
-    description: `Needs the scope \`${route.scope}\`.${route.example === undefined ? '' : ` Example: \`GET ${route.example}\`.`}`,
+    description: `Needs the scope \`${route.scope}\`. Example: ${route.example}`,
     operationId: operationId(route),
-    parameters: [...describeParameters(schemas.params, 'path'), ...describeParameters(schemas.query, 'query')],
+    tags: [route.tag],
+    parameters: [
+      ...describeParameters(schemas.params, 'path', components),
+      ...describeParameters(schemas.query, 'query', components),
+    ],
+    // A body is kept as the bytes it came in; what is in it is held against the schema of events.
     ...(schemas.body === undefined
       ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: { type: 'object' } } } } }),
-    responses: {
-      '200': {
-        description: response.description,
-        content: {
-          [contentType]: {
-            schema: response.schema === undefined ? { type: 'string', format: 'binary' } : toSchema(response.schema),
+      : {
+          requestBody: {
+            required: true,
+            content: { 'application/json': { schema: liftDefinitions(standardEventsJsonSchema(), components) } },
           },
-        },
-      },
-      default: {
-        description: 'A problem.',
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-      },
-    },
+        }),
+    responses: { '200': describeAnswer(response.description, contentType, schema), ...PROBLEMS },
   };
+}
+
+const PROBLEMS = {
+  '4XX': describeAnswer('The request cannot be served; `hint` says what to do.', 'application/problem+json', {
+    $ref: '#/components/schemas/Problem',
+  }),
+  '5XX': describeAnswer(
+    'It failed here, or there is too much to do: send again as Retry-After says.',
+    'application/problem+json',
+    { $ref: '#/components/schemas/Problem' },
+  ),
+} as const;
+
+function describeAnswer(description: string, contentType: string, schema: JsonSchema): Record<string, unknown> {
+  return { description, content: { [contentType]: { schema } } };
 }
 
 function operationId(route: Route): string {
@@ -77,48 +106,123 @@ function operationId(route: Route): string {
   return route.method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
 }
 
-function describeParameters(schema: z.ZodType | undefined, place: 'path' | 'query'): Record<string, unknown>[] {
+function describeParameters(
+  schema: z.ZodType | undefined,
+  place: 'path' | 'query',
+  components: Components,
+): Record<string, unknown>[] {
   if (schema === undefined) return [];
-  const { properties = {}, required = [] } = toSchema(schema) as {
+  const { properties = {}, required = [] } = toSchema(schema, 'input', components) as {
     properties?: Record<string, { description?: string }>;
     required?: string[];
   };
-  return Object.entries(properties).map(([name, { description, ...property }]) => ({
-    name,
-    in: place,
-    required: place === 'path' || required.includes(name),
-    ...(description === undefined ? {} : { description }),
-    schema: property,
-  }));
+  return Object.entries(properties).map(([name, { description, ...property }]) =>
+    describeParameter(name, place, property, { description, isRequired: place === 'path' || required.includes(name) }),
+  );
 }
 
-function toSchema(schema: z.ZodType): Record<string, unknown> {
-  const { $schema: _dialect, ...described } = z.toJSONSchema(schema, {
-    io: 'input',
-    unrepresentable: 'any',
-    reused: 'inline',
-  });
-  return described;
+function describeParameter(
+  name: string,
+  place: 'path' | 'query',
+  schema: JsonSchema,
+  more: { readonly description?: string | undefined; readonly isRequired: boolean },
+): Record<string, unknown> {
+  const { description, isRequired: required } = more;
+  return { name, in: place, required, ...(description === undefined ? {} : { description }), schema };
 }
 
-function describeHook(): Record<string, unknown> {
-  return {
-    summary: 'The way in for platforms; signed by them, answered as they expect',
-    security: [],
-    parameters: [{ name: 'sourceId', in: 'path', required: true, schema: { type: 'string' } }],
-    responses: {
-      '200': { description: 'Kept durably.' },
-      '403': { description: 'The signature does not fit.' },
-      '503': { description: 'Busy: send again.' },
+function toSchema(schema: z.ZodType, io: 'input' | 'output', components: Components): JsonSchema {
+  return liftDefinitions(z.toJSONSchema(schema, { io, unrepresentable: 'any', reused: 'inline' }), components);
+}
+
+/** Moves what a schema defines for itself to where an OpenAPI description keeps it: within one, `#` is the whole description. */
+function liftDefinitions(schema: object, components: Components): JsonSchema {
+  const { $schema: _dialect, $defs, ...rest } = schema as JsonSchema;
+  const lift = (value: unknown): JsonSchema =>
+    JSON.parse(JSON.stringify(value).replaceAll('"#/$defs/', '"#/components/schemas/')) as JsonSchema;
+  for (const [name, definition] of Object.entries($defs ?? {})) components[name] = lift(definition);
+  return lift(rest);
+}
+
+/** What is served without a key, beside the table of routes. */
+const PUBLIC_PATHS: Record<string, Record<string, unknown>> = {
+  '/hooks/{sourceId}': {
+    post: {
+      ...describePublic('The way in for platforms; signed by them, answered as they expect', 'postHook', 'records'),
+      parameters: [pathParameter('sourceId', 'Id of a source, as "cartulary source add" printed it.')],
+      requestBody: {
+        required: true,
+        description: 'As the platform sends it.',
+        content: { '*/*': { schema: { type: 'string', format: 'binary' } } },
+      },
+      responses: {
+        '200': { description: 'Kept durably.' },
+        ...PROBLEMS,
+      },
     },
-  };
+  },
+  '/log/{archiveId}/checkpoint': {
+    get: {
+      ...describePublic('The signed head of the log (C2SP tlog-checkpoint)', 'getCheckpoint', 'log'),
+      parameters: [pathParameter('archiveId', 'Id of the archive.')],
+      responses: { '200': describeAnswer('A signed note.', 'text/plain', { type: 'string' }), ...PROBLEMS },
+    },
+  },
+  '/log/{archiveId}/vkey': {
+    get: {
+      ...describePublic('The key that the log is verified with (C2SP signed-note)', 'getLogKey', 'log'),
+      parameters: [pathParameter('archiveId', 'Id of the archive.')],
+      responses: { '200': describeAnswer('A verifier key.', 'text/plain', { type: 'string' }), ...PROBLEMS },
+    },
+  },
+  '/log/{archiveId}/tile/{level}/{tile}': {
+    get: {
+      ...describePublic(
+        'A tile of the log (C2SP tlog-tiles); `entries` as level needs a key with the scope `log:read`',
+        'getTile',
+        'log',
+      ),
+      parameters: [
+        pathParameter('archiveId', 'Id of the archive.'),
+        pathParameter('level', '`0` to `7`, or `entries`.'),
+        pathParameter('tile', 'Number of the tile, e.g. `000` or `x001/067.p/8`; it may hold slashes.'),
+      ],
+      responses: {
+        '200': describeAnswer('Hashes, or entries.', 'application/octet-stream', { type: 'string', format: 'binary' }),
+        ...PROBLEMS,
+      },
+    },
+  },
+  '/api/v1/openapi.json': jsonPath('This description', 'getDescription', 'An OpenAPI 3.1 document.'),
+  '/api/v1/events.schema.json': jsonPath(
+    'The schema of events (JSON Schema 2020-12)',
+    'getEventsSchema',
+    'A JSON Schema.',
+  ),
+  '/problems/{code}': {
+    get: {
+      ...describePublic('What a problem means and what to do', 'getProblem', 'about'),
+      parameters: [pathParameter('code', 'The last part of the `type` of a problem.')],
+      responses: { '200': describeAnswer('The entry.', 'application/json', { type: 'object' }), ...PROBLEMS },
+    },
+  },
+  '/healthz': jsonPath('Does the process answer?', 'getHealth', 'It does.'),
+  '/readyz': jsonPath('Can it take and find messages?', 'getReadiness', 'It can.'),
+};
+
+function describePublic(summary: string, id: string, tag: keyof typeof TAGS): Record<string, unknown> {
+  return { summary, operationId: id, tags: [tag], security: [] };
 }
 
-function describeCheckpoint(): Record<string, unknown> {
+function pathParameter(name: string, description: string): Record<string, unknown> {
+  return describeParameter(name, 'path', { type: 'string' }, { description, isRequired: true });
+}
+
+function jsonPath(summary: string, id: string, description: string): Record<string, unknown> {
   return {
-    summary: 'The signed head of the log (C2SP tlog-checkpoint)',
-    security: [],
-    parameters: [{ name: 'archiveId', in: 'path', required: true, schema: { type: 'string' } }],
-    responses: { '200': { description: 'A signed note.', content: { 'text/plain': { schema: { type: 'string' } } } } },
+    get: {
+      ...describePublic(summary, id, 'about'),
+      responses: { '200': describeAnswer(description, 'application/json', { type: 'object' }), ...PROBLEMS },
+    },
   };
 }

@@ -5,6 +5,8 @@
 import type { z } from 'zod';
 
 import type { Caller } from '../archive/caller.ts';
+import { CartularyError } from '../model/errors.ts';
+import { describeIssue } from './problem.ts';
 import type { Service } from './service.ts';
 
 /** What an operation may do besides answering. */
@@ -27,5 +29,15 @@ export function defineOperation<Schema extends z.ZodType>(
   schema: Schema,
   run: (args: z.output<Schema>, context: OperationContext) => Promise<unknown>,
 ): Operation {
-  return { name, run: async (args, context) => run(schema.parse(args), context) };
+  return {
+    name,
+    async run(args, context) {
+      const parsed = schema.safeParse(args);
+      if (!parsed.success) {
+        const { field, message } = describeIssue(parsed.error);
+        throw new CartularyError('bad-input', message, { cause: parsed.error, detail: { field } });
+      }
+      return run(parsed.data, context);
+    },
+  };
 }

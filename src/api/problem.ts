@@ -71,13 +71,8 @@ export function sendProblem(
 function classify(error: unknown): { code: ErrorCode; message: string; detail: Readonly<Record<string, unknown>> } {
   if (error instanceof CartularyError) return { code: error.code, message: error.message, detail: error.detail };
   if (error instanceof z.ZodError) {
-    const [issue] = error.issues;
-    const field = issue?.path.join('.') ?? '';
-    return {
-      code: 'bad-input',
-      message: `${field === '' ? 'the input' : field}: ${issue?.message ?? 'is not valid'}`,
-      detail: { field },
-    };
+    const { field, message } = describeIssue(error);
+    return { code: 'bad-input', message, detail: { field } };
   }
   const known = FASTIFY_CODES[(error as FastifyError).code ?? ''];
   if (known !== undefined) return { ...known, detail: {} };
@@ -85,6 +80,13 @@ function classify(error: unknown): { code: ErrorCode; message: string; detail: R
   if (status !== undefined && status >= 400 && status < 500)
     return { code: 'bad-input', message: 'the request is not valid HTTP for this route', detail: {} };
   return { code: 'internal', message: ERRORS.internal.title, detail: {} };
+}
+
+/** The first thing that a schema refused: which field, and why. Quotes names of fields, never values. */
+export function describeIssue(error: z.ZodError): { readonly field: string; readonly message: string } {
+  const [issue] = error.issues;
+  const field = issue?.path.join('.') ?? '';
+  return { field, message: `${field === '' ? 'the input' : field}: ${issue?.message ?? 'is not valid'}` };
 }
 
 /** The kind of a failure for the log, without its text, which might quote content. */

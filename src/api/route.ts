@@ -33,7 +33,9 @@ export type Route = {
   readonly scope: Scope;
   readonly schemas: Schemas;
   readonly response: { readonly description: string; readonly schema?: z.ZodType; readonly contentType?: string };
-  readonly example?: string;
+  /** A request that works, as `curl` is given it: method where it is not GET, path, query. */
+  readonly example: string;
+  readonly tag: 'records' | 'messages';
   readonly bodyBytesMax?: number;
   readonly register: (app: FastifyInstance, service: Service) => void;
 };

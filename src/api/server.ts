@@ -10,7 +10,7 @@ import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 
 import { standardEventsJsonSchema, STANDARD_EVENTS_VERSION } from '../capture/connectors/standard-webhooks-schema.ts';
-import { CartularyError } from '../model/errors.ts';
+import { CartularyError, ERRORS } from '../model/errors.ts';
 import type { ListenAddress, Settings } from '../settings.ts';
 import { version } from '../version.ts';
 import { describeApi } from './openapi.ts';
@@ -92,6 +92,12 @@ function registerApi(app: FastifyInstance, service: Service): void {
     version: STANDARD_EVENTS_VERSION,
     ...standardEventsJsonSchema(),
   }));
+  app.get('/problems/:code', (request) => {
+    const { code } = request.params as { code: string };
+    const entry = Object.entries(ERRORS).find(([known]) => known === code)?.[1];
+    if (entry === undefined) throw new CartularyError('not-found', 'there is no such problem');
+    return { type: `/problems/${code}`, ...entry };
+  });
   registerLog(app, service);
   void app.register(async (scope) => {
     // Records are kept as the bytes they came in, so no parser may touch them first.

@@ -51,7 +51,7 @@ type Run = {
 
 /**
  * Imports a file.
- * @throws CartularyError `not-found` where the file is not there, `forbidden`
+ * @throws CartularyError `file` where it is no file, `forbidden`; what the operating system says of it
  */
 export async function importFile(
   archive: Archive,
@@ -65,8 +65,8 @@ export async function importFile(
 ): Promise<ImportReport> {
   assertAllowed(caller, 'records:write');
   const { importer, path, options } = request;
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined || !found.isFile()) throw new CartularyError('not-found', `there is no file ${path}`);
+  const found = await stat(path);
+  if (!found.isFile()) throw new CartularyError('file', `${path}: it is no file`);
   const fileSha256 = await hashFile(path);
   const report: ImportReport = {
     read: 0,

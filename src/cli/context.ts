@@ -24,6 +24,15 @@ export function withCommonOptions(command: Command): Command {
     .option('--json', 'print the result as JSON');
 }
 
+/**
+ * A whole number that was given as an option.
+ * @throws CartularyError `bad-input` naming the option
+ */
+export function parseCount(option: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new CartularyError('bad-input', `${option} is a whole number`);
+  return Number(text);
+}
+
 /** Settings of a command. */
 export function settingsOf(options: CommonOptions): Settings {
   return readSettings(process.env, options.data === undefined ? {} : { data: options.data });

@@ -3,7 +3,7 @@
  * first byte leaves; what left is on record when it is done.
  */
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { access, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import type { Archive, Progress } from '../archive/archive.ts';
@@ -34,6 +34,7 @@ export async function exportMessages(
 ): Promise<ExportSummary> {
   assertAllowed(caller, 'export');
   const { exporter, q, path } = request;
+  await access(dirname(path));
   await archive.reachIndex();
   const { query } = await archive.threads.read.call('normalise', q);
   const { total } = await archive.threads.read.call('search', { q, limit: 1, cursor: undefined });

@@ -9,7 +9,12 @@ export const ERRORS = {
   'bad-signature': { status: 403, title: 'The signature does not match', hint: 'Check the secret of this source.' },
   unauthenticated: { status: 401, title: 'No valid API key', hint: 'Send "Authorization: Bearer <key>".' },
   forbidden: { status: 403, title: 'The key lacks this right', hint: 'Use a key with the scope that is named.' },
-  'not-found': { status: 404, title: 'There is no such thing', hint: 'Check the id.' },
+  'not-found': { status: 404, title: 'There is no such thing', hint: 'Check the id, the path or the address.' },
+  file: {
+    status: 400,
+    title: 'A file or an address cannot be used',
+    hint: 'Check the path or the address, its rights, and the space on the disk.',
+  },
   conflict: { status: 409, title: 'This contradicts what is stored', hint: 'Read the current state and try again.' },
   'too-large': { status: 413, title: 'A limit was reached', hint: 'Send less at a time; the limit is named.' },
   'unsupported-media': {
@@ -66,6 +71,34 @@ export class CartularyError extends Error {
     this.code = code;
     this.detail = options.detail ?? {};
   }
+}
+
+/** What the operating system says of a file or an address, in words; by its own codes (errno(3)). */
+const SYSTEM_REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not do that',
+  EADDRINUSE: 'another process listens there; stop it, or set CARTULARY_LISTEN to another address',
+  EADDRNOTAVAIL: 'this machine does not have that address',
+  EEXIST: 'it is there already',
+  EISDIR: 'it is a directory',
+  EMFILE: 'too many files are open',
+  ENOENT: 'there is no such file or directory',
+  ENOSPC: 'the disk is full',
+  ENOTDIR: 'a part of the path is not a directory',
+  EPERM: 'this user may not do that',
+  EROFS: 'the file system can only be read',
+};
+
+/**
+ * What the operating system refused, as an error that a caller understands: which file or address, and why.
+ * @returns undefined for what is no error of the operating system
+ */
+export function asSystemError(cause: unknown): CartularyError | undefined {
+  if (!(cause instanceof Error) || !('syscall' in cause) || !('code' in cause)) return undefined;
+  const { code, path, address, port } = cause as NodeJS.ErrnoException & { address?: string; port?: number };
+  const reason = SYSTEM_REASONS[code ?? ''];
+  if (reason === undefined) return undefined;
+  const subject = path ?? (address === undefined ? undefined : `${address}:${port ?? ''}`);
+  return new CartularyError('file', subject === undefined ? reason : `${subject}: ${reason}`, { cause });
 }
 
 /** Marks a branch that the types rule out. */

@@ -15,15 +15,23 @@ const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const LAUNCHER = fileURLToPath(new URL('../../bin/cartulary.mjs', import.meta.url));
 const CACHE = { NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url)) };
 
+/** A server that takes longer hangs, however busy the machine is. */
+const READY_MS_MAX = 90_000;
+
 /** A command that takes longer hangs. */
 const COMMAND_MS_MAX = 60_000;
 
 export type CliResult = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
 /** Runs a command to its end. */
-export async function runCli(args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
+export async function runCli(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  cwd: string = process.cwd(),
+): Promise<CliResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, ...CACHE, ...env },
+    cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';
@@ -111,7 +119,7 @@ export async function serve(
 }
 
 async function waitReady(url: string, ended: Promise<number>, log: () => string): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + READY_MS_MAX;
   let over: number | undefined;
   void ended.then((code) => (over = code));
   while (performance.now() < deadline) {
@@ -120,7 +128,7 @@ async function waitReady(url: string, ended: Promise<number>, log: () => string)
     if (answer?.status === 200) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`the server was not ready in 30 s: ${log()}`);
+  throw new Error(`the server was not ready in ${READY_MS_MAX} ms: ${log()}`);
 }
 
 /** Waits until a condition holds. */

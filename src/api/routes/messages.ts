@@ -22,6 +22,8 @@ const searchMessages = defineRoute({
   path: '/api/v1/messages',
   summary: 'Search messages, newest first',
   scope: 'messages:read',
+  tag: 'messages',
+  example: '`GET /api/v1/messages?q=from:%2B15551234567%20refund&limit=20`.',
   schemas: {
     query: z.strictObject({
       q: z.string().max(200_000).default('').describe('The query language is described in docs/search.md.'),
@@ -29,7 +31,6 @@ const searchMessages = defineRoute({
     }),
   },
   response: { description: 'A page of messages.', schema: messagePage },
-  example: '/api/v1/messages?q=from:%2B15551234567%20refund&limit=20',
   handle: ({ service, caller, query }) => service.archive.search(caller, query),
 });
 
@@ -38,6 +39,8 @@ const countFacets = defineRoute({
   path: '/api/v1/messages/facets',
   summary: 'Count the hits of a query by date, channel, direction, party, type and state',
   scope: 'messages:read',
+  tag: 'messages',
+  example: '`GET /api/v1/messages/facets?q=refund`.',
   schemas: { query: z.strictObject({ q: z.string().max(200_000).default('') }) },
   response: { description: 'Counts, and whether counting was capped.', schema: facetsView },
   handle: ({ service, caller, query }) => service.archive.facets(caller, query.q),
@@ -48,6 +51,8 @@ const openMessage = defineRoute({
   path: '/api/v1/messages/{id}',
   summary: 'Open a message with its history, raw envelopes and places in the log',
   scope: 'messages:read',
+  tag: 'messages',
+  example: '`GET /api/v1/messages/msg_…`.',
   schemas: {
     params: idParams,
     query: z.strictObject({ at: z.string().optional().describe('RFC 3339: the message as it was known then.') }),
@@ -62,6 +67,8 @@ const proveMessage = defineRoute({
   path: '/api/v1/messages/{id}/proof',
   summary: 'Inclusion proofs of every record of a message, as C2SP .tlog-proof files',
   scope: 'log:read',
+  tag: 'messages',
+  example: '`GET /api/v1/messages/msg_…/proof`.',
   schemas: { params: idParams },
   response: {
     description: 'The signed checkpoint and one proof file a record.',
@@ -80,6 +87,8 @@ const openMedia = defineRoute({
   path: '/api/v1/messages/{id}/media/{part}',
   summary: 'Fetch a medium of a message',
   scope: 'messages:read',
+  tag: 'messages',
+  example: '`GET /api/v1/messages/msg_…/media/0`.',
   schemas: { params: idParams.extend({ part: z.coerce.number().int().min(0).max(1000) }) },
   response: { description: 'The bytes, exactly as they were stored.', contentType: 'application/octet-stream' },
   async handle({ service, caller, params, reply }) {
@@ -100,6 +109,8 @@ const openConversation = defineRoute({
   path: '/api/v1/conversations/{id}',
   summary: 'Open a conversation, newest page first',
   scope: 'messages:read',
+  tag: 'messages',
+  example: '`GET /api/v1/conversations/cnv_…?limit=20`.',
   schemas: { params: idParams, query: z.strictObject(paging) },
   response: { description: 'Parties and messages.', schema: conversationView },
   handle: ({ service, caller, params, query }) =>

@@ -10,6 +10,8 @@ const sendRecords = defineRoute({
   path: '/api/v1/records',
   summary: 'Send events into the archive',
   scope: 'records:write',
+  tag: 'records',
+  example: '`POST /api/v1/records` with the event as body.',
   schemas: {
     body: z
       .instanceof(Uint8Array)

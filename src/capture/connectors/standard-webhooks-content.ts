@@ -46,7 +46,6 @@ export function contentOf(
     directionBasis: 'provider',
     threadKind: data.threadKind ?? (data.to.length > 1 ? 'group' : 'direct'),
     ...(data.threadTitle === undefined ? {} : { threadTitle: data.threadTitle }),
-    ...(data.sentAt === undefined ? {} : { sentAt: timeOf(data.sentAt, context) }),
     ...(times.length === 0 ? {} : { times: Object.fromEntries(times) }),
     ...(body === undefined ? {} : { body }),
     parts,

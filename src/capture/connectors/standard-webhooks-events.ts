@@ -111,12 +111,14 @@ function extraOf(type: StandardEventType, data: object): { readonly extra?: Read
 
 function createdEvent(data: StandardEventData<'message.created'>, at: Instant, context: EventContext): Event {
   const key = keyOf(data, context);
+  // Whoever gives no other time says by the event's own when the message was written.
+  const sentAt = data.sentAt === undefined ? at : timeOf(data.sentAt, context);
   return {
     kind: 'message.created',
     target: key,
-    occurredAt: data.sentAt === undefined ? at : timeOf(data.sentAt, context),
+    occurredAt: sentAt,
     dedupe: `created|${data.id}`,
-    content: contentOf(data, key, context),
+    content: { ...contentOf(data, key, context), ...(sentAt.origin === 'provider' ? { sentAt } : {}) },
     ...extraOf('message.created', data),
   };
 }

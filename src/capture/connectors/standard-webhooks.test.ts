@@ -72,6 +72,7 @@ describe('message.created', () => {
         to: [{ kind: 'shop', role: 'to', address: { scheme: 'e164', value: '+14155550101' } }],
         thread: ['sms', 'e164||+14155550101', 'e164||+14155550100'],
         threadKind: 'direct',
+        sentAt: { ms: Date.parse(AT), precision: 's', zone: 'utc', origin: 'provider' },
         body: { text: ' Hello \u{1F600} ', format: 'plain' },
         parts: [],
         contentState: 'present',

@@ -39,7 +39,7 @@ export type EventLineParser = (line: Uint8Array, options: ImportOptions) => read
 export function createJsonlImporter(parseEventLine: EventLineParser): Importer {
   return {
     name: 'jsonl',
-    version: 1,
+    version: 2,
     title: 'JSON Lines: events, or records of an export',
     read: (source, options) => readJsonl(parseEventLine, source, options),
   };

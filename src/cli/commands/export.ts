@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+
 import type { Command } from 'commander';
 
 import type { ExportSummary } from '../../evidence/exports/exporter.ts';
@@ -18,7 +20,8 @@ export function registerExport(program: Command): void {
       const summary = await runOperation<ExportSummary & { path: string }>(
         options,
         'export',
-        { q: words.join(' '), path: options.out, format: options.format },
+        // The process that does it may stand in another directory.
+        { q: words.join(' '), path: resolve(options.out), format: options.format },
         'exporting',
       );
       if (options.json === true) return printJson(summary);

@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+
 import type { Command } from 'commander';
 
 import type { ImportReport } from '../../capture/import-run.ts';
@@ -21,7 +23,14 @@ export function registerImport(program: Command): void {
       const report = await runOperation<ImportReport>(
         options,
         'import',
-        { importer: format, path: file, region: options.region, ownAddress: options.own, account: options.account },
+        {
+          importer: format,
+          // The process that does it may stand in another directory.
+          path: resolve(file),
+          region: options.region,
+          ownAddress: options.own,
+          account: options.account,
+        },
         'importing',
       );
       if (report.rejectedTotal > 0) process.exitCode = 1;
@@ -32,5 +41,9 @@ export function registerImport(program: Command): void {
       for (const { position, reason } of report.warnings.slice(0, 20))
         say(paint('yellow', `row ${position}: ${reason}`));
       for (const { position, reason } of report.rejected) print(`row ${position}: ${reason}`);
+      if (report.rejectedTotal > report.rejected.length)
+        say(`... and ${report.rejectedTotal - report.rejected.length} more that are not listed.`);
+      if (report.rejectedTotal > 0)
+        say('What is good is kept. Put the listed rows right and import the file again: nothing is kept twice.');
     });
 }

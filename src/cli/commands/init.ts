@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 
 import type { Command } from 'commander';
 
@@ -16,13 +16,20 @@ export function registerInit(program: Command): void {
     .option('--kit <file>', 'write the recovery kit to this file instead of printing it')
     .action(async (options: Options) => {
       const settings = settingsOf(options);
+      // Made before the archive: what is shown once must not be lost because a file could not be written.
+      const kit = options.kit === undefined ? undefined : await open(options.kit, 'wx', 0o600);
       const made = await initHouse({
         directory: settings.data,
         name: options.name,
         ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
         ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
+      }).catch(async (cause: unknown) => {
+        await kit?.close();
+        if (options.kit !== undefined) await rm(options.kit, { force: true });
+        throw cause;
       });
-      if (options.kit !== undefined) await writeFile(options.kit, made.recoveryKit, { mode: 0o600, flag: 'wx' });
+      await kit?.writeFile(made.recoveryKit);
+      await kit?.close();
       if (options.json === true) return printJson(made);
       if (options.kit === undefined) print(made.recoveryKit);
       say(paint('bold', `The archive of ${options.name} is made in ${settings.data}.`));

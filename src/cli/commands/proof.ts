@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Command } from 'commander';
@@ -19,6 +19,7 @@ export function registerProof(program: Command): void {
     .action(async (id: string, options: CommonOptions & { out?: string }) => {
       const proofs = await runOperation<Proofs>(options, 'proof', { id });
       if (options.json === true) return printJson(proofs);
+      if (options.out !== undefined) await mkdir(options.out, { recursive: true });
       for (const { leafIndex, file } of proofs.proofs) {
         if (options.out === undefined) print(file);
         else {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 
 import type { MessagePage, MessageView } from '../../archive/views.ts';
-import { runOperation, withCommonOptions } from '../context.ts';
+import { parseCount, runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { paint, print, printable, printJson, say } from '../output.ts';
 
@@ -13,7 +13,7 @@ export function registerSearch(program: Command): void {
     .action(async (words: string[], options: CommonOptions & { limit: string; cursor?: string }) => {
       const page = await runOperation<MessagePage>(options, 'search', {
         q: words.join(' '),
-        limit: Number(options.limit),
+        limit: parseCount('--limit', options.limit),
         cursor: options.cursor,
       });
       if (options.json === true) return printJson(page);
@@ -28,11 +28,10 @@ export function registerSearch(program: Command): void {
 
 /** A message on one or two lines. */
 export function formatMessage(message: MessageView): string {
-  const arrow = message.direction === 'inbound' ? '→' : '←';
   const from = message.from === null ? '?' : (message.from.name ?? message.from.address);
   const to = message.to.map((party) => party.name ?? party.address).join(', ');
   const state = message.delivery.state === null ? '' : ` ${message.delivery.state}`;
-  const head = `${message.sentAt ?? message.capturedAt}  ${message.channel}${state}  ${printable(from)} ${arrow} ${printable(to)}`;
+  const head = `${message.sentAt ?? message.capturedAt}  ${message.channel}${state}  ${printable(from)} → ${printable(to)}`;
   const text = message.text ?? (message.contentState === 'present' ? '' : `(${message.contentState})`);
   const parts = message.parts.length === 0 ? '' : ` [${message.parts.map((part) => part.kind).join(', ')}]`;
   return `${paint('dim', `${head}  ${message.id}`)}\n  ${printable(text)}${parts}`;

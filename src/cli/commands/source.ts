@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 
 import { CartularyError } from '../../model/errors.ts';
-import { runOperation, withCommonOptions } from '../context.ts';
+import { parseCount, runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { paint, print, printJson, say } from '../output.ts';
 
@@ -97,7 +97,7 @@ export function registerSource(program: Command): void {
       const polled = await runOperation<{ stored: number; duplicates: number; pages: number; more: boolean }>(
         options,
         'source.poll',
-        { id, hours: Number(options.hours) },
+        { id, hours: parseCount('--hours', options.hours) },
         'asking',
       );
       if (options.json === true) return printJson(polled);

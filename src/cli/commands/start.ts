@@ -42,32 +42,37 @@ async function makeArchive(settings: Settings, name: string): Promise<void> {
   say(`API key (shown this once): ${paint('bold', made.apiKey)}`);
 }
 
-/** Serves until it is told to stop. */
+/** Serves until it is told to stop. What was opened is closed whatever happens: a thread left behind would keep the process alive. */
 export async function serve(settings: Settings, isDemo: boolean): Promise<void> {
-  const standIn = isDemo ? await startTwilioStandIn() : undefined;
-  const service = await openService(
-    settings,
-    standIn === undefined ? {} : { allowPrivate: [{ host: standIn.host, port: standIn.port }] },
-  );
-  const server = await startServer(service);
-  const socket = await serveLocalSocket(service.house.layout.socket, service, OPERATIONS);
-  service.startWork();
-  announce(service, server);
-  const stop = new AbortController();
-  const demo =
-    standIn === undefined
-      ? Promise.resolve()
-      : runDemo({ standIn, service, hooksUrl: server.hooksUrl, signal: stop.signal, say });
-  await Promise.race([untilSignal(), demo.then(untilSignal)]);
-  say('Stopping: what was acknowledged is on disk; the log is signed once more.');
-  stop.abort();
-  const deadline = setTimeout(() => process.exit(1), SHUTDOWN_MS_MAX);
-  await demo.catch(() => undefined);
-  await standIn?.close();
-  await server.close();
-  await socket.close();
-  await service.close();
-  clearTimeout(deadline);
+  const closers: (() => Promise<void>)[] = [];
+  try {
+    const standIn = isDemo ? await startTwilioStandIn() : undefined;
+    if (standIn !== undefined) closers.unshift(() => standIn.close());
+    const service = await openService(
+      settings,
+      standIn === undefined ? {} : { allowPrivate: [{ host: standIn.host, port: standIn.port }] },
+    );
+    closers.unshift(() => service.close());
+    const server = await startServer(service);
+    closers.unshift(() => server.close());
+    const socket = await serveLocalSocket(service.house.layout.socket, service, OPERATIONS);
+    closers.unshift(() => socket.close());
+    service.startWork();
+    announce(service, server);
+    const stop = new AbortController();
+    const demo =
+      standIn === undefined
+        ? Promise.resolve()
+        : runDemo({ standIn, service, hooksUrl: server.hooksUrl, signal: stop.signal, say });
+    closers.unshift(() => demo.catch(() => undefined));
+    await Promise.race([untilSignal(), demo.then(untilSignal)]);
+    say('Stopping: what was acknowledged is on disk; the log is signed once more.');
+    stop.abort();
+  } finally {
+    const deadline = setTimeout(() => process.exit(1), SHUTDOWN_MS_MAX);
+    for (const close of closers) await close();
+    clearTimeout(deadline);
+  }
 }
 
 function announce(service: Service, server: { readonly url: string; readonly hooksUrl: string }): void {

@@ -2,10 +2,13 @@ import { readFile } from 'node:fs/promises';
 
 import type { Command } from 'commander';
 
+import { isInitialised, readHouseFile } from '../../archive/house-file.ts';
+import { archiveLayout, dataLayout } from '../../archive/layout.ts';
 import type { VerifyReport } from '../../archive/threads/verify-thread.ts';
 import { verifyBundle } from '../../evidence/verify-bundle.ts';
 import { CartularyError } from '../../model/errors.ts';
-import { runOperation, withCommonOptions } from '../context.ts';
+import type { ArchiveId } from '../../model/ids.ts';
+import { runOperation, settingsOf, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { paint, print, printJson, say } from '../output.ts';
 
@@ -15,7 +18,10 @@ type Options = CommonOptions & { readonly bundle?: string; readonly logKey?: str
 export function registerVerify(program: Command): void {
   withCommonOptions(program.command('verify').description('check the archive against its log, or a bundle offline'))
     .option('--bundle <file>', 'check an exported bundle; needs nothing but the log key')
-    .option('--log-key <vkey>', "the log's public key, from a source you trust")
+    .option(
+      '--log-key <vkey>',
+      "the log's public key, from a source you trust (default: the one in the data directory)",
+    )
     .option(
       '--checkpoint <file>',
       'an earlier signed checkpoint that the log must continue; may be given several times',
@@ -42,13 +48,21 @@ export function registerVerify(program: Command): void {
 }
 
 async function verifyOffline(options: Options, bundle: string): Promise<void> {
-  if (options.logKey === undefined)
-    throw new CartularyError('bad-input', '--bundle needs --log-key: the key must come from elsewhere than the bundle');
-  const report = await verifyBundle(bundle, { logKey: options.logKey });
+  const report = await verifyBundle(bundle, { logKey: options.logKey ?? (await readOwnLogKey(options)) });
   if (!report.ok) process.exitCode = 1;
   if (options.json === true) return printJson(report);
   for (const fault of report.faults) print(`${paint('red', fault.code)}: ${fault.text}`);
   say(
     `${report.ok ? paint('green', 'Sound') : paint('red', 'NOT sound')}: ${report.messages} messages, ${report.records} records, ${report.media} media.`,
   );
+}
+
+/** The key of the archive in the data directory, which is elsewhere than the bundle, too. */
+async function readOwnLogKey(options: Options): Promise<string> {
+  const { data } = settingsOf(options);
+  if (!(await isInitialised(data)))
+    throw new CartularyError('bad-input', '--bundle needs --log-key: the key must come from elsewhere than the bundle');
+  const layout = dataLayout(data);
+  const { id } = await readHouseFile(layout);
+  return (await readFile(archiveLayout(layout, id as ArchiveId).vkey, 'utf8')).trim();
 }
