@@ -1,5 +1,5 @@
 /**
- * What people write to a shop and what it answers, as data. `c` is the customer, `s` the shop; slots in braces are filled in by play.ts.
+ * What people write to a shop and what it answers, as data. `c` is the customer, `s` the shop; slots in braces are filled in from slots.ts.
  */
 
 /** One line of a conversation. */
@@ -28,8 +28,8 @@ export const CONVERSATIONS: readonly Conversation[] = [
   {
     country: 'US',
     lines: [
-      ['c', 'Hi, where is my order {order}? It was supposed to be here {day}'],
-      ['s', 'Hi {name}, sorry about that! {carrier} says it is out for delivery {day}.'],
+      ['c', 'Hi, where is my order {order}? It was supposed to be here {past}'],
+      ['s', 'Hi {name}, sorry about that! {carrier} says it will be with you {day}.'],
       ['c', 'ok thanks'],
       ['c', 'got it 👍'],
     ],
@@ -37,7 +37,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
   {
     country: 'US',
     lines: [
-      ['c', 'the {product} i got has a chip on the rim, see photo', 'image'],
+      ['c', 'the {dish} i got has a chip on the rim, see photo', 'image'],
       ['s', 'Oh no, sorry {name}! We will send a new one today, no need to return it.'],
       ['c', 'wow thats fast. thank you'],
     ],
@@ -79,7 +79,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
   {
     country: 'US',
     lines: [
-      ['c', 'Do you have the {product} in blue?'],
+      ['c', 'Do you have the {garment} in blue?'],
       ['s', 'We do, two left. Shall I put one aside?'],
       ['c', 'yes please!! 💙'],
     ],
@@ -87,7 +87,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
   {
     country: 'GB',
     lines: [
-      ['c', 'Hiya, is the {product} coming back in stock in a {size}?'],
+      ['c', 'Hiya, is the {garment} coming back in stock in a {size}?'],
       ['s', 'Hello {name}, yes, {day}. Want a text when it does?'],
       ['c', 'Brilliant, cheers'],
     ],
@@ -154,7 +154,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
   {
     country: 'FR',
     lines: [
-      ['c', 'Le {product} est arrivé cassé, voici une photo', 'image'],
+      ['c', 'Le {dish} est arrivé cassé, voici une photo', 'image'],
       ['s', 'Nous sommes désolés. Un nouveau part aujourd’hui, et vous gardez l’autre.'],
       ['c', 'Très gentil, merci'],
     ],
@@ -170,7 +170,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
     country: 'ES',
     channel: 'whatsapp',
     lines: [
-      ['c', 'Hola, ¿tenéis el {product} en la talla {size}?'],
+      ['c', 'Hola, ¿tenéis el {garment} en la talla {size}?'],
       ['s', 'Hola {name}, sí, nos quedan tres. ¿Te guardo uno?'],
       ['c', '¡Sí, por favor! 🙏'],
     ],
@@ -211,7 +211,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
     country: 'NL',
     channel: 'whatsapp',
     lines: [
-      ['c', 'De {product} is prachtig, dank jullie wel ❤️', 'image'],
+      ['c', 'De {dish} is prachtig, dank jullie wel ❤️', 'image'],
       ['s', 'Wat fijn om te horen, {name}!'],
     ],
   },
@@ -226,14 +226,14 @@ export const CONVERSATIONS: readonly Conversation[] = [
   {
     country: 'PL',
     lines: [
-      ['c', 'Chciałabym zwrócić {product}, za mały rozmiar {size}'],
+      ['c', 'Chciałabym zwrócić {garment}, za mały rozmiar {size}'],
       ['s', 'Oczywiście. Etykieta zwrotna została wysłana.'],
     ],
   },
   {
     country: 'SE',
     lines: [
-      ['c', 'Hej! Går det att byta {product} mot storlek {size2}?'],
+      ['c', 'Hej! Går det att byta {garment} mot storlek {size2}?'],
       ['s', 'Absolut, vi skickar en ny idag.'],
       ['c', 'Tack så mycket!'],
     ],
@@ -341,7 +341,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
     country: 'US',
     channel: 'whatsapp',
     lines: [
-      ['c', 'is the {product} dishwasher safe'],
+      ['c', 'is the {dish} dishwasher safe'],
       ['s', 'Yes, top rack only please.'],
       ['c', 'k'],
     ],
@@ -381,13 +381,4 @@ export const NUMBERS: Readonly<Record<Country, string>> = {
   AE: '+97150000001',
   IL: '+97255000001',
   TR: '+9050000001',
-};
-
-export const SLOTS: Readonly<Record<string, readonly string[]>> = {
-  product: ['linen shirt', 'stoneware bowl', 'wool blanket', 'oak tray', 'tea pot', 'rain jacket'],
-  size: ['S', 'M', '38', '40'],
-  size2: ['L', 'XL', '42', '44'],
-  carrier: ['DHL', 'UPS', 'FedEx', 'PostNord', 'DPD'],
-  day: ['today', 'tomorrow', 'on Friday', 'by Monday'],
-  amount: ['$48.00', '€39,90', '£52.50', '$129.00'],
 };

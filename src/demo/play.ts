@@ -1,11 +1,12 @@
 /** Turns conversations into what Twilio would send: requests in an order, with times, media, reports, repetitions. */
 import { createHash } from 'node:crypto';
 
-import { CONVERSATIONS, NAMES, NUMBERS, SLOTS } from './conversations.ts';
+import { CONVERSATIONS, NAMES, NUMBERS } from './conversations.ts';
 import type { Conversation, Country } from './conversations.ts';
 import { makePdf, makePng } from './media.ts';
 import { createPrng } from './prng.ts';
 import type { Prng } from './prng.ts';
+import { slotsOf } from './slots.ts';
 import { ACCOUNT_SID } from './stand-in.ts';
 import type { RestMessage } from './stand-in.ts';
 
@@ -51,16 +52,16 @@ export function* playShop(options: {
 }
 
 function makeCustomer(prng: Prng, country: Country): Customer {
-  return {
-    country,
-    name: prng.pick(NAMES[country]),
-    number: `${NUMBERS[country]}${String(prng.below(100)).padStart(2, '0')}`,
-  };
+  const index = prng.below(100);
+  const names = NAMES[country];
+  // Whoever writes from a number again has the same name.
+  const name = names[index % names.length] ?? '';
+  return { country, name, number: `${NUMBERS[country]}${String(index).padStart(2, '0')}` };
 }
 
 function makeSlots(prng: Prng, customer: Customer): Record<string, string> {
   const slots: Record<string, string> = { name: customer.name, order: `#${10_000 + prng.below(2500)}` };
-  for (const [name, values] of Object.entries(SLOTS)) slots[name] = prng.pick(values);
+  for (const [name, values] of Object.entries(slotsOf(customer.country))) slots[name] = prng.pick(values);
   return slots;
 }
 
