@@ -22,7 +22,7 @@ beforeAll(async () => {
     if (!/\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT|ENOTCACHED)\b/.test(String(error))) throw error;
     unreachable = true;
   });
-}, 120_000);
+}, 300_000);
 
 afterAll(() => {
   rmSync(shop, { recursive: true, force: true });
@@ -50,6 +50,29 @@ describe('the released package', () => {
     expect((await cartulary('--help')).stdout).toMatch(/^Usage: cartulary /m);
   });
 
+  test('keeps, finds and checks messages', { timeout: 300_000 }, async (context) => {
+    context.skip(unreachable, 'the package registry cannot be reached');
+    const event = {
+      type: 'message.created',
+      timestamp: '2026-11-22T10:00:00Z',
+      data: {
+        id: 'p1',
+        channel: 'sms',
+        direction: 'inbound',
+        from: '+14155550100',
+        to: ['+14155550101'],
+        text: 'a kettle',
+      },
+    };
+    writeFileSync(path.join(shop, 'old.jsonl'), `${JSON.stringify(event)}\n`);
+    await cartulary('init', '--name', 'Packed');
+    await cartulary('import', 'jsonl', 'old.jsonl');
+    expect(JSON.parse((await cartulary('search', 'kettle', '--json')).stdout)).toMatchObject({ total: 1 });
+    await cartulary('export', '--out', 'bundle.zip');
+    for (const what of [[], ['--bundle', 'bundle.zip']])
+      expect(JSON.parse((await cartulary('verify', ...what, '--json')).stdout)).toMatchObject({ ok: true, faults: [] });
+  });
+
   test('ends with an error for a command that does not exist', async (context) => {
     context.skip(unreachable, 'the package registry cannot be reached');
     await expect(cartulary('no-such-command')).rejects.toMatchObject({ code: expect.any(Number), stdout: '' });
@@ -57,11 +80,11 @@ describe('the released package', () => {
 });
 
 async function cartulary(...args: string[]): Promise<{ stdout: string; stderr: string }> {
-  return run('npx', ['--no-install', 'cartulary', ...args], { cwd: shop, env: shopEnvironment(), timeout: 30_000 });
+  return run('npx', ['--no-install', 'cartulary', ...args], { cwd: shop, env: shopEnvironment(), timeout: 90_000 });
 }
 
 async function npm(cwd: string, ...args: string[]): Promise<void> {
-  const options = { cwd, env: shopEnvironment(), timeout: 110_000 };
+  const options = { cwd, env: shopEnvironment(), timeout: 280_000 };
   await run('npm', [...args, '--no-audit', '--no-fund'], options).catch((error: Error & { stdout?: string }) => {
     // The compiler complains on standard output, which the error's own text leaves out.
     throw new Error(`${error.message}\n${error.stdout ?? ''}`, { cause: error });

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 
 import type { ExportSummary } from '../../evidence/exports/exporter.ts';
+import { EXPORTERS } from '../../evidence/exports/list.ts';
 import { runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { print, printJson, say } from '../output.ts';
@@ -15,7 +16,7 @@ export function registerExport(program: Command): void {
     program.command('export [query...]').description('hand messages out with media, proofs and a manifest'),
   )
     .requiredOption('--out <file>', 'file to write, e.g. bundle.zip')
-    .option('--format <name>', 'format', 'jsonl')
+    .option('--format <name>', EXPORTERS.map(({ name, title }) => `${name}: ${title}`).join('; '), 'jsonl')
     .action(async (words: string[], options: Options) => {
       const summary = await runOperation<ExportSummary & { path: string }>(
         options,

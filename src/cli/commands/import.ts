@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 
 import type { ImportReport } from '../../capture/import-run.ts';
+import { IMPORTERS } from '../../capture/imports/list.ts';
 import { runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { paint, print, printJson, say } from '../output.ts';
@@ -14,7 +15,9 @@ export function registerImport(program: Command): void {
   withCommonOptions(
     program
       .command('import <format> <file>')
-      .description('bring old messages in: sms-backup, jsonl; may be repeated, nothing is kept twice'),
+      .description(
+        `bring old messages in: ${IMPORTERS.map(({ name }) => name).join(', ')}; may be repeated, nothing is kept twice`,
+      ),
   )
     .option('--region <code>', 'country of numbers written without country code, e.g. US')
     .option('--own <number>', "the shop's own number, where the file does not say it")

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 
+import { CONNECTORS } from '../../capture/connectors/list.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { parseCount, runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
@@ -26,7 +27,11 @@ type AddOptions = CommonOptions & {
 /** `source`: connects platforms. */
 export function registerSource(program: Command): void {
   const source = program.command('source').description('connect platforms');
-  withCommonOptions(source.command('add <connector>').description('connect an account: twilio, standard-webhooks'))
+  withCommonOptions(
+    source
+      .command('add <connector>')
+      .description(`connect an account: ${CONNECTORS.map(({ name }) => name).join(', ')}`),
+  )
     .requiredOption('--name <name>', 'what you call it')
     .option(
       '--secret <secret>',
