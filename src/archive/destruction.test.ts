@@ -52,7 +52,7 @@ it('a destroyed message without a time of sending leaves the index, too', { time
     await archive.destroyMessage(outcome.messageId, 'test');
     await archive.reachIndex();
     expect((await archive.search(CALLER, { q: 'kettle', limit: 10 })).total).toBe(0);
-    expect(await archive.threads.read.call('compare', undefined)).toMatchObject({ extraCount: 0 });
+    expect(await archive.threads.read.call('compare', { followed: 0 })).toMatchObject({ extraCount: 0 });
   } finally {
     await house.close();
   }
