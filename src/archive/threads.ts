@@ -15,6 +15,7 @@ import { openSealBatch } from './seal-batch.ts';
 import type { SealBatch } from './seal-batch.ts';
 import type { FiledRecord } from './filed-record.ts';
 import type { Sealing } from './sealing.ts';
+import { createStateWriter } from './state-writer.ts';
 import type { FollowCalls, FollowEvent, FollowNote, FollowSetup } from './threads/follow-thread.ts';
 import type { LogCalls } from './threads/log-thread.ts';
 import type { CountOwnerCalls, CountSetup } from './threads/count-thread.ts';
@@ -64,9 +65,10 @@ export async function startArchiveThreads(
   const { writer } = store;
   // The follower may report before the constant is assigned, hence the box.
   const box: { follow?: Thread<FollowCalls> } = {};
+  const stateWriter = createStateWriter(writer, { onFatal });
   const onEvent = (event: unknown): void => {
     const { states, ticket } = event as FollowEvent;
-    writer.putStates(states).then(() => box.follow?.tell({ written: ticket } satisfies FollowNote), onFatal);
+    void stateWriter.write(states).then(() => box.follow?.tell({ written: ticket } satisfies FollowNote));
   };
   const { port1: freshTo, port2: freshFrom } = new MessageChannel();
   const underWay = new SharedArrayBuffer(4);
@@ -126,6 +128,7 @@ export async function startArchiveThreads(
     },
     async close() {
       timers.stop();
+      stateWriter.stop();
       await queue.drain();
       await seal.end();
       await log.call('publish', undefined).catch(options.onStalled);

@@ -48,9 +48,19 @@ export function createGroupQueue<Item, Group>({ bytesOf, open, add, send }: Grou
   let scheduled = false;
   let idle: (() => void)[] = [];
 
+  const addAll = (items: readonly Item[], reject: (cause: unknown) => void): number => {
+    let taken = 0;
+    try {
+      const group = (gathered ??= open());
+      for (; taken < items.length; taken += 1) add(group, items[taken] as Item);
+    } catch (cause) {
+      reject(cause);
+    }
+    return taken;
+  };
   const flush = (): void => {
     scheduled = false;
-    if (inFlight >= IN_FLIGHT_MAX || gathered === undefined) return;
+    if (inFlight >= IN_FLIGHT_MAX || gathered === undefined || pending.length === 0) return;
     const group = gathered;
     const members = pending;
     gathered = undefined;
@@ -68,6 +78,9 @@ export function createGroupQueue<Item, Group>({ bytesOf, open, add, send }: Grou
   const run = async (group: Group, members: readonly Pending[]): Promise<void> => {
     try {
       const results = await send(group);
+      // One too many or too few, and somebody would be told of another's commit.
+      if (results.length !== members.reduce((sum, { count }) => sum + count, 0))
+        throw new CartularyError('internal', 'results do not fit what was asked');
       let at = 0;
       for (const one of members) {
         one.resolve(results.slice(at, at + one.count));
@@ -94,11 +107,15 @@ export function createGroupQueue<Item, Group>({ bytesOf, open, add, send }: Grou
         );
       }
       waitingBytes += bytes;
-      const group = (gathered ??= open());
-      for (const item of items) add(group, item);
       return new Promise((resolve, reject) => {
-        pending.push({ count: items.length, bytes, resolve, reject });
-        pendingItems += items.length;
+        const taken = addAll(items, reject);
+        if (taken === 0 && items.length > 0) {
+          waitingBytes -= bytes;
+          return;
+        }
+        // Those that were taken are in the group, whatever became of the rest: their results must be counted off.
+        pending.push({ count: taken, bytes, resolve, reject });
+        pendingItems += taken;
         if (pendingItems >= GROUP_ITEMS_MAX) flush();
         else schedule();
       });

@@ -1,0 +1,57 @@
+/**
+ * State rows on their way from the follower to the writer. They are derived: a full disk delays them, and must end neither the follower nor the process that still answers
+ * senders with "come again".
+ */
+import { CartularyError } from '../model/errors.ts';
+import type { StateRow, StoreWriter } from '../store/store.ts';
+
+export type StateWriter = {
+  /** Resolves when the rows are written, or when that does not matter any more because this was stopped. */
+  write(states: readonly StateRow[]): Promise<void>;
+  stop(): void;
+};
+
+/** Milliseconds between two tries while the disk is full. */
+const RETRY_MS = 1000;
+
+/**
+ * Makes a writer of state rows.
+ * @param options `onFatal`: they could not be written for a reason that does not pass; `retryMs`: for tests
+ */
+export function createStateWriter(
+  writer: Pick<StoreWriter, 'putStates'>,
+  options: { readonly onFatal: (cause: unknown) => void; readonly retryMs?: number },
+): StateWriter {
+  const stop = new AbortController();
+  const tryOnce = async (states: readonly StateRow[]): Promise<boolean> => {
+    try {
+      await writer.putStates(states);
+      return true;
+    } catch (cause) {
+      if (stop.signal.aborted) return true;
+      if (cause instanceof CartularyError && cause.code === 'overloaded') return false;
+      options.onFatal(cause);
+      return true;
+    }
+  };
+  return {
+    async write(states) {
+      while (!(await tryOnce(states))) await pause(options.retryMs ?? RETRY_MS, stop.signal);
+    },
+    stop: () => stop.abort(),
+  };
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}
