@@ -14,7 +14,7 @@ import { openRing } from '../capture/ring.ts';
 import type { Ring } from '../capture/ring.ts';
 import { createInlineGaps } from '../capture/tee.ts';
 import type { InlineGaps } from '../capture/tee.ts';
-import { workOnce } from '../capture/work.ts';
+import { workJobs } from '../capture/work.ts';
 import type { WorkParts } from '../capture/work.ts';
 import type { Settings } from '../settings.ts';
 
@@ -89,7 +89,8 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     publicUrl: () =>
       settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
     startWork() {
-      loops.push(loop(stop.signal, WORK_EVERY_MS, log, () => drainJobs(work)));
+      loops.push(untilDone(stop.signal, log, () => archive.finishDestructions()));
+      loops.push(loop(stop.signal, WORK_EVERY_MS, log, () => workJobs(work)));
       loops.push(loop(stop.signal, POLL_EVERY_MS, log, () => pollSources(work)));
     },
     async close() {
@@ -98,11 +99,6 @@ export async function openService(settings: Settings, options: ServiceOptions = 
       await house.close();
     },
   };
-}
-
-/** Takes up jobs until none is due. */
-export async function drainJobs(work: WorkParts): Promise<void> {
-  while (!work.signal.aborted && (await workOnce(work)) > 0);
 }
 
 async function loop(signal: AbortSignal, everyMs: number, log: Logger, act: () => Promise<void>): Promise<void> {
@@ -114,6 +110,15 @@ async function loop(signal: AbortSignal, everyMs: number, log: Logger, act: () =
     }
     await pause(everyMs, signal);
   }
+}
+
+/** What a crash cut off is finished once, and tried again until it is. */
+async function untilDone(signal: AbortSignal, log: Logger, act: () => Promise<unknown>): Promise<void> {
+  const once = new AbortController();
+  await loop(AbortSignal.any([signal, once.signal]), WORK_EVERY_MS, log, async () => {
+    await act();
+    once.abort();
+  });
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

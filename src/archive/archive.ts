@@ -5,57 +5,30 @@
  * Invariants: content leaves only after the audit record that says so is durable; nothing is acknowledged before it is; what the door does
  * not offer cannot be done.
  */
+import type { ArchiveParts } from './archive-parts.ts';
 import type { ApiKey, Scope } from '../access/api-keys.ts';
 import { formatProofFile } from '../ledger/proof-file.ts';
 import { CartularyError } from '../model/errors.ts';
-import type { AuditAct, EventBody, MessageKey, StoredMedia } from '../model/event.ts';
+import type { AuditAct, MessageKey, StoredMedia } from '../model/event.ts';
 import { formatId, idBytes } from '../model/ids.ts';
-import type { ApiKeyId, ArchiveId, ConversationId, MessageId, SourceId } from '../model/ids.ts';
-import { receiptInstant } from '../model/time.ts';
-import type { BlobStore } from '../store/blobs.ts';
-import type { JobRow, SettingChange, StoreReader, StoreWriter } from '../store/store.ts';
-import type { TileFiles } from '../store/tile-files.ts';
-import type { HpkeKeyPair } from '../vault/hpke.ts';
-import type { RandomPool } from '../vault/random.ts';
-import type { Sealer } from '../vault/seal.ts';
+import type { ApiKeyId, ConversationId, MessageId, SourceId } from '../model/ids.ts';
+import type { JobRow, SettingChange } from '../store/store.ts';
 import { writeBackup } from './backup.ts';
 import type { BackupReport } from './backup.ts';
 import { assertAllowed, callerActor } from './caller.ts';
 import type { Caller } from './caller.ts';
-import type { Identifier } from './identify.ts';
-import type { ArchiveLayout, DataLayout } from './layout.ts';
-import type { MediaOwner, MediaVault } from './media.ts';
+import { destroyMessage, finishDestructions } from './destroy.ts';
+import type { DataLayout } from './layout.ts';
+import type { MediaOwner } from './media.ts';
 import { openJobPayload } from './opening.ts';
-import type { RecordActor, RecordDraft, Recorder, RecordOutcome } from './recorder.ts';
+import type { RecordActor, RecordDraft, RecordOutcome } from './recorder.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
-import type { Registry, Source } from './registry.ts';
-import type { ArchiveThreads } from './threads.ts';
+import type { Source } from './registry.ts';
+import { systemDraft } from './system-draft.ts';
 import type { IndexComparison } from './threads/compare-index.ts';
 import type { MediaPlace } from './threads/read-thread.ts';
 import type { VerifyReport } from './threads/verify-thread.ts';
 import type { ConversationView, FacetsView, MessageDetail, MessagePage } from './views.ts';
-
-/** Everything an open archive is made of. */
-export type ArchiveParts = {
-  readonly id: ArchiveId;
-  readonly name: string;
-  readonly origin: string;
-  readonly vkey: string;
-  readonly layout: ArchiveLayout;
-  readonly writer: StoreWriter;
-  readonly reader: StoreReader;
-  readonly blobs: BlobStore;
-  readonly tiles: TileFiles;
-  readonly sealer: Sealer;
-  readonly random: RandomPool;
-  readonly recorder: Recorder;
-  readonly identifier: Identifier;
-  readonly media: MediaVault;
-  readonly registry: Registry;
-  readonly threads: ArchiveThreads;
-  readonly spool: HpkeKeyPair;
-  readonly now: () => number;
-};
 
 /** A job with its payload opened. */
 export type OpenJob = JobRow & {
@@ -178,29 +151,6 @@ function createAuditor(parts: ArchiveParts): Auditor {
   };
 }
 
-/** A record of the archive's own: audit, settings, destructions. */
-function systemDraft(
-  parts: ArchiveParts,
-  actor: RecordActor,
-  body: EventBody,
-  settings: readonly SettingChange[] = [],
-  extra?: Record<string, unknown>,
-): RecordDraft {
-  const nowMs = parts.now();
-  const id = Buffer.from(parts.random.take(16)).toString('hex');
-  return {
-    actor,
-    capturedAtMs: nowMs,
-    settings,
-    event: {
-      target: { platform: 'cartulary', account: parts.id, id: `${body.kind}:${id}` },
-      occurredAt: receiptInstant(nowMs),
-      ...(extra === undefined ? {} : { extra }),
-      ...body,
-    },
-  };
-}
-
 function lookups(parts: ArchiveParts, act: Act) {
   const { read } = parts.threads;
   const reachIndex = async (): Promise<number> => parts.threads.follow.call('reach', await parts.reader.size());
@@ -314,7 +264,12 @@ function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
     value: Record<string, unknown>,
     change: SettingChange,
   ): Promise<void> => {
-    const draft = systemDraft(parts, callerActor(caller), { kind: 'settings.changed', name, value }, [change]);
+    const draft = systemDraft(
+      parts,
+      callerActor(caller),
+      { kind: 'settings.changed', name, value },
+      { settings: [change] },
+    );
     const [outcome] = await parts.recorder.record([draft]);
     if (outcome?.status !== 'stored') throw new CartularyError('internal', 'the setting could not be kept');
   };
@@ -373,42 +328,27 @@ function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
       ),
 
     /**
-     * Destroys a message because content was found in it that must not be kept (card security codes). Closes its key, writes to the log and to the
-     * destruction list, deletes the key row; content cannot be read from then on. A hold refuses it.
+     * Destroys a message because content was found in it that must not be kept (card security codes). A hold refuses it.
+     * @param reason a code, which stands in the log
      */
-    async destroyMessage(id: MessageId, reason: string): Promise<void> {
-      const messageId = idBytes(id);
-      const messageNo = await parts.reader.findMessageNo(messageId);
-      if (messageNo === undefined) throw new CartularyError('not-found', 'there is no such message');
-      await parts.writer.closeKey(messageId);
-      // Only now: nothing is sealed under a closed key, so the message cannot move any more.
-      const detail = await parts.threads.read.call('message', { id, atMs: undefined });
-      const sentAtMs = await parts.threads.read.call('place', id);
-      const draft = systemDraft(parts, SYSTEM_ACTOR, { kind: 'key.destroyed', subject: id, reason }, [], {
-        messageNo,
-        sentAtMs,
-      });
-      const [outcome] = await parts.recorder.record([draft]);
-      if (outcome?.status !== 'stored')
-        throw new CartularyError('internal', 'the destruction could not be put on record');
-      await parts.threads.noteDestruction({ messageNo, message: id, seq: outcome.seq });
-      await parts.writer.destroyKey(messageId);
-      await removeBlobs(parts, detail);
-      await parts.threads.follow.call('reach', outcome.seq + 1);
-      await parts.threads.read.call('refresh', undefined);
-    },
+    destroyMessage: (caller: Caller, id: MessageId, reason: string): Promise<void> =>
+      act(caller, 'operate', 'destroy', { message: id, reason }, () =>
+        destroyMessage(parts, callerActor(caller), id, reason),
+      ),
+
+    /** The same, where guard found it later by itself; the destruction's own record says so. */
+    destroyFound: (id: MessageId, reason: string): Promise<void> => destroyMessage(parts, SYSTEM_ACTOR, id, reason),
+
+    /** Finishes destructions that a crash cut off. @returns how many there were */
+    finishDestructions: (): Promise<number> => finishDestructions(parts),
 
     /** Puts an act of another module on record (imports, exports, backups). */
     audit: (caller: Caller, entry: AuditAct): Promise<void> => audit(callerActor(caller), entry),
   };
 }
 
-async function removeBlobs(parts: ArchiveParts, detail: MessageDetail | undefined): Promise<void> {
-  for (const entry of detail?.history ?? []) {
-    const event = entry.event as { kind: string; media?: { blob?: string } };
-    if (event.kind === 'media.stored' && event.media?.blob !== undefined) await parts.blobs.remove(event.media.blob);
-  }
-}
+/** Milliseconds until a job that cannot be opened is looked at again. */
+const DAMAGED_JOB_MS = 86_400_000;
 
 function jobs(parts: ArchiveParts) {
   return {
@@ -422,12 +362,13 @@ function jobs(parts: ArchiveParts) {
           continue;
         }
         const owner = { messageId: message.messageId, secret: message.secret };
-        open.push({
-          ...row,
-          owner,
-          messageId: formatId('message', message.messageId),
-          detail: openJobPayload(parts.sealer, owner, row.payload),
-        });
+        try {
+          const detail = openJobPayload(parts.sealer, owner, row.payload);
+          open.push({ ...row, owner, messageId: formatId('message', message.messageId), detail });
+        } catch {
+          // Damage to one does not hold up the others; it is counted as waiting, and `verify` looks for damage.
+          await parts.writer.retryJob(row.id, parts.now() + DAMAGED_JOB_MS);
+        }
       }
       return open;
     },

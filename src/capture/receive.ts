@@ -17,6 +17,7 @@ import { receiptInstant } from '../model/time.ts';
 import { UnreadableEnvelope } from './unreadable.ts';
 import type { Acknowledgement, Connector } from './connector.ts';
 import { findConnector } from './connectors/list.ts';
+import { guardLaterJobs } from './guard-later.ts';
 import { guardEnvelope } from './guard/guard.ts';
 import { LIMITS } from './limits.ts';
 import { makeRawSlice } from './raw-slice.ts';
@@ -237,9 +238,10 @@ export function jobsOf(event: Event, source: Source | undefined, connector: Conn
   }
   const parts =
     event.kind === 'message.created' ? event.content.parts : event.kind === 'message.edited' ? (event.parts ?? []) : [];
-  return parts.flatMap((part) =>
+  const media = parts.flatMap((part) =>
     part.kind === 'media' && part.url !== undefined ? [mediaJob(part, part.url, event, source, connector, nowMs)] : [],
   );
+  return [...media, ...guardLaterJobs(event, nowMs)];
 }
 
 function mediaJob(

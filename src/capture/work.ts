@@ -6,10 +6,12 @@ import type { Archive, OpenJob } from '../archive/archive.ts';
 import { SYSTEM_ACTOR } from '../archive/recorder.ts';
 import type { RecordDraft } from '../archive/recorder.ts';
 import type { Source } from '../archive/registry.ts';
+import { drainJobs, nextTry } from '../jobs/run-jobs.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { ContentState, EventBody, GapReason, MessageKey } from '../model/event.ts';
 import type { SourceId } from '../model/ids.ts';
 import { receiptInstant } from '../model/time.ts';
+import { workGuard } from './guard-later.ts';
 import { fetchPart } from './media/fetch-part.ts';
 import type { PrivateHost } from './media/address-guard.ts';
 import { sniffMime } from './media/sniff.ts';
@@ -27,18 +29,41 @@ export type WorkParts = {
   readonly allowPrivate?: readonly PrivateHost[];
 };
 
-const LEASE_MS = 120_000;
-const CLAIM_MAX = 8;
-/** Waits between tries: a medium that is briefly 404 comes back within seconds. */
-const RETRY_MS = [2_000, 5_000, 15_000, 60_000, 300_000, 900_000, 3_600_000] as const;
+/** Longer than the longest fetch; what a process held that died is given out again when the store is opened. */
+const LEASE_MS = 15 * 60_000;
+const SLOTS = 8;
 const CONTENT_TRIES_MAX = 8;
 const MEDIA_TRIES_MAX = 60;
 
-/** Does due jobs; answers how many were taken up. */
-export async function workOnce(parts: WorkParts): Promise<number> {
-  const jobs = await parts.archive.claimJobs(['media', 'content'], CLAIM_MAX, LEASE_MS);
-  await Promise.all(jobs.map((job) => (job.kind === 'media' ? workMedia(parts, job) : workContent(parts, job))));
-  return jobs.length;
+/** Does due jobs until none is due. */
+export function workJobs(parts: WorkParts): Promise<void> {
+  return drainJobs<OpenJob>({
+    slots: SLOTS,
+    signal: parts.signal,
+    claim: (limit) => parts.archive.claimJobs(['media', 'content', 'guard'], limit, LEASE_MS),
+    work: (job) => workJob(parts, job),
+  });
+}
+
+async function workJob(parts: WorkParts, job: OpenJob): Promise<void> {
+  try {
+    switch (job.kind) {
+      case 'media':
+        return await workMedia(parts, job);
+      case 'content':
+        return await workContent(parts, job);
+      default:
+        return await workGuard(parts.archive, job);
+    }
+  } catch (cause) {
+    // Nobody foresaw it (a full disk, a damaged index): later again, and the log says so.
+    if (!parts.signal.aborted)
+      await parts.archive.retryJob(
+        job.id,
+        nextTry(job, { nowMs: parts.now(), triesMax: Number.POSITIVE_INFINITY }) ?? parts.now(),
+      );
+    throw cause;
+  }
 }
 
 async function workMedia(parts: WorkParts, job: OpenJob): Promise<void> {
@@ -74,7 +99,7 @@ async function workMedia(parts: WorkParts, job: OpenJob): Promise<void> {
     const { stored, head } = await archive.storeMedia(job.owner, fetched.body, access.bytesMax);
     const mimeSniffed = await sniffMime(head);
     const mimeDeclared = fetched.mimeDeclared ?? detail.mimeDeclared;
-    await keep(parts, source, detail.key, `media|${detail.part}|${stored.sha256}`, {
+    const isKept = await keep(parts, source, detail.key, `media|${detail.part}|${stored.sha256}`, {
       kind: 'media.stored',
       part: detail.part,
       media: {
@@ -83,6 +108,8 @@ async function workMedia(parts: WorkParts, job: OpenJob): Promise<void> {
         ...(mimeDeclared === undefined ? {} : { mimeDeclared }),
       },
     });
+    // Known already, or its message was destroyed meanwhile: nothing names this blob.
+    if (!isKept) await archive.blobs.remove(stored.blob);
     await archive.finishJob(job.id);
   } catch (cause) {
     if (cause instanceof CartularyError && cause.code === 'too-large')
@@ -97,10 +124,8 @@ async function retryMedia(
   source: Source | undefined,
   afterMs: number | undefined,
 ): Promise<void> {
-  const dueAtMs = parts.now() + Math.max(afterMs ?? 0, retryWait(job.attempts));
-  if (job.attempts >= MEDIA_TRIES_MAX || (job.lossAtMs !== undefined && dueAtMs > job.lossAtMs)) {
-    return loseMedia(parts, job, source, 'media-expired');
-  }
+  const dueAtMs = nextTry(job, { nowMs: parts.now(), triesMax: MEDIA_TRIES_MAX, afterMs });
+  if (dueAtMs === undefined) return loseMedia(parts, job, source, 'media-expired');
   return parts.archive.retryJob(job.id, dueAtMs);
 }
 
@@ -158,8 +183,9 @@ async function workContent(parts: WorkParts, job: OpenJob): Promise<void> {
   } catch (cause) {
     if (parts.signal.aborted) throw cause;
   }
-  if (job.attempts >= CONTENT_TRIES_MAX) return openContentGap(parts, job, source, [source.connector]);
-  return archive.retryJob(job.id, parts.now() + retryWait(job.attempts));
+  const dueAtMs = nextTry(job, { nowMs: parts.now(), triesMax: CONTENT_TRIES_MAX });
+  if (dueAtMs === undefined) return openContentGap(parts, job, source, [source.connector]);
+  return archive.retryJob(job.id, dueAtMs);
 }
 
 /** The settings of a source; the account that its platform names stands in where none was given. */
@@ -197,17 +223,14 @@ async function openContentGap(
   await parts.archive.finishJob(job.id);
 }
 
-function retryWait(attempts: number): number {
-  return RETRY_MS[Math.min(attempts, RETRY_MS.length) - 1] ?? RETRY_MS[0];
-}
-
+/** Keeps a record of the work. @returns whether it was new */
 async function keep(
   parts: WorkParts,
   source: Source | undefined,
   target: MessageKey,
   dedupe: string,
   body: EventBody,
-): Promise<void> {
+): Promise<boolean> {
   const nowMs = parts.now();
   const draft: RecordDraft = {
     actor: SYSTEM_ACTOR,
@@ -217,4 +240,5 @@ async function keep(
   };
   const [outcome] = await parts.archive.record([draft]);
   if (outcome?.status === 'failed') throw new CartularyError('internal', 'a record of the work could not be kept');
+  return outcome?.status === 'stored';
 }

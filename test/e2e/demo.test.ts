@@ -2,7 +2,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { startServer } from '../../src/api/server.ts';
-import { drainJobs, openService } from '../../src/api/service.ts';
+import { openService } from '../../src/api/service.ts';
+import { workJobs } from '../../src/capture/work.ts';
 import { initHouse } from '../../src/archive/house.ts';
 import { runDemo, startTwilioStandIn } from '../../src/demo/run.ts';
 import { readSettings } from '../../src/settings.ts';
@@ -39,7 +40,7 @@ describe('the demo', () => {
       const search = (q: string) => service.archive.search(CALLER, { q, limit: 50 });
       try {
         await until('the backlog is played', async () => said.some((text) => text.startsWith('Now try')), 60);
-        await drainJobs(service.work);
+        await workJobs(service.work);
         await service.archive.reachIndex();
         expect((await search('')).total).toBeGreaterThanOrEqual(300);
         const outbound = await search('direction:outbound');
@@ -47,7 +48,7 @@ describe('the demo', () => {
         expect(outbound.items.filter((item) => item.contentState === 'not-captured').length).toBeLessThanOrEqual(1);
         expect((await search('type:optout.request')).total).toBeGreaterThan(0);
         await until('pictures are stored', async () => {
-          await drainJobs(service.work);
+          await workJobs(service.work);
           await service.archive.reachIndex();
           return (await search('has:media')).items.some((item) => item.parts.some((part) => part.state === 'stored'));
         });

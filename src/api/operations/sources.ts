@@ -123,11 +123,18 @@ const pollNow = defineOperation(
       .max(24 * 400)
       .default(72),
   }),
-  async (args, { service }) => {
+  async (args, { service, caller }) => {
     const source = getSource(service, args.id);
     if (getConnector(source).pull?.list === undefined)
       throw new CartularyError('bad-input', 'this platform gives no list');
-    return pollSource(service.work, source, service.now() - args.hours * 3_600_000);
+    return service.archive.act(
+      caller,
+      'operate',
+      'poll',
+      { source: source.id, hours: args.hours },
+      () => pollSource(service.work, source, service.now() - args.hours * 3_600_000),
+      (result) => ({ ...result }),
+    );
   },
 );
 

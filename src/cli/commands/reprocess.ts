@@ -1,19 +1,49 @@
 import type { Command } from 'commander';
 
+import type { GuardedAgain } from '../../capture/guard-later.ts';
 import type { Reprocessed } from '../../capture/reprocess.ts';
 import { runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
-import { printJson, say } from '../output.ts';
+import { print, printJson, say } from '../output.ts';
 
-/** `reprocess`: reads quarantined envelopes again. */
+type Options = CommonOptions & { readonly guard?: true; readonly destroy?: true | string };
+
+/** `reprocess`: reads quarantined envelopes again, or all messages with the guard of this version. */
 export function registerReprocess(program: Command): void {
   withCommonOptions(
     program.command('reprocess').description('read quarantined envelopes again, after an update of a connector'),
-  ).action(async (options: CommonOptions) => {
-    const result = await runOperation<Reprocessed>(options, 'reprocess', {}, 'reading again');
-    if (options.json === true) return printJson(result);
-    say(
-      `${result.envelopes} envelopes: ${result.stored} new records, ${result.duplicates} known, ${result.stillUnreadable} still cannot be read.`,
-    );
-  });
+  )
+    .option('--guard', 'read every message again for card security codes, and list those that hold one')
+    .option('--destroy [message]', 'destroy what --guard finds, or the message named: nobody can read it again')
+    .action(async (options: Options) => {
+      if (typeof options.destroy === 'string') return destroyOne(options, options.destroy);
+      if (options.guard === true) return guardAgain(options, options.destroy === true);
+      if (options.destroy === true) program.error('error: --destroy needs --guard, or the id of a message');
+      return readAgain(options);
+    });
+}
+
+async function readAgain(options: Options): Promise<void> {
+  const result = await runOperation<Reprocessed>(options, 'reprocess', {}, 'reading again');
+  if (options.json === true) return printJson(result);
+  say(
+    `${result.envelopes} envelopes: ${result.stored} new records, ${result.duplicates} known, ${result.stillUnreadable} still cannot be read.`,
+  );
+}
+
+async function guardAgain(options: Options, destroy: boolean): Promise<void> {
+  const result = await runOperation<GuardedAgain>(options, 'reprocess.guard', { destroy }, 'looking again');
+  if (options.json === true) return printJson(result);
+  for (const id of result.found) print(id);
+  say(
+    `${result.messages} messages: ${result.found.length} hold card data, ${result.destroyed} destroyed.${
+      destroy || result.found.length === 0 ? '' : ' Destroy them with "cartulary reprocess --guard --destroy".'
+    }`,
+  );
+}
+
+async function destroyOne(options: Options, id: string): Promise<void> {
+  const result = await runOperation(options, 'destroy', { id });
+  if (options.json === true) return printJson(result);
+  say('Destroyed. The log still proves that it existed; copies of keys in older backups go when those expire.');
 }

@@ -18,6 +18,9 @@ const PROBES_MAX = 8;
 type SeenRow = { rest: Buffer; no: number; seq: number | null };
 type Slot = { k: bigint; rest: Buffer; row: SeenRow | undefined };
 
+/** For `findSlot`. */
+export const FIND_SEEN = 'SELECT rest, no, seq FROM seen WHERE k = ?';
+
 /** Prepared statements and counters of the one writer. */
 export type Appender = { append(entries: readonly AppendEntry[]): AppendResult[] };
 
@@ -91,7 +94,7 @@ function prepare(database: EncryptedDatabase) {
     savepoint: p('SAVEPOINT entry'),
     release: p('RELEASE entry'),
     rollbackTo: p('ROLLBACK TO entry'),
-    findSeen: p('SELECT rest, no, seq FROM seen WHERE k = ?'),
+    findSeen: p(FIND_SEEN),
     addSeen: p('INSERT INTO seen (k, rest, no, seq) VALUES (?, ?, ?, ?)'),
     claimSeen: p('INSERT INTO seen (k, rest, no, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING'),
     setSeenSeq: p('UPDATE seen SET seq = ? WHERE k = ?'),
@@ -115,7 +118,7 @@ function prepare(database: EncryptedDatabase) {
 function appendEntry(s: Statements, counters: Counters, entry: AppendEntry): AppendResult {
   let event: Slot | undefined;
   if (entry.unique instanceof Uint8Array) {
-    event = findSlot(s, entry.unique);
+    event = findSlot(s.findSeen, entry.unique);
     if (event.row !== undefined) return { status: 'duplicate', seq: event.row.seq ?? 0, messageNo: event.row.no };
   }
   const seq = counters.nextSeq;
@@ -164,11 +167,11 @@ function addRecord(
 }
 
 /** The slot of a 16-byte keyed hash: its first 64 bits are the key, the rest is compared, so that agreement of 64 bits is no duplicate. */
-function findSlot(s: Statements, hash: Uint8Array): Slot {
+export function findSlot(findSeen: Database.Statement, hash: Uint8Array): Slot {
   const { k: first, rest } = splitHash(hash);
   for (let probe = 0n; probe < PROBES_MAX; probe += 1n) {
     const k = BigInt.asIntN(64, first + probe);
-    const row = s.findSeen.get(k) as SeenRow | undefined;
+    const row = findSeen.get(k) as SeenRow | undefined;
     if (row === undefined || row.rest.equals(rest)) return { k, rest, row };
   }
   throw new EntryFault('too many hashes agree in 64 bits');
@@ -178,13 +181,13 @@ function findSlot(s: Statements, hash: Uint8Array): Slot {
 function claimSlot(s: Statements, hash: Uint8Array, no: number, seq: number | null): Slot {
   const { k, rest } = splitHash(hash);
   if (s.claimSeen.run(k, rest, no, seq).changes === 1) return { k, rest, row: undefined };
-  const slot = findSlot(s, hash);
+  const slot = findSlot(s.findSeen, hash);
   if (slot.row === undefined) s.addSeen.run(slot.k, slot.rest, no, seq);
   return slot;
 }
 
 /** How a 16-byte keyed hash is looked up. */
-export function splitHash(hash: Uint8Array): { k: bigint; rest: Buffer } {
+function splitHash(hash: Uint8Array): { k: bigint; rest: Buffer } {
   if (hash.length !== ID_BYTES) throw new EntryFault('a keyed hash is 16 bytes');
   const bytes = Buffer.from(hash.buffer, hash.byteOffset, ID_BYTES);
   return { k: bytes.readBigInt64BE(0), rest: bytes.subarray(8) };

@@ -85,7 +85,7 @@ export function joinCopies(
         if (!destroyed.has(row.no) && known.get(row.no) !== undefined) addKey.run(row.no, row.secret, row.closed);
       }
       for (const row of keys.prepare('SELECT no, hold FROM pin').iterate() as Iterable<PinColumns>) {
-        if (!destroyed.has(row.no)) addPin.run(row.no, row.hold);
+        if (!destroyed.has(row.no) && known.get(row.no) !== undefined) addPin.run(row.no, row.hold);
       }
       content.exec(KEY_TRIGGERS);
     })();

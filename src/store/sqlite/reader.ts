@@ -6,8 +6,7 @@ import { CartularyError } from '../../model/errors.ts';
 import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { MessageRow, RecordRow, StoreReader } from '../store.ts';
-import { splitHash } from './append.ts';
-import { findMessageNo } from './writer.ts';
+import { FIND_SEEN, findSlot } from './append.ts';
 
 /** Of each reader, of which an archive has five: room for the upper pages of every tree; the others lie in the system's cache. */
 const CACHE_KIB = 4096;
@@ -56,12 +55,10 @@ export function openSqliteReader(path: string, key: Uint8Array): StoreReader {
       })();
     },
     async findMessageNo(messageId) {
-      return findMessageNo(database, messageId);
+      return findSlot(statements.findSeen, messageId).row?.no;
     },
     async findSeqByUnique(unique) {
-      const { k, rest } = splitHash(unique);
-      const row = statements.findSeen.get(k) as { rest: Buffer; seq: number | null } | undefined;
-      return row === undefined || !row.rest.equals(rest) ? undefined : (row.seq ?? undefined);
+      return findSlot(statements.findSeen, unique).row?.seq ?? undefined;
     },
     async listMessageNos(fromNo, limit) {
       return statements.listNos.pluck().all(fromNo, Math.min(limit, ROWS_MAX)) as number[];
@@ -96,7 +93,7 @@ function prepare(database: EncryptedDatabase) {
        LEFT JOIN state s ON s.no = m.no WHERE m.no = ?`,
     ),
     record: p('SELECT seq, prev_seq, leaf, sealed FROM record WHERE seq = ?'),
-    findSeen: p('SELECT rest, seq FROM seen WHERE k = ?'),
+    findSeen: p(FIND_SEEN),
     listNos: p('SELECT no FROM message_key WHERE no >= ? ORDER BY no LIMIT ?'),
     readSetting: p('SELECT value FROM setting WHERE name = ?'),
     listSettings: p('SELECT name, value FROM setting WHERE name >= ? AND name < ? ORDER BY name'),

@@ -38,6 +38,16 @@ const MIGRATIONS: readonly Migration[] = [
       ${KEY_TRIGGERS}
     `,
   },
+  {
+    // With 100,000 jobs due, claiming eight of them by sorting all took the writer 100 ms, time and again.
+    version: 2,
+    breaking: false,
+    sql: `
+      DROP INDEX job_due;
+      CREATE INDEX job_due ON job (kind, due_at) WHERE loss_at IS NULL;
+      CREATE INDEX job_loss ON job (kind, loss_at, due_at) WHERE loss_at IS NOT NULL;
+    `,
+  },
 ];
 
 /** The newest schema this program knows. */

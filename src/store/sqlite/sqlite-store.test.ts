@@ -74,6 +74,34 @@ describe('the SQLite file', () => {
     database.close();
   });
 
+  it('gives out at once what a process had claimed that is no more', async () => {
+    const place = await newPlace();
+    const first = await open(place);
+    await first.writer.append([
+      makeEntry('a', { jobs: [{ kind: 'media', dueAtMs: 1, lossAtMs: 9000, payload: new Uint8Array() }] }),
+      makeEntry('b', { jobs: [{ kind: 'media', dueAtMs: 5000, payload: new Uint8Array() }] }),
+    ]);
+    const [claimed] = await first.writer.claimJobs(['media'], 1, 2, 1_000_000);
+    await first.close();
+    const second = await open(place);
+    const again = await second.writer.claimJobs(['media'], 10, 3, 1_000_000);
+    expect(again.map(({ id, attempts }) => ({ id, attempts }))).toEqual([{ id: claimed?.id, attempts: 2 }]);
+    await second.close();
+  });
+
+  it('tells hashes apart that agree in their first half', async () => {
+    const place = await newPlace();
+    const store = await open(place);
+    const half = randomBytes(8);
+    const hashes = [randomBytes(8), randomBytes(8), randomBytes(8)].map((rest) => Buffer.concat([half, rest]));
+    const [one, other, never] = hashes as [Buffer, Buffer, Buffer];
+    await store.writer.append([makeEntry('a', { unique: one }), makeEntry('a', { unique: other })]);
+    expect(await store.reader.findSeqByUnique(one)).toBe(0);
+    expect(await store.reader.findSeqByUnique(other)).toBe(1);
+    expect(await store.reader.findSeqByUnique(never)).toBeUndefined();
+    await store.close();
+  });
+
   it('is copied for a backup with content and keys apart, and put together again without destroyed keys', async () => {
     const place = await newPlace();
     const store = await open(place);

@@ -25,6 +25,7 @@ import {
   pinKey,
   putSettings,
   putStates,
+  releaseJobs,
   retryJob,
   unpinKey,
 } from './writer.ts';
@@ -43,7 +44,10 @@ function serve(port: MessagePort, setup: WorkerSetup): void {
     pageBytes: 8192,
     cacheKib: CACHE_KIB[setup.role],
   });
-  if (setup.role === 'writer') migrate(database);
+  if (setup.role === 'writer') {
+    migrate(database);
+    releaseJobs(database);
+  }
   // Moving the log into the file inside a commit costs 30–150 ms; the maintenance thread does it beside.
   database.pragma('wal_autocheckpoint = 0');
   const appender = setup.role === 'writer' ? createAppender(database) : undefined;
@@ -80,7 +84,7 @@ function handleAll(
       if (groupEntries >= GROUP_ENTRIES_MAX) flush();
     } else {
       flush();
-      answer(port, request.id, () => handle(port, database, appender, request));
+      answer(port, request, () => handle(port, database, appender, request));
     }
   }
   flush();
@@ -155,12 +159,13 @@ function checkpoint(database: EncryptedDatabase): number {
   return row === undefined ? 0 : Math.max(0, row.log - row.checkpointed);
 }
 
-function answer(port: MessagePort, id: number, act: () => unknown): void {
+function answer(port: MessagePort, request: StoreRequest, act: () => unknown): void {
   try {
-    reply(port, { id, ok: true, result: act() });
+    reply(port, { id: request.id, ok: true, result: act() });
   } catch (cause) {
-    reply(port, formatRefusal(id, cause));
-    stopAfterIoError(cause);
+    reply(port, formatRefusal(request.id, cause));
+    // A copy goes to a disk that is not ours: its failure says nothing of the archive's.
+    if (request.name !== 'copyTo') stopAfterIoError(cause);
   }
 }
 

@@ -4,7 +4,7 @@
 import { CartularyError } from '../../model/errors.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { JobRow, SettingChange, StateRow } from '../store.ts';
-import { splitHash } from './append.ts';
+import { FIND_SEEN, findSlot } from './append.ts';
 
 type JobColumns = {
   id: number;
@@ -41,7 +41,9 @@ export function putSettings(database: EncryptedDatabase, changes: readonly Setti
   })();
 }
 
-/** Claims due jobs: earliest loss first, then earliest due. */
+const JOB_COLUMNS = 'id, kind, no, seq, attempts, loss_at, payload';
+
+/** Claims due jobs: earliest loss first, then earliest due. Who claims one moves its due time to the end of the lease, so that one index tells both. */
 export function claimJobs(
   database: EncryptedDatabase,
   {
@@ -51,15 +53,19 @@ export function claimJobs(
     leaseMs,
   }: { readonly kinds: readonly string[]; readonly limit: number; readonly nowMs: number; readonly leaseMs: number },
 ): JobRow[] {
-  const marks = kinds.map(() => '?').join(', ');
-  const find = database.prepare(
-    `SELECT id, kind, no, seq, attempts, loss_at, payload FROM job WHERE kind IN (${marks}) AND due_at <= ? AND lease_until <= ?
-     ORDER BY loss_at IS NULL, loss_at, due_at LIMIT ?`,
+  const urgent = database.prepare(
+    `SELECT ${JOB_COLUMNS} FROM job WHERE kind = ? AND loss_at IS NOT NULL AND due_at <= ? ORDER BY loss_at, due_at LIMIT ?`,
   );
-  const lease = database.prepare('UPDATE job SET lease_until = ?, attempts = attempts + 1 WHERE id = ?');
+  const patient = database.prepare(
+    `SELECT ${JOB_COLUMNS} FROM job WHERE kind = ? AND loss_at IS NULL AND due_at <= ? ORDER BY due_at LIMIT ?`,
+  );
+  const lease = database.prepare('UPDATE job SET due_at = ?, lease_until = ?, attempts = attempts + 1 WHERE id = ?');
+  const find = (statement: typeof urgent): JobColumns[] =>
+    kinds.flatMap((kind) => statement.all(kind, nowMs, limit) as JobColumns[]);
   return database.transaction(() => {
-    const rows = find.all(...kinds, nowMs, nowMs, limit) as JobColumns[];
-    for (const row of rows) lease.run(nowMs + leaseMs, row.id);
+    const byLoss = find(urgent).sort((one, other) => (one.loss_at ?? 0) - (other.loss_at ?? 0));
+    const rows = [...byLoss, ...find(patient)].slice(0, limit);
+    for (const row of rows) lease.run(nowMs + leaseMs, nowMs + leaseMs, row.id);
     return rows.map((row) => ({
       id: row.id,
       kind: row.kind,
@@ -70,6 +76,11 @@ export function claimJobs(
       payload: row.payload,
     }));
   })();
+}
+
+/** What a process had claimed that is no more is due at once. One process holds the file, so every lease found at its opening is such a one. */
+export function releaseJobs(database: EncryptedDatabase): void {
+  database.prepare('UPDATE job SET due_at = 0, lease_until = 0 WHERE lease_until > 0').run();
 }
 
 export function finishJob(database: EncryptedDatabase, id: number): void {
@@ -115,14 +126,7 @@ export function destroyKey(database: EncryptedDatabase, messageId: Uint8Array): 
 
 /** The number of a message. */
 export function findMessageNo(database: EncryptedDatabase, messageId: Uint8Array): number | undefined {
-  const { k, rest } = splitHash(messageId);
-  const find = database.prepare('SELECT rest, no FROM seen WHERE k = ?');
-  for (let probe = 0n; probe < 8n; probe += 1n) {
-    const row = find.get(BigInt.asIntN(64, k + probe)) as { rest: Buffer; no: number } | undefined;
-    if (row === undefined) return undefined;
-    if (row.rest.equals(rest)) return row.no;
-  }
-  return undefined;
+  return findSlot(database.prepare(FIND_SEEN), messageId).row?.no;
 }
 
 function getMessageNo(database: EncryptedDatabase, messageId: Uint8Array): number {

@@ -1,0 +1,35 @@
+import type { ArchiveId } from '../model/ids.ts';
+import type { BlobStore } from '../store/blobs.ts';
+import type { StoreReader, StoreWriter } from '../store/store.ts';
+import type { TileFiles } from '../store/tile-files.ts';
+import type { HpkeKeyPair } from '../vault/hpke.ts';
+import type { RandomPool } from '../vault/random.ts';
+import type { Sealer } from '../vault/seal.ts';
+import type { Identifier } from './identify.ts';
+import type { ArchiveLayout } from './layout.ts';
+import type { MediaVault } from './media.ts';
+import type { Recorder } from './recorder.ts';
+import type { Registry } from './registry.ts';
+import type { ArchiveThreads } from './threads.ts';
+
+/** Everything an open archive is made of. */
+export type ArchiveParts = {
+  readonly id: ArchiveId;
+  readonly name: string;
+  readonly origin: string;
+  readonly vkey: string;
+  readonly layout: ArchiveLayout;
+  readonly writer: StoreWriter;
+  readonly reader: StoreReader;
+  readonly blobs: BlobStore;
+  readonly tiles: TileFiles;
+  readonly sealer: Sealer;
+  readonly random: RandomPool;
+  readonly recorder: Recorder;
+  readonly identifier: Identifier;
+  readonly media: MediaVault;
+  readonly registry: Registry;
+  readonly threads: ArchiveThreads;
+  readonly spool: HpkeKeyPair;
+  readonly now: () => number;
+};

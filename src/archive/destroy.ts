@@ -1,0 +1,156 @@
+/**
+ * Destroying a message because of what was found in it (card security codes): its key is closed, the destruction is put in the log and on the list beside the data, the key's
+ * row is deleted. From then on nothing of it can be read, and the log still proves that it existed.
+ *
+ * What was begun is finished, whatever falls in between: that it was begun stands in a setting from before the key is closed until all is done, and each step may be
+ * repeated.
+ */
+import { CartularyError } from '../model/errors.ts';
+import { formatId, idBytes } from '../model/ids.ts';
+import type { MessageId } from '../model/ids.ts';
+import type { ArchiveParts } from './archive-parts.ts';
+import type { RecordActor } from './recorder.ts';
+import { SYSTEM_ACTOR } from './recorder.ts';
+import { systemDraft } from './system-draft.ts';
+import type { MessageDetail } from './views.ts';
+
+const PREFIX = 'destroying/';
+
+/** What is noted of a destruction under way. Reasons are codes, never what was found. */
+type UnderWay = { readonly reason: string; readonly sentAtMs?: number; readonly blobs?: readonly string[] };
+
+/**
+ * Destroys a message.
+ * @param reason a code such as `card-security-code`, which stands in the log
+ * @throws CartularyError `not-found`, `key-pinned` where a hold keeps it (nothing was changed then)
+ */
+export async function destroyMessage(
+  parts: ArchiveParts,
+  actor: RecordActor,
+  id: MessageId,
+  reason: string,
+): Promise<void> {
+  const messageId = idBytes(id);
+  const messageNo = await parts.reader.findMessageNo(messageId);
+  if (messageNo === undefined) throw new CartularyError('not-found', 'there is no such message');
+  if (!(await hasKey(parts, messageNo)))
+    throw new CartularyError('key-destroyed', 'the key of this message was destroyed already');
+  await note(parts, id, { reason });
+  try {
+    await closeKey(parts, messageId);
+  } catch (cause) {
+    if (cause instanceof CartularyError && cause.code === 'key-pinned') await forget(parts, id);
+    throw cause;
+  }
+  await finish(parts, actor, { id, messageNo, underWay: { reason } });
+}
+
+/** Finishes destructions that were begun and not finished, as after a power cut. @returns how many */
+export async function finishDestructions(parts: ArchiveParts): Promise<number> {
+  const begun = await parts.reader.listSettings(PREFIX);
+  for (const { name, value } of begun) {
+    const id = formatId('message', Buffer.from(name.slice(PREFIX.length), 'hex'));
+    const messageId = idBytes(id);
+    const messageNo = await parts.reader.findMessageNo(messageId);
+    const underWay = JSON.parse(Buffer.from(value).toString('utf8')) as UnderWay;
+    if (messageNo === undefined || (underWay.sentAtMs === undefined && !(await hasKey(parts, messageNo)))) {
+      await forget(parts, id);
+      continue;
+    }
+    try {
+      await closeKey(parts, messageId);
+    } catch (cause) {
+      // A hold that was placed before the key was closed goes first.
+      if (!(cause instanceof CartularyError) || cause.code !== 'key-pinned') throw cause;
+      await forget(parts, id);
+      continue;
+    }
+    await finish(parts, SYSTEM_ACTOR, { id, messageNo, underWay });
+  }
+  return begun.length;
+}
+
+async function finish(
+  parts: ArchiveParts,
+  actor: RecordActor,
+  target: { readonly id: MessageId; readonly messageNo: number; readonly underWay: UnderWay },
+): Promise<void> {
+  const { id, messageNo } = target;
+  const { reason, sentAtMs, blobs } = await look(parts, target);
+  const draft = systemDraft(
+    parts,
+    actor,
+    { kind: 'key.destroyed', subject: id, reason },
+    // The same destruction is in the log once, however often it had to be finished.
+    { extra: { messageNo, sentAtMs }, id: `key.destroyed:${id}`, dedupe: `key.destroyed|${id}` },
+  );
+  const [outcome] = await parts.recorder.record([draft]);
+  if (outcome?.status !== 'stored' && outcome?.status !== 'duplicate')
+    throw new CartularyError('internal', 'the destruction could not be put on record');
+  await parts.threads.noteDestruction({ messageNo, message: id, seq: outcome.seq });
+  await destroyKey(parts, idBytes(id));
+  for (const blob of blobs) await parts.blobs.remove(blob);
+  await parts.threads.follow.call('reach', outcome.seq + 1);
+  await parts.threads.read.call('refresh', undefined);
+  await forget(parts, id);
+}
+
+/**
+ * What must be known of the message after its key is gone: where the index has it, and its media. Looked up once the key is closed, since until then a medium may still be
+ * added.
+ */
+async function look(
+  parts: ArchiveParts,
+  { id, underWay }: { readonly id: MessageId; readonly underWay: UnderWay },
+): Promise<Required<UnderWay>> {
+  const { reason } = underWay;
+  if (underWay.sentAtMs !== undefined) return { reason, sentAtMs: underWay.sentAtMs, blobs: underWay.blobs ?? [] };
+  const detail = await parts.threads.read.call('message', { id, atMs: undefined });
+  const found = {
+    reason,
+    sentAtMs: await parts.threads.read.call('place', id),
+    blobs: blobsOf(detail),
+  };
+  await note(parts, id, found);
+  return found;
+}
+
+async function hasKey(parts: ArchiveParts, messageNo: number): Promise<boolean> {
+  const [row] = await parts.reader.readMessages([messageNo]);
+  return row?.secret !== undefined;
+}
+
+function blobsOf(detail: MessageDetail | undefined): string[] {
+  return (detail?.history ?? []).flatMap((entry) => {
+    const event = entry.event as { kind: string; media?: { blob?: string } };
+    return event.kind === 'media.stored' && event.media?.blob !== undefined ? [event.media.blob] : [];
+  });
+}
+
+async function closeKey(parts: ArchiveParts, messageId: Uint8Array): Promise<void> {
+  await ignoreDestroyed(parts.writer.closeKey(messageId));
+}
+
+async function destroyKey(parts: ArchiveParts, messageId: Uint8Array): Promise<void> {
+  await ignoreDestroyed(parts.writer.destroyKey(messageId));
+}
+
+async function ignoreDestroyed(act: Promise<void>): Promise<void> {
+  try {
+    await act;
+  } catch (cause) {
+    if (!(cause instanceof CartularyError) || cause.code !== 'key-destroyed') throw cause;
+  }
+}
+
+function settingOf(id: MessageId): string {
+  return PREFIX + Buffer.from(idBytes(id)).toString('hex');
+}
+
+function note(parts: ArchiveParts, id: MessageId, underWay: UnderWay): Promise<void> {
+  return parts.writer.putSettings([{ name: settingOf(id), value: Buffer.from(JSON.stringify(underWay), 'utf8') }]);
+}
+
+function forget(parts: ArchiveParts, id: MessageId): Promise<void> {
+  return parts.writer.putSettings([{ name: settingOf(id), value: undefined }]);
+}
