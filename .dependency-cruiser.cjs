@@ -44,6 +44,13 @@ module.exports = {
       to: { path: 'node_modules/(better-sqlite3|better-sqlite3-multiple-ciphers|kysely|pg)/' },
     },
     {
+      name: 'engines-behind-one-door',
+      comment: 'an engine is opened through store/engine.ts, so that a second one is one folder',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/store/(sqlite/|engine\\.ts$)' },
+      to: { path: '^src/store/sqlite/' },
+    },
+    {
       name: 'no-test-in-product',
       severity: 'error',
       from: { path: '^src/', pathNot: '\\.test\\.ts$|/testing/' },

@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { ArchiveId } from '../model/ids.ts';
-import { joinCopies } from '../store/sqlite/copy.ts';
+import { joinCopies } from '../store/engine.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { syncDirectory, writeFileDurably } from '../vault/durable-file.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
@@ -126,9 +126,8 @@ export async function restoreBackup(options: {
     options.destroyed,
   ]);
   joinCopies(
-    place.database,
+    { path: place.database, key: keyring.databaseKey },
     `${place.database}.keys`,
-    keyring.databaseKey,
     new Set(destroyed.map((entry) => entry.messageNo)),
   );
   await removeKeyCopy(`${place.database}.keys`);

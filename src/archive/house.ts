@@ -11,7 +11,7 @@ import { formatId, idBytes } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
 import { openBlobDirectory } from '../store/blobs.ts';
 import { lockDirectory } from '../store/lock.ts';
-import { openSqliteStore } from '../store/sqlite/sqlite-store.ts';
+import { openStore } from '../store/engine.ts';
 import { openTileFiles } from '../store/tile-files.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
 import { createKeyring, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
@@ -161,7 +161,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     sealKeys: keyring.sealKeys,
     currentVersion: keyring.currentSealVersion,
   });
-  const store = await openSqliteStore({ path: place.database, key: keyring.databaseKey, onFatal });
+  const store = await openStore({ path: place.database, key: keyring.databaseKey }, onFatal);
   const blobs = openBlobDirectory(place.blobs);
   const identifier = createIdentifier(keyring.idKey);
   const threads = await startArchiveThreads(

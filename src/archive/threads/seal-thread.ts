@@ -7,7 +7,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { idBytes } from '../../model/ids.ts';
 import type { PackedResults } from '../../store/batch-codec.ts';
 import { releaseBuffer } from '../../store/growing-buffer.ts';
-import { appendThrough } from '../../store/sqlite/sqlite-store.ts';
+import { appendThrough } from '../../store/engine.ts';
 import { serveThread } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
 import { sendFreshDocuments } from '../fresh-documents.ts';

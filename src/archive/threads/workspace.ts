@@ -8,7 +8,7 @@ import { basename } from 'node:path';
 import type { ArchiveLayout } from '../layout.ts';
 import type { ArchiveId } from '../../model/ids.ts';
 import { idBytes } from '../../model/ids.ts';
-import { openSqliteReader } from '../../store/sqlite/reader.ts';
+import { openStoreReader } from '../../store/engine.ts';
 import type { StoreReader } from '../../store/store.ts';
 import { createSealer } from '../../vault/seal.ts';
 import type { Sealer } from '../../vault/seal.ts';
@@ -31,7 +31,7 @@ export type ThreadSetup = {
 
 /** Opens a reader of the archive's records. */
 export function openReader(setup: ThreadSetup): StoreReader {
-  return openSqliteReader(setup.layout.database, setup.databaseKey);
+  return openStoreReader({ path: setup.layout.database, key: setup.databaseKey });
 }
 
 /** Makes a sealer with the archive's keys. */

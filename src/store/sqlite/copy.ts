@@ -64,11 +64,8 @@ function dropKeys(path: string, key: Uint8Array): number {
   }
 }
 
-/**
- * Puts a content copy and a key copy together again as a working database.
- * @param destroyed numbers of messages whose destruction stands in the log or on the destruction list: their keys are not brought back
- */
-export function joinCopies(
+/** `joinCopies` of engine.ts. */
+export function joinSqliteCopies(
   contentPath: string,
   keysPath: string,
   key: Uint8Array,

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
 import { describeStore, makeEntry } from '../testing/conformance.ts';
-import { joinCopies } from './copy.ts';
+import { joinSqliteCopies } from './copy.ts';
 import { openSqliteReader } from './reader.ts';
 import { openSqliteStore } from './sqlite-store.ts';
 
@@ -112,7 +112,7 @@ describe('the SQLite file', () => {
     const apart = openSqliteReader(content, key);
     expect((await apart.readLog(0, 10)).map((row) => row.secret)).toEqual([undefined, undefined]);
     await apart.close();
-    joinCopies(content, keys, key, new Set([1]));
+    joinSqliteCopies(content, keys, key, new Set([1]));
     const joined = openSqliteReader(content, key);
     expect((await joined.readLog(0, 10)).map((row) => row.secret !== undefined)).toEqual([false, true]);
     await joined.close();

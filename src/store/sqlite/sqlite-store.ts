@@ -88,8 +88,8 @@ function startRole(role: WorkerRole, location: SqliteLocation): Promise<Thread<S
   });
 }
 
-/** Appends batches (`openAppendBatch`) from another thread over a port that `connect` gave; the batch is transferred. */
-export function appendThrough(port: MessagePort): (batch: ArrayBuffer) => Promise<PackedResults> {
+/** `appendThrough` of engine.ts. */
+export function appendToSqlite(port: MessagePort): (batch: ArrayBuffer) => Promise<PackedResults> {
   const writer = callOverPort<StoreCalls>(port);
   return (batch) => writer.call('append', batch, { transfer: [batch] });
 }
