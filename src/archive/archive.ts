@@ -49,6 +49,20 @@ export const PAGE_LIMIT_MAX = 200;
 /** Puts the door before the parts. */
 export function createArchive(parts: ArchiveParts) {
   const audit = createAuditor(parts);
+  /** Ask → allowed? A refusal is on record before it is told. */
+  const allow = async (
+    caller: Caller,
+    scope: Scope,
+    action: string,
+    detail: AuditAct['detail'] = {},
+  ): Promise<void> => {
+    try {
+      assertAllowed(caller, scope);
+    } catch (cause) {
+      await audit(callerActor(caller), { action, outcome: 'denied', detail: { ...detail, scope } });
+      throw cause;
+    }
+  };
   /** Ask → allowed? → do → audit record. The result is handed over only when the record stands. */
   const act = async <Result>(
     caller: Caller,
@@ -58,12 +72,7 @@ export function createArchive(parts: ArchiveParts) {
     work: () => Promise<Result>,
     describe: (result: Result) => AuditAct['detail'] = () => ({}),
   ): Promise<Result> => {
-    try {
-      assertAllowed(caller, scope);
-    } catch (cause) {
-      await audit(callerActor(caller), { action, outcome: 'denied', detail: { ...detail, scope } });
-      throw cause;
-    }
+    await allow(caller, scope, action, detail);
     let result: Result;
     try {
       result = await work();
@@ -90,8 +99,9 @@ export function createArchive(parts: ArchiveParts) {
     blobs: parts.blobs,
     threads: parts.threads,
     act,
+    allow,
     ...lookups(parts, act),
-    ...changes(parts, act, audit),
+    ...changes(parts, { act, allow, audit }),
     ...jobs(parts),
 
     /** Keeps records. The caller of this is capture, which has verified whose they are. */
@@ -141,6 +151,7 @@ type Act = <Result>(
   work: () => Promise<Result>,
   describe?: (result: Result) => AuditAct['detail'],
 ) => Promise<Result>;
+type Allow = (caller: Caller, scope: Scope, action: string, detail?: AuditAct['detail']) => Promise<void>;
 type Auditor = (actor: RecordActor, act: AuditAct) => Promise<void>;
 
 function createAuditor(parts: ArchiveParts): Auditor {
@@ -256,7 +267,7 @@ function lookups(parts: ArchiveParts, act: Act) {
   };
 }
 
-function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
+function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: Allow; audit: Auditor }) {
   const { registry } = parts;
   const commitSetting = async (
     caller: Caller,
@@ -276,7 +287,7 @@ function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
   return {
     /** Adds a source or changes one. Secrets are sealed; the log says that, not what. */
     async putSource(caller: Caller, source: Source): Promise<void> {
-      assertAllowed(caller, 'settings:write');
+      await allow(caller, 'settings:write', 'change-source');
       const { secrets, settings, ...shown } = source;
       const value = { ...shown, secrets: secrets.length, settings: Object.keys(settings) };
       await commitSetting(caller, `source/${source.id}`, value, registry.changeSource(source));
@@ -285,7 +296,7 @@ function changes(parts: ArchiveParts, act: Act, audit: Auditor) {
 
     /** Adds or revokes an API key. */
     async putKey(caller: Caller, key: ApiKey): Promise<void> {
-      assertAllowed(caller, 'settings:write');
+      await allow(caller, 'settings:write', 'change-key');
       const { hash: _hash, ...value } = key;
       await commitSetting(caller, `key/${key.id}`, value, registry.changeKey(key));
       registry.adopt({ key });

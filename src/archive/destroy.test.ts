@@ -60,7 +60,7 @@ const count = async (house: House, q: string): Promise<number> => {
 describe('a message that is destroyed', () => {
   it(
     'is gone from the archive and the index at once, on record, and does not come back',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       const house = await openHouse({ directory });
       // Destroyed before the follower has seen it: both records are in one batch of the follower.
@@ -79,7 +79,7 @@ describe('a message that is destroyed', () => {
     },
   );
 
-  it('is destroyed at the next start where the process ended in between', { timeout: 60_000 }, async () => {
+  it('is destroyed at the next start where the process ended in between', { timeout: 180_000 }, async () => {
     const house = await openHouse({ directory });
     const id = await keep(house, 'two', 'an ocelot in the picture');
     expect(await count(house, 'ocelot')).toBe(1);

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -6,8 +6,13 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import type { EventBody } from '../model/event.ts';
 import { receiptInstant } from '../model/time.ts';
+import { unwrapKeyring } from '../vault/keyring.ts';
+import { openEncryptedDatabase } from '../vault/page-encryption.ts';
+import { openLocalRoot } from '../vault/root-provider.ts';
 import { initHouse, openHouse } from './house.ts';
 import type { House } from './house.ts';
+import { dataLayout } from './layout.ts';
+import type { ArchiveLayout } from './layout.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
 import type { RecordDraft } from './recorder.ts';
 
@@ -141,7 +146,7 @@ describe('the follower', () => {
   });
 
   // Found by an end-to-end test that hung: state rows were reported before anybody could answer for them.
-  it('catches up after a start with states still to be written, every time', { timeout: 120_000 }, async () => {
+  it('catches up after a start with states still to be written, every time', { timeout: 180_000 }, async () => {
     const directory = join(place, 'data');
     await initHouse({ directory, name: 'Follow' });
     for (let round = 0; round < 5; round += 1) {
@@ -158,4 +163,34 @@ describe('the follower', () => {
       await again.close();
     }
   });
+
+  // One damaged record stopped the index for all that came after it.
+  it('leaves a damaged record out and goes on', { timeout: 180_000 }, async () => {
+    const directory = join(place, 'damaged');
+    await initHouse({ directory, name: 'Damage' });
+    const house = await openHouse({ directory });
+    const { layout } = house.archive;
+    await house.archive.record([
+      draft('one', { kind: 'message.status', state: 'sent', rawState: 'sent' }, 'one'),
+      draft('two', { kind: 'message.status', state: 'sent', rawState: 'sent' }, 'two'),
+    ]);
+    await house.close();
+    await damageRecord(directory, layout, 1);
+    await rm(layout.index, { recursive: true });
+    const again = await openHouse({ directory });
+    expect(await again.archive.reachIndex()).toBe(3);
+    const report = await again.archive.verify({ kind: 'local', user: 'test' }, {});
+    expect(report.faults.map(({ leafIndex }) => leafIndex)).toContain(1);
+    await again.close();
+  });
 });
+
+/** Changes the ciphertext of a record behind the archive's back. */
+async function damageRecord(directory: string, layout: ArchiveLayout, seq: number): Promise<void> {
+  const root = await openLocalRoot({ path: dataLayout(directory).rootKey, passphrase: undefined });
+  const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
+  const database = openEncryptedDatabase(layout.database, { key: keyring.databaseKey });
+  database.exec('DROP TRIGGER record_never_changes');
+  database.prepare('UPDATE record SET sealed = ? WHERE seq = ?').run(Buffer.alloc(200, 7), seq);
+  database.close();
+}

@@ -6,7 +6,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 
 import type { Archive, Progress } from '../archive/archive.ts';
-import { assertAllowed, callerActor } from '../archive/caller.ts';
+import { callerActor } from '../archive/caller.ts';
 import type { Caller } from '../archive/caller.ts';
 import type { RecordDraft } from '../archive/recorder.ts';
 import { CartularyError } from '../model/errors.ts';
@@ -63,8 +63,8 @@ export async function importFile(
     readonly onProgress: (progress: Progress) => void;
   },
 ): Promise<ImportReport> {
-  assertAllowed(caller, 'records:write');
   const { importer, path, options } = request;
+  await archive.allow(caller, 'records:write', 'import', { importer: importer.name });
   const found = await stat(path);
   if (!found.isFile()) throw new CartularyError('file', `${path}: it is no file`);
   const fileSha256 = await hashFile(path);

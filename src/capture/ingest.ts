@@ -2,7 +2,7 @@
  * Events that a program sends with an API key. They go the ordinary way but for the signature: the key says who sends.
  */
 import type { Caller } from '../archive/caller.ts';
-import { assertAllowed, callerActor } from '../archive/caller.ts';
+import { callerActor } from '../archive/caller.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { Envelope, SourceView } from '../model/envelope.ts';
 import { UnreadableEnvelope } from './unreadable.ts';
@@ -23,7 +23,7 @@ export async function receiveRecords(
   caller: Caller,
   envelope: Envelope,
 ): Promise<{ stored: number; duplicates: number; messageIds: string[] }> {
-  assertAllowed(caller, 'records:write');
+  await parts.archive.allow(caller, 'records:write', 'send-records');
   const guarded = guardEnvelope(envelope, { oneTimeCodes: false });
   const read = readOrRefuse(guarded.envelope);
   const actor = callerActor(caller);

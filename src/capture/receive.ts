@@ -55,10 +55,10 @@ export async function receiveEnvelope(parts: ReceiveParts, source: Source, envel
 }
 
 /**
- * Takes an envelope whose origin is certain: signed, asked for by us, or sent with an API key.
+ * Takes an envelope whose origin is certain: signed, asked for by us, or sent with an API key. Whatever fails rejects and never throws, since inline sources go on without us.
  * @param guardedBefore what guard took out of it when it came, where it is read again
  */
-export function takeEnvelope(
+export async function takeEnvelope(
   parts: Pick<ReceiveParts, 'archive'>,
   source: Source,
   connector: Connector,

@@ -7,7 +7,7 @@ import { access, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import type { Archive, Progress } from '../archive/archive.ts';
-import { assertAllowed, callerActor } from '../archive/caller.ts';
+import { callerActor } from '../archive/caller.ts';
 import type { Caller } from '../archive/caller.ts';
 import type { BundledMessage } from '../archive/threads/read-thread.ts';
 import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
@@ -32,8 +32,8 @@ export async function exportMessages(
     readonly onProgress: (progress: Progress) => void;
   },
 ): Promise<ExportSummary> {
-  assertAllowed(caller, 'export');
   const { exporter, q, path } = request;
+  await archive.allow(caller, 'export', 'export', { format: exporter.name });
   await access(dirname(path));
   await archive.reachIndex();
   const { query } = await archive.threads.read.call('normalise', q);

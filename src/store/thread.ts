@@ -53,6 +53,9 @@ type Waiter = {
   onProgress: ((progress: unknown) => void) | undefined;
 };
 
+/** Calls of one thread that wait for an answer at most; beyond, callers are told to come again rather than let what they ask for pile up. */
+const CALLS_MAX = 512;
+
 /**
  * What a thread's heap may take. Without a limit each of the eight lets garbage grow to 200 MB before it looks; what a thread holds at once is bounded by batches far below.
  */
@@ -99,18 +102,28 @@ export async function startThread<Calls extends CallTable>(
     else settle(waiting, reply);
   });
   worker.on('error', fail);
-  worker.on('exit', (code) => fail(new CartularyError('internal', `the thread ${options.name} ended (${code})`)));
+  worker.on('exit', (code) =>
+    fail(
+      closing
+        ? new CartularyError('stopping', 'this part was closed')
+        : new CartularyError('internal', `the thread ${options.name} ended (${code})`),
+    ),
+  );
   const thread: Thread<Calls> = {
     call(name, args, { transfer = [], onProgress, signal } = {}) {
-      if (ended) return Promise.reject(new CartularyError('stopping', 'this part is closed'));
+      if (ended || (closing && name !== 'close'))
+        return Promise.reject(new CartularyError('stopping', 'this part is closed'));
+      if (waiting.size >= CALLS_MAX && name !== 'close')
+        return Promise.reject(new CartularyError('overloaded', 'too much is asked at once'));
       const id = nextId++;
-      return new Promise((resolve, reject) => {
-        waiting.set(id, { resolve, reject, onProgress });
-        signal?.addEventListener('abort', () => worker.postMessage({ abort: id } satisfies ThreadRequest), {
-          once: true,
-        });
+      const abort = (): void => worker.postMessage({ abort: id } satisfies ThreadRequest);
+      return new Promise<unknown>((resolve, reject) => {
+        // First, since what cannot be sent gets no answer.
         worker.postMessage({ id, name, args } satisfies ThreadRequest, transfer);
-      });
+        waiting.set(id, { resolve, reject, onProgress });
+        if (signal?.aborted === true) abort();
+        else signal?.addEventListener('abort', abort, { once: true });
+      }).finally(() => signal?.removeEventListener('abort', abort));
     },
     tell(note) {
       if (!ended) worker.postMessage({ note } satisfies ThreadRequest);
@@ -120,7 +133,7 @@ export async function startThread<Calls extends CallTable>(
       // The thread may be gone before its answer is read; that is what was asked of it.
       closing = true;
       await thread.call('close', undefined as Calls['close']['args']).catch(() => undefined);
-      ended = true;
+      // Whoever still waits is told by the exit.
       await worker.terminate();
     },
   };

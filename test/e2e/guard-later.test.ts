@@ -21,7 +21,7 @@ const person: Caller = { kind: 'local', user: 'test' };
 const MINUTE_MS = 60_000;
 
 describe('card data that is found later', () => {
-  it('destroys the message it is in, on record, and spares its neighbours', { timeout: 120_000 }, async () => {
+  it('destroys the message it is in, on record, and spares its neighbours', { timeout: 180_000 }, async () => {
     await initHouse({ directory: place.data, name: 'Later' });
     let nowMs = Date.parse('2026-11-22T10:00:00Z');
     const service = await openService(readSettings({}, { data: place.data }), { now: () => nowMs });

@@ -18,7 +18,6 @@ import type { Service } from '../service.ts';
 
 /** Requests under way at once; above it senders are asked to come again, so that latency and memory stay bounded. */
 const UNDER_WAY_MAX = 2000;
-
 const INFLATE = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) } as const;
 
 /** Registers the hooks, in a scope of their own because bodies must stay bytes. */

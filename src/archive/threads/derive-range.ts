@@ -2,6 +2,7 @@
  * What the index and the state rows are told of a stretch of the log: records are read, opened and folded into changes. Computation; nothing is written here.
  */
 import { isFirstLeaf, leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
+import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
 import type { IndexChange, IndexDocument } from '../../search/document.ts';
 import type { RecordRow, StateRow, StoreReader } from '../../store/store.ts';
@@ -117,7 +118,18 @@ async function readRange(
 function openFirst({ sealer }: Deriver, row: RecordRow): IndexDocument | undefined {
   const { seq, messageNo, messageId, secret, leaf, sealed } = row;
   if (secret === undefined || sealed === undefined) return undefined;
-  return firstIndexDocument(messageNo, seq, openForDerivation(sealer, { messageId, secret, leaf, sealed }));
+  const head = skipDamaged(() => openForDerivation(sealer, { messageId, secret, leaf, sealed }));
+  return head === undefined ? undefined : firstIndexDocument(messageNo, seq, head);
+}
+
+/** A damaged record is left out: it must not hold up all that came after it. `verify` and the comparison of the index with the records tell of it. */
+function skipDamaged<Value>(open: () => Value): Value | undefined {
+  try {
+    return open();
+  } catch (cause) {
+    if (cause instanceof CartularyError && cause.code === 'corrupt') return undefined;
+    throw cause;
+  }
 }
 
 /** Messages that have more than one record: their state is folded anew and kept. */
@@ -130,7 +142,7 @@ async function deriveGrown(
   for (const row of await reader.readMessages(messageNos)) {
     if (row.secret === undefined) continue;
     const { messageNo, messageId, secret } = row;
-    const records = openMessageRecords(sealer, row);
+    const records = skipDamaged(() => openMessageRecords(sealer, row)) ?? [];
     const message = foldMessage(records);
     const last = records.at(-1);
     if (message === undefined || last === undefined) continue;
@@ -147,7 +159,8 @@ async function deriveGrown(
 
 /** A destroyed message leaves the index; where it stood was noted when its key went. */
 function findDestroyed({ sealer }: Deriver, row: RecordRow): { messageNo: number; sentAtMs: number }[] {
-  const { event } = openRecord(sealer, row).record;
+  const event = skipDamaged(() => openRecord(sealer, row).record.event);
+  if (event === undefined) return [];
   const messageNo = event.extra?.['messageNo'];
   const sentAtMs = event.extra?.['sentAtMs'];
   return typeof messageNo === 'number' && typeof sentAtMs === 'number' ? [{ messageNo, sentAtMs }] : [];

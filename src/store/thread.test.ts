@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+
+import { startThread } from './thread.ts';
+
+type Calls = {
+  ready: { args: undefined; result: undefined };
+  never: { args: undefined; result: undefined };
+  close: { args: undefined; result: undefined };
+};
+
+/** Answers `ready` and `close`, says which calls were aborted when it is closed, and nothing else. */
+const MODULE = `
+  import { parentPort } from 'node:worker_threads';
+  parentPort.on('message', ({ id, name, abort }) => {
+    if (abort !== undefined) parentPort.postMessage({ id: abort, ok: false, code: 'stopping', message: 'stopped' });
+    if (name === 'ready' || name === 'close') parentPort.postMessage({ id, ok: true });
+  });
+`;
+
+const start = () =>
+  startThread<Calls>(new URL(`data:text/javascript,${encodeURIComponent(MODULE)}`), undefined, {
+    name: 'test',
+    onFatal: (cause) => {
+      throw cause;
+    },
+  });
+
+describe('calls of a thread', () => {
+  it('are refused as overloaded when too many wait, and can still be ended', async () => {
+    const thread = await start();
+    const calls = Array.from({ length: 600 }, () =>
+      thread.call('never', undefined).catch((cause: unknown) => (cause as { code: string }).code),
+    );
+    const refused = await Promise.all(calls.slice(512));
+    expect(new Set(refused)).toEqual(new Set(['overloaded']));
+    await thread.end();
+    // What waits when a thread ends is told so.
+    expect(new Set(await Promise.all(calls.slice(0, 512)))).toEqual(new Set(['stopping']));
+  });
+
+  it('are aborted by a signal, also one that was given before', async () => {
+    const thread = await start();
+    const stop = new AbortController();
+    const before = thread.call('never', undefined, { signal: stop.signal });
+    stop.abort();
+    await expect(before).rejects.toMatchObject({ code: 'stopping' });
+    await expect(thread.call('never', undefined, { signal: stop.signal })).rejects.toMatchObject({ code: 'stopping' });
+    await thread.end();
+  });
+});
