@@ -9,12 +9,16 @@ import { buildProgram } from './program.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+/** Milliseconds after a failure at which the process ends, whatever still runs. */
+const LINGER_MS_MAX = 2000;
 
 async function main(): Promise<number> {
   try {
     await buildProgram().parseAsync(process.argv);
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (cause) {
+    // Threads that were up before another failed would keep the process alive.
+    setTimeout(() => process.exit(), LINGER_MS_MAX).unref();
     return report(cause);
   }
 }

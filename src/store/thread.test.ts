@@ -48,3 +48,17 @@ describe('calls of a thread', () => {
     await thread.end();
   });
 });
+
+describe('a thread that cannot start', () => {
+  // A file of a newer version was refused with "a part of the archive died": the reason was lost on the way.
+  it('says why to whoever starts it, and is no death', async () => {
+    const module = `throw Object.assign(new Error('written by a newer version'), { code: 'conflict' });`;
+    const deaths: unknown[] = [];
+    const started = startThread<Calls>(new URL(`data:text/javascript,${encodeURIComponent(module)}`), undefined, {
+      name: 'test',
+      onFatal: (cause) => deaths.push(cause),
+    });
+    await expect(started).rejects.toMatchObject({ code: 'conflict', message: 'written by a newer version' });
+    expect(deaths).toEqual([]);
+  });
+});

@@ -88,14 +88,17 @@ export async function startThread<Calls extends CallTable>(
   });
   const waiting = new Map<number, Waiter>();
   let nextId = 1;
+  let started = false;
   let ended = false;
   let closing = false;
   const fail = (cause: unknown): void => {
     if (ended) return;
     ended = true;
-    for (const waiter of waiting.values()) waiter.reject(cause);
+    const known = reviveError(cause);
+    for (const waiter of waiting.values()) waiter.reject(known);
     waiting.clear();
-    if (!closing) options.onFatal(cause);
+    // What fails at its start is told to whoever starts it.
+    if (started && !closing) options.onFatal(cause);
   };
   worker.on('message', (reply: ThreadReply) => {
     if ('event' in reply) options.onEvent?.(reply.event);
@@ -137,11 +140,22 @@ export async function startThread<Calls extends CallTable>(
       await worker.terminate();
     },
   };
-  await thread.call('ready', undefined as Calls['ready']['args']).catch((cause: unknown) => {
+  await thread.call('ready', undefined as Calls['ready']['args']).catch(async (cause: unknown) => {
     ended = true;
+    await worker.terminate();
     throw cause;
   });
+  started = true;
   return thread;
+}
+
+/** An error that ended a thread is a copy without its class; where it is one of ours, it says what to do again. */
+function reviveError(cause: unknown): unknown {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (cause instanceof Error && code in ERRORS) return new CartularyError(code as ErrorCode, cause.message, { cause });
+  if (code === 'ENOSPC' || code === 'SQLITE_FULL')
+    return new CartularyError('overloaded', 'the disk is full', { cause });
+  return cause;
 }
 
 function settle(waiting: Map<number, Waiter>, reply: Exclude<ThreadReply, { event: unknown }>): void {
