@@ -2,6 +2,9 @@
  * Errors as RFC 9457 problem details: a stable `type`, what happened, what to do. The sender's fault is 4xx; ours is 5xx or a wait, because
  * platforms do not send again after a 4xx. A 5xx carries the request's id, never the cause.
  */
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
@@ -35,6 +38,47 @@ const FASTIFY_CODES: Readonly<Record<string, { code: ErrorCode; message: string 
   FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'bad-input', message: 'the body is empty' },
   FST_ERR_CTP_INVALID_JSON_BODY: { code: 'bad-input', message: 'the body is not JSON' },
 };
+
+/** What Node's own reader of HTTP refuses, before there is a request. */
+const BROKEN: Readonly<Record<string, { status: string; code: ErrorCode; detail: string }>> = {
+  HPE_HEADER_OVERFLOW: {
+    status: '431 Request Header Fields Too Large',
+    code: 'too-large',
+    detail: 'address and headers may have 16384 bytes',
+  },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    status: '413 Payload Too Large',
+    code: 'too-large',
+    detail: 'chunk extensions may have 16384 bytes',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: '408 Request Timeout',
+    code: 'bad-input',
+    detail: 'the request did not come to its end in time',
+  },
+};
+
+/** Answers what is no request at all; quotes nothing of it. */
+export function answerBrokenRequest(error: { readonly code?: string }, socket: Socket): void {
+  // A sender that has gone needs no answer.
+  if (error.code === 'ECONNRESET' || socket.destroyed) return void socket.destroy();
+  if (socket.writable) {
+    const { status, code, detail } = BROKEN[error.code ?? ''] ?? {
+      status: '400 Bad Request',
+      code: 'bad-input',
+      detail: 'this is not valid HTTP',
+    };
+    const { title, hint } = ERRORS[code];
+    const body = JSON.stringify({
+      ...{ type: `/problems/${code}`, title, status: Number(status.slice(0, 3)), detail, hint },
+      requestId: randomUUID(),
+    });
+    socket.write(
+      `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroySoon();
+}
 
 /** Answers an error. */
 export function sendProblem(

@@ -48,6 +48,7 @@ export function defineRoute<S extends Schemas>(
   },
 ): Route {
   const { handle, ...route } = definition;
+  const callers = new WeakMap<FastifyRequest, Caller>();
   return {
     ...route,
     register(app, service) {
@@ -55,8 +56,12 @@ export function defineRoute<S extends Schemas>(
         method: route.method,
         url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
         ...(route.bodyBytesMax === undefined ? {} : { bodyLimit: route.bodyBytesMax }),
+        // Before the body is read: who has no key cannot make us take one in.
+        onRequest: async (request) => {
+          callers.set(request, authenticate(request, service));
+        },
         async handler(request, reply) {
-          const caller = authenticate(request, service);
+          const caller = callers.get(request) ?? authenticate(request, service);
           void reply.header('cache-control', 'no-store');
           const input = {
             params: route.schemas.params?.parse(request.params),

@@ -13,8 +13,10 @@ import { standardEventsJsonSchema, STANDARD_EVENTS_VERSION } from '../capture/co
 import { CartularyError, ERRORS } from '../model/errors.ts';
 import type { ListenAddress, Settings } from '../settings.ts';
 import { version } from '../version.ts';
+import { createBodyRoom } from './body-room.ts';
+import type { BodyRoom } from './body-room.ts';
 import { describeApi } from './openapi.ts';
-import { sendProblem } from './problem.ts';
+import { answerBrokenRequest, sendProblem } from './problem.ts';
 import type { Route } from './route.ts';
 import { registerHooks } from './routes/hooks.ts';
 import { registerLog } from './routes/log.ts';
@@ -24,6 +26,10 @@ import type { Service } from './service.ts';
 
 /** Every described operation. */
 export const ROUTES: readonly Route[] = [...RECORD_ROUTES, ...MESSAGE_ROUTES];
+
+/** Connections at once; further ones are closed, and senders come again. Bounds what those can fill who only connect. */
+const CONNECTIONS_MAX = 4096;
+const HEADERS_MS_MAX = 15_000;
 
 /** A running HTTP face. */
 export type Server = {
@@ -67,10 +73,15 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
     requestTimeout: 30_000,
     keepAliveTimeout: 65_000,
     connectionTimeout: 0,
+    clientErrorHandler: answerBrokenRequest,
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply, service.log),
     ...(settings.tlsCert === undefined || settings.tlsKey === undefined
       ? { http: { maxHeaderSize } }
       : { https: { maxHeaderSize, cert: readFileSync(settings.tlsCert), key: readFileSync(settings.tlsKey) } }),
   }) as unknown as FastifyInstance;
+  app.server.maxConnections = CONNECTIONS_MAX;
+  // Headers are short; who takes longer for them holds a connection and sends nothing.
+  app.server.headersTimeout = HEADERS_MS_MAX;
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, service.log));
   app.setNotFoundHandler((request, reply) => {
     sendProblem(new CartularyError('not-found', 'there is nothing at this address'), request, reply, service.log);
@@ -80,12 +91,13 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async () => ({ status: 'ready', records: await service.archive.size() }));
-  if (faces.hooks) registerHooks(app, service);
-  if (faces.api) registerApi(app, service);
+  const room = createBodyRoom();
+  if (faces.hooks) registerHooks(app, service, room);
+  if (faces.api) registerApi(app, service, room);
   return app;
 }
 
-function registerApi(app: FastifyInstance, service: Service): void {
+function registerApi(app: FastifyInstance, service: Service, room: BodyRoom): void {
   const description = describeApi(ROUTES, version());
   app.get('/api/v1/openapi.json', async () => description);
   app.get('/api/v1/events.schema.json', async () => ({
@@ -101,8 +113,7 @@ function registerApi(app: FastifyInstance, service: Service): void {
   registerLog(app, service);
   void app.register(async (scope) => {
     // Records are kept as the bytes they came in, so no parser may touch them first.
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+    room.register(scope);
     for (const route of ROUTES) route.register(scope, service);
   });
 }

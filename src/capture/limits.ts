@@ -10,8 +10,11 @@ export const LIMITS = {
   /** Envelopes of bad signature kept for each source, and what they may take altogether. */
   ringEnvelopesMax: 500,
   ringBytesMax: 32 * 1024 * 1024,
-  /** Envelopes of bad signature with card data in them, kept in memory only. */
+  /** Envelopes of bad signature with card data in them, kept in memory only, for each source. */
   ringVolatileMax: 50,
+  ringVolatileBytesMax: 12 * 1024 * 1024,
+  /** Body bytes up to which an envelope of bad signature is looked at closely; of larger ones a quick look decides. */
+  ringGuardBytesMax: 8 * 1024,
   /** Envelopes of bad signature written to the ring a second and source, and their bytes; above it they are only counted. */
   ringPerSecondMax: 20,
   ringBytesPerSecondMax: 4 * 1024 * 1024,

@@ -18,7 +18,7 @@ import { UnreadableEnvelope } from './unreadable.ts';
 import type { Acknowledgement, Connector } from './connector.ts';
 import { findConnector } from './connectors/list.ts';
 import { guardLaterJobs } from './guard-later.ts';
-import { guardEnvelope } from './guard/guard.ts';
+import { guardEnvelope, isDoubtful } from './guard/guard.ts';
 import { LIMITS } from './limits.ts';
 import { makeRawSlice } from './raw-slice.ts';
 import type { Ring } from './ring.ts';
@@ -150,9 +150,15 @@ export async function verifyEnvelope(
   const result = verifySignature(connector.signature, envelope, source.secrets, parts.now());
   if (result.ok) return result.verdict;
   parts.onBadSignature(source, result.reason);
-  const hasCardData = guardEnvelope(envelope, { oneTimeCodes: false }).findings !== undefined;
-  await parts.ring.put(source.id, envelope, hasCardData);
+  await parts.ring.put(source.id, envelope, looksOfCards);
   throw new CartularyError('bad-signature', `the signature is ${result.reason}`, { detail: { reason: result.reason } });
+}
+
+/** A stranger's body costs no more than a quick look where it is large: a doubt keeps it off the disk. */
+function looksOfCards(envelope: Envelope): boolean {
+  const options = { oneTimeCodes: false };
+  if (!isDoubtful(envelope, options)) return false;
+  return envelope.body.length > LIMITS.ringGuardBytesMax || guardEnvelope(envelope, options).findings !== undefined;
 }
 
 function readOrQuarantine(

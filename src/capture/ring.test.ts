@@ -16,6 +16,9 @@ const place = await mkdtemp(join(tmpdir(), 'cartulary-ring-'));
 afterAll(() => rm(place, { recursive: true, force: true }));
 
 const SOURCE = 'src_1' as SourceId;
+const OTHER = 'src_2' as SourceId;
+const never = (): boolean => false;
+const always = (): boolean => true;
 const keys = generateHpkeKeyPair();
 const open = (name: string): Ring => openRing(join(place, name), keys, (bytes) => randomBytes(bytes));
 const envelope = (text: string | Buffer, receivedAtMs: number): Envelope => ({
@@ -39,8 +42,8 @@ async function drain(ring: Ring, accept: (text: string) => boolean = () => true)
 describe('the ring', () => {
   it('gives back what it kept, oldest first, and only what is accepted goes', async () => {
     const ring = open('order');
-    for (const [index, text] of ['a', 'b', 'c'].entries()) await ring.put(SOURCE, envelope(text, index * 1000), false);
-    await ring.put(SOURCE, envelope('card', 5000), true);
+    for (const [index, text] of ['a', 'b', 'c'].entries()) await ring.put(SOURCE, envelope(text, index * 1000), never);
+    await ring.put(SOURCE, envelope('card', 5000), always);
     expect(await drain(ring, (text) => text === 'b' || text === 'card')).toEqual(['a', 'b', 'c', 'card']);
     expect(await ring.count(SOURCE)).toEqual({ refused: 4, waiting: 2 });
     // After a start it is as it was, but for what was never to be durable.
@@ -51,7 +54,7 @@ describe('the ring', () => {
   it('holds so many and no more, and forgets the oldest', async () => {
     const ring = open('many');
     for (let index = 0; index < LIMITS.ringEnvelopesMax + 5; index += 1)
-      await ring.put(SOURCE, envelope(String(index), index * 1000), false);
+      await ring.put(SOURCE, envelope(String(index), index * 1000), never);
     const kept = await drain(ring);
     expect(kept).toHaveLength(LIMITS.ringEnvelopesMax);
     expect(kept[0]).toBe('5');
@@ -61,29 +64,52 @@ describe('the ring', () => {
     const ring = open('bytes');
     const large = randomBytes(LIMITS.hookBodyBytesMax);
     for (let index = 0; index < 6; index += 1) {
-      expect(await ring.put(SOURCE, envelope(large, index * 1000), false)).toBe('kept');
-      expect(await ring.put(SOURCE, envelope(large, 100_000 + index * 1000), true)).toBe('kept');
+      expect(await ring.put(SOURCE, envelope(large, index * 1000), never)).toBe('kept');
+      expect(await ring.put(SOURCE, envelope(large, 100_000 + index * 1000), always)).toBe('kept');
     }
     const { waiting } = await ring.count(SOURCE);
     // Base64 makes a third more of what lies in files.
-    expect(waiting).toBe(2 + 3);
+    expect(waiting).toBe(2 + 1);
+    expect(await open('bytes').count(SOURCE)).toEqual({ refused: 0, waiting: 2 });
   });
 
   it('only counts what a flood sends above the rate', async () => {
     const ring = open('flood');
     const outcomes = [];
-    for (let index = 0; index < 50; index += 1) outcomes.push(await ring.put(SOURCE, envelope('x', 10), false));
+    for (let index = 0; index < 50; index += 1) outcomes.push(await ring.put(SOURCE, envelope('x', 10), never));
     expect(outcomes.filter((outcome) => outcome === 'kept')).toHaveLength(LIMITS.ringPerSecondMax);
     const big = Buffer.alloc(LIMITS.ringBytesPerSecondMax - 1);
-    expect(await ring.put(SOURCE, envelope(big, 5000), false)).toBe('kept');
-    expect(await ring.put(SOURCE, envelope(big, 5001), false)).toBe('counted');
+    expect(await ring.put(SOURCE, envelope(big, 5000), never)).toBe('kept');
+    expect(await ring.put(SOURCE, envelope(big, 5001), never)).toBe('counted');
     expect(await ring.count(SOURCE)).toEqual({ refused: 52, waiting: LIMITS.ringPerSecondMax + 1 });
   });
 
   it('shows nothing of what it holds on the disk', async () => {
     const ring = open('sealed');
-    await ring.put(SOURCE, envelope('a sentence nobody may read', 0), false);
+    await ring.put(SOURCE, envelope('a sentence nobody may read', 0), never);
     const [name = ''] = await readdir(join(place, 'sealed', SOURCE));
     expect((await readFile(join(place, 'sealed', SOURCE, name))).includes('sentence')).toBe(false);
+  });
+
+  it('looks for card data only at what it has room and time for', async () => {
+    const ring = open('looks');
+    let looks = 0;
+    const look = (): boolean => {
+      looks += 1;
+      return false;
+    };
+    for (let at = 0; at < 100; at += 1) await ring.put(SOURCE, envelope('x', 5000 + at), look);
+    expect(looks).toBe(LIMITS.ringPerSecondMax);
+  });
+
+  it('keeps card data in memory only, bounded for each source', async () => {
+    const ring = open('cards');
+    await ring.put(OTHER, envelope('of another source', 1), always);
+    for (let at = 1; at <= LIMITS.ringVolatileMax + 9; at += 1)
+      await ring.put(SOURCE, envelope('cvv', at * 10_000), always);
+    expect((await ring.count(SOURCE)).waiting).toBe(LIMITS.ringVolatileMax);
+    expect(await readdir(join(place, 'cards')).catch(() => [])).toEqual([]);
+    expect(await ring.release(OTHER, async () => true)).toEqual({ released: 1, kept: 0 });
+    expect(await ring.release(OTHER, async () => true)).toEqual({ released: 0, kept: 0 });
   });
 });

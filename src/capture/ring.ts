@@ -13,10 +13,11 @@ import { LIMITS } from './limits.ts';
 
 export type Ring = {
   /**
-   * Keeps a refused envelope if there is room and time; never throws. One in which guard found card data is kept in memory only: its bytes must not
+   * Keeps a refused envelope if there is room and time; never throws. One with card data in it is kept in memory only: its bytes must not
    * change, or its signature never fits again, and they must not become durable.
+   * @param looksOfCards asked only where there is room and time, since strangers decide how often
    */
-  put(source: SourceId, envelope: Envelope, hasCardData: boolean): Promise<'kept' | 'counted'>;
+  put(source: SourceId, envelope: Envelope, looksOfCards: (envelope: Envelope) => boolean): Promise<'kept' | 'counted'>;
   /** How many were refused since the start, and how many wait. */
   count(source: SourceId): Promise<{ refused: number; waiting: number }>;
   /** Hands each waiting envelope, oldest first, to `release`; what it accepts is removed. */
@@ -28,112 +29,127 @@ export type Ring = {
 
 const INFO = Buffer.from('cartulary/ring/v1');
 
-/** An envelope that waits: in a file of this name, or in memory. */
-type Waiting = { readonly bytes: number } & (
-  | { readonly name: string }
-  | { readonly source: SourceId; readonly envelope: Envelope }
-);
-type InFile = Extract<Waiting, { name: string }>;
-type InMemory = Extract<Waiting, { envelope: Envelope }>;
+/** What the ring knows of one source. Files and volatile envelopes stand oldest first. */
+type Shelf = {
+  refused: number;
+  second: { startMs: number; count: number; bytes: number };
+  /** Files as they lay there at the start, then as they come. */
+  readonly files: Promise<Kept[]>;
+  volatile: Envelope[];
+};
+type Kept = { readonly name: string; readonly bytes: number };
 
 /** Opens the ring in a directory. @param random 8 random bytes for a name */
 export function openRing(directory: string, keys: HpkeKeyPair, random: (bytes: number) => Uint8Array): Ring {
-  const refused = new Map<SourceId, number>();
-  const files = new Map<SourceId, Promise<InFile[]>>();
-  const isWithinRate = createRate();
-  const volatile: InMemory[] = [];
+  const shelves = new Map<SourceId, Shelf>();
   const place = (source: SourceId): string => join(directory, source);
-  const list = (source: SourceId): Promise<InFile[]> => {
-    const known = files.get(source) ?? listFiles(place(source));
-    files.set(source, known);
-    return known;
+  const shelfOf = (source: SourceId): Shelf => {
+    const known = shelves.get(source);
+    if (known !== undefined) return known;
+    const shelf: Shelf = {
+      refused: 0,
+      second: { startMs: Number.NEGATIVE_INFINITY, count: 0, bytes: 0 },
+      files: listFiles(place(source)),
+      volatile: [],
+    };
+    shelves.set(source, shelf);
+    return shelf;
   };
   return {
-    async put(source, envelope, hasCardData) {
-      refused.set(source, (refused.get(source) ?? 0) + 1);
-      if (!isWithinRate(source, envelope)) return 'counted';
-      if (hasCardData) {
-        volatile.push({ source, envelope, bytes: envelope.body.length });
-        takeSurplus(volatile, LIMITS.ringVolatileMax);
+    async put(source, envelope, looksOfCards) {
+      const shelf = shelfOf(source);
+      shelf.refused += 1;
+      if (!isWithinRate(shelf, envelope)) return 'counted';
+      if (looksOfCards(envelope)) {
+        shelf.volatile.push(envelope);
+        dropOldest(shelf.volatile, (one) => one.body.length, LIMITS.ringVolatileMax, LIMITS.ringVolatileBytesMax);
         return 'kept';
       }
       try {
-        const known = await list(source);
-        await mkdir(place(source), { recursive: true, mode: 0o700 });
+        const files = await shelf.files;
         const sealed = sealTo(keys.publicKey, { info: INFO, aad: Buffer.from(source) }, encodeEnvelope(envelope));
         const name = `${String(envelope.receivedAtMs).padStart(15, '0')}-${Buffer.from(random(8)).toString('hex')}`;
+        await mkdir(place(source), { recursive: true, mode: 0o700 });
+        files.push({ name, bytes: sealed.length });
+        const dropped = dropOldest(files, (one) => one.bytes, LIMITS.ringEnvelopesMax, LIMITS.ringBytesMax);
         await writeFile(join(place(source), name), sealed, { mode: 0o600 });
-        known.push({ name, bytes: sealed.length });
-        for (const surplus of takeSurplus(known, LIMITS.ringEnvelopesMax))
-          await rm(join(place(source), surplus.name), { force: true });
+        for (const one of dropped) await rm(join(place(source), one.name), { force: true });
         return 'kept';
       } catch {
         return 'counted';
       }
     },
     async count(source) {
-      const inMemory = volatile.filter((item) => item.source === source).length;
-      return { refused: refused.get(source) ?? 0, waiting: (await list(source)).length + inMemory };
+      const shelf = shelfOf(source);
+      return { refused: shelf.refused, waiting: (await shelf.files).length + shelf.volatile.length };
     },
     async release(source, release) {
-      const known = await list(source);
-      let released = 0;
-      for (const item of [...known].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-        const path = join(place(source), item.name);
-        const envelope = openEnvelope(keys, source, await readFile(path).catch(() => new Uint8Array()));
-        if (envelope === undefined || !(await release(envelope))) continue;
-        await rm(path, { force: true });
-        drop(known, item);
-        released += 1;
+      const shelf = shelfOf(source);
+      const files = await shelf.files;
+      const result = { released: 0, kept: 0 };
+      for (const file of [...files]) {
+        const path = join(place(source), file.name);
+        const envelope = openEnvelope(keys, source, await readFile(path).catch(() => Buffer.alloc(0)));
+        if (envelope !== undefined && (await release(envelope))) {
+          await rm(path, { force: true });
+          const at = files.indexOf(file);
+          if (at !== -1) files.splice(at, 1);
+          result.released += 1;
+        } else result.kept += 1;
       }
-      for (const item of volatile.filter((one) => one.source === source)) {
-        if (!(await release(item.envelope))) continue;
-        drop(volatile, item);
-        released += 1;
+      for (const envelope of [...shelf.volatile]) {
+        if (await release(envelope)) {
+          shelf.volatile = shelf.volatile.filter((one) => one !== envelope);
+          result.released += 1;
+        } else result.kept += 1;
       }
-      return { released, kept: known.length + volatile.filter((item) => item.source === source).length };
+      return result;
     },
   };
 }
 
 /** What a flood may cost: envelopes and bytes a second and source; above it they are only counted. */
-function createRate(): (source: SourceId, envelope: Envelope) => boolean {
-  const windows = new Map<SourceId, { startMs: number; count: number; bytes: number }>();
-  return (source, { receivedAtMs, body }) => {
-    const known = windows.get(source);
-    // Either way: a clock that was set back must not count everything into one second.
-    const window =
-      known === undefined || Math.abs(receivedAtMs - known.startMs) >= 1000
-        ? { startMs: receivedAtMs, count: 0, bytes: 0 }
-        : known;
-    windows.set(source, window);
-    // The first of a second may be as large as a body may be.
-    const fits =
-      window.count < LIMITS.ringPerSecondMax &&
-      (window.count === 0 || window.bytes + body.length <= LIMITS.ringBytesPerSecondMax);
-    if (!fits) return false;
-    window.count += 1;
-    window.bytes += body.length;
-    return true;
-  };
+function isWithinRate(shelf: Shelf, { receivedAtMs, body }: Envelope): boolean {
+  // Either way: a clock that was set back must not count everything into one second.
+  if (Math.abs(receivedAtMs - shelf.second.startMs) >= 1000)
+    shelf.second = { startMs: receivedAtMs, count: 0, bytes: 0 };
+  const { second } = shelf;
+  // The first of a second may be as large as a body may be.
+  const fits =
+    second.count < LIMITS.ringPerSecondMax &&
+    (second.count === 0 || second.bytes + body.length <= LIMITS.ringBytesPerSecondMax);
+  if (!fits) return false;
+  second.count += 1;
+  second.bytes += body.length;
+  return true;
 }
 
-async function listFiles(directory: string): Promise<InFile[]> {
-  const names = await readdir(directory).catch((): string[] => []);
-  return Promise.all(names.sort().map(async (name) => ({ name, bytes: (await stat(join(directory, name))).size })));
+async function listFiles(directory: string): Promise<Kept[]> {
+  const names = (await readdir(directory).catch((): string[] => [])).sort();
+  const files: Kept[] = [];
+  for (const name of names) {
+    const found = await stat(join(directory, name)).catch(() => undefined);
+    if (found !== undefined) files.push({ name, bytes: found.size });
+  }
+  return files;
 }
 
-/** Takes the oldest off until the rest are few and small enough. */
-function takeSurplus<Item extends Waiting>(items: Item[], countMax: number): Item[] {
-  let bytes = items.reduce((sum, item) => sum + item.bytes, 0);
-  let surplus = 0;
-  while (items.length - surplus > countMax || bytes > LIMITS.ringBytesMax) bytes -= items[surplus++]?.bytes ?? 0;
-  return items.splice(0, surplus);
-}
-
-function drop<Item>(items: Item[], item: Item): void {
-  const at = items.indexOf(item);
-  if (at >= 0) items.splice(at, 1);
+/** Takes away from the front until both limits hold; what was taken away. */
+function dropOldest<Item>(
+  items: Item[],
+  bytesOf: (item: Item) => number,
+  countMax: number,
+  bytesMax: number,
+): readonly Item[] {
+  let bytes = items.reduce((sum, item) => sum + bytesOf(item), 0);
+  const dropped: Item[] = [];
+  while (items.length > countMax || bytes > bytesMax) {
+    const oldest = items.shift();
+    if (oldest === undefined) break;
+    bytes -= bytesOf(oldest);
+    dropped.push(oldest);
+  }
+  return dropped;
 }
 
 function openEnvelope(keys: HpkeKeyPair, source: SourceId, sealed: Uint8Array): Envelope | undefined {

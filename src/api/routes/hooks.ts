@@ -14,6 +14,7 @@ import type { PassedRequest } from '../../capture/tee.ts';
 import { CartularyError, ERRORS } from '../../model/errors.ts';
 import type { Envelope } from '../../model/envelope.ts';
 import { parseId } from '../../model/ids.ts';
+import type { BodyRoom } from '../body-room.ts';
 import type { Service } from '../service.ts';
 
 /** Requests under way at once; above it senders are asked to come again, so that latency and memory stay bounded. */
@@ -21,13 +22,14 @@ const UNDER_WAY_MAX = 2000;
 const INFLATE = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) } as const;
 
 /** Registers the hooks, in a scope of their own because bodies must stay bytes. */
-export function registerHooks(app: FastifyInstance, service: Service): void {
+export function registerHooks(app: FastifyInstance, service: Service, room: BodyRoom): void {
   let underWay = 0;
   void app.register(async (scope) => {
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: LIMITS.hookBodyBytesMax }, (_request, body, done) =>
-      done(null, body),
-    );
+    // Nothing is read for a source that there is not.
+    scope.addHook('onRequest', async (request) => {
+      getSource(service, (request.params as { sourceId: string }).sourceId);
+    });
+    room.register(scope);
     scope.route({
       method: ['GET', 'POST'],
       url: '/hooks/:sourceId',
@@ -145,7 +147,8 @@ async function makeEnvelope(service: Service, request: FastifyRequest): Promise<
 async function unpack(body: Uint8Array, encoding: string | undefined): Promise<Uint8Array> {
   const name = (encoding ?? 'identity').trim().toLowerCase();
   if (name === 'identity' || name === '') return body;
-  const unpacker = name in INFLATE ? INFLATE[name as keyof typeof INFLATE] : undefined;
+  // What is asked for is a stranger's word: `constructor` is in every object.
+  const unpacker = Object.hasOwn(INFLATE, name) ? INFLATE[name as keyof typeof INFLATE] : undefined;
   if (unpacker === undefined)
     throw new CartularyError(
       'unsupported-media',

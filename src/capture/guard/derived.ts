@@ -86,10 +86,12 @@ const DERIVED_NAME = /signature|hmac|digest|checksum|md5|sha-?(?:1|256|512)|(?:^
 
 /** Removes all headers that were derived from the body. */
 export function withoutDerivedHeaders(headers: Headers): Headers {
-  return headers.filter(([name]) => {
-    const lower = name.toLowerCase();
-    return !DERIVED_HEADERS.has(lower) && !DERIVED_NAME.test(lower);
-  });
+  return headers.filter(([name]) => !isDerivedHeader(name.toLowerCase()));
+}
+
+/** Is this a header that was derived from the body? @param lower its name in lower case */
+export function isDerivedHeader(lower: string): boolean {
+  return DERIVED_HEADERS.has(lower) || DERIVED_NAME.test(lower);
 }
 
 /** Query parameters that platforms derive from the body or from the other parameters, lower case. */

@@ -92,6 +92,28 @@ describe('guard on forms and other bodies', () => {
     expect(findings).toEqual({ 'card-security-code': 1 });
   });
 
+  it('guards headers too, and leaves ids, addresses and signatures in them alone', () => {
+    const plain = envelope('x=1', FORM);
+    const ids: [string, string][] = [
+      ['X-Request-Id', '4111111111111111'],
+      ['Idempotency-Token', '6d4cf9d8-3214-4b3c-9d1c-0c6f8d7a4b21'],
+      ['X-Forwarded-For', '203.0.113.7, 198.51.100.123'],
+      ['User-Agent', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0.0.0 Safari/537.36'],
+      ['X-Hub-Signature-256', 'sha256=4111111111111111'],
+    ];
+    const spared = { ...plain, headers: [...plain.headers, ...ids] };
+    expect(guardEnvelope(spared, { oneTimeCodes: true }).envelope).toBe(spared);
+    const talking = { ...plain, headers: [...plain.headers, ['X-Note', 'card 4111111111111111 cvv 123'] as const] };
+    const { envelope: out, findings } = guardEnvelope(talking, { oneTimeCodes: false });
+    expect(out.headers).toEqual([
+      ['Content-Type', FORM],
+      ['X-Keep', '1'],
+      ['X-Note', 'card 411111******1111 cvv ***'],
+    ]);
+    expect(findings).toEqual({ 'card-number': 1, 'card-security-code': 1 });
+    expect(guardEnvelope(out, { oneTimeCodes: false }).envelope).toBe(out);
+  });
+
   it('masks one-time codes by their field where it is told to', () => {
     expect(guarded('{"otp":"123456"}', 'application/json', true)).toBe('{"otp":"******"}');
     expect(guarded('{"otp":"123456"}')).toBe('{"otp":"123456"}');

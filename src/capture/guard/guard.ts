@@ -16,7 +16,8 @@
  */
 import type { Envelope } from '../../model/envelope.ts';
 import { findHeader } from '../../model/envelope.ts';
-import { findQuery, withoutDerivedHeaders, withoutDerivedParameters } from './derived.ts';
+import type { Headers } from '../../model/record.ts';
+import { findQuery, isDerivedHeader, withoutDerivedHeaders, withoutDerivedParameters } from './derived.ts';
 import { applyEdits, guardSource, maskDerivedFields } from './fields.ts';
 import type { SourceKind } from './scan.ts';
 import { addCounts, applyMasks, findMasks } from './masks.ts';
@@ -56,7 +57,7 @@ export function guardText(text: string, options: GuardOptions): GuardedText {
 }
 
 /**
- * Does the same to an envelope, byte for byte: body and query of the URL, as form, JSON or text, without trusting that they are what they
+ * Does the same to an envelope, byte for byte: body, headers and query of the URL, as form, JSON or text, without trusting that they are what they
  * are said to be. A number of JSON that is masked becomes a string.
  * @param envelope as it came from outside; its body may be any bytes of any size
  * @returns the very same envelope, without `findings`, where nothing was found; else one whose headers, query parameters and fields that
@@ -64,16 +65,17 @@ export function guardText(text: string, options: GuardOptions): GuardedText {
  */
 export function guardEnvelope(envelope: Envelope, options: GuardOptions): GuardedEnvelope {
   const kind = kindOf(envelope);
-  const query = findQuery(envelope.url);
-  const queryText = query === undefined ? '' : envelope.url.slice(query.start, query.end);
-  const bodyDoubtful = mayHoldCardData(envelope.body, kind, options.oneTimeCodes);
-  const queryDoubtful =
-    queryText !== '' && mayHoldCardData(Buffer.from(queryText, 'utf8'), 'form', options.oneTimeCodes);
-  if (!bodyDoubtful && !queryDoubtful) return { envelope, findings: undefined };
+  const doubts = findDoubts(envelope, kind, options);
+  if (!doubts.body && !doubts.query && !doubts.headers) return { envelope, findings: undefined };
   const source = toSource(envelope.body);
-  const body = bodyDoubtful ? guardRounds(source, true, kind, options) : undefined;
-  const inQuery = queryDoubtful ? guardRounds(queryText, false, 'form', options) : undefined;
-  const findings = addCounts(body?.counts, inQuery?.counts);
+  const query = findQuery(envelope.url);
+  const body = doubts.body ? guardRounds(source, true, kind, options) : undefined;
+  const inQuery =
+    doubts.query && query !== undefined
+      ? guardRounds(envelope.url.slice(query.start, query.end), false, 'form', options)
+      : undefined;
+  const inHeaders = doubts.headers ? guardHeaders(envelope.headers, options) : undefined;
+  const findings = addCounts(addCounts(body?.counts, inQuery?.counts), inHeaders?.counts);
   if (findings === undefined) return { envelope, findings: undefined };
   const url =
     query === undefined || inQuery === undefined
@@ -83,11 +85,68 @@ export function guardEnvelope(envelope: Envelope, options: GuardOptions): Guarde
     envelope: {
       ...envelope,
       url: withoutDerivedParameters(url),
-      headers: withoutDerivedHeaders(envelope.headers),
+      headers: withoutDerivedHeaders(inHeaders?.headers ?? envelope.headers),
       body: Buffer.from(maskDerivedFields(body?.source ?? source, kind), 'latin1'),
     },
     findings,
   };
+}
+
+/** The quick look alone: may there be something to take out? Yes where it does not know; never no where there is. */
+export function isDoubtful(envelope: Envelope, options: GuardOptions): boolean {
+  const doubts = findDoubts(envelope, kindOf(envelope), options);
+  return doubts.body || doubts.query || doubts.headers;
+}
+
+type Doubts = { readonly body: boolean; readonly query: boolean; readonly headers: boolean };
+
+function findDoubts(envelope: Envelope, kind: SourceKind, options: GuardOptions): Doubts {
+  const query = findQuery(envelope.url);
+  const inText = (text: string, as: SourceKind): boolean =>
+    text !== '' && mayHoldCardData(Buffer.from(text, 'utf8'), as, options.oneTimeCodes);
+  return {
+    body: mayHoldCardData(envelope.body, kind, options.oneTimeCodes),
+    query: query !== undefined && inText(envelope.url.slice(query.start, query.end), 'form'),
+    headers: inText(guardedHeaders(envelope.headers), 'text'),
+  };
+}
+
+/** Headers that no text of a person stands in, by what they are for. */
+const PLAIN_HEADERS: ReadonlySet<string> = new Set(
+  'host connection accept accept-encoding accept-language content-type content-length transfer-encoding date'.split(
+    ' ',
+  ),
+);
+
+/** Names and values of the headers that could hold a text, one a line. Those derived from the body are random to whoever reads them. */
+function guardedHeaders(headers: Headers): string {
+  let lines = '';
+  for (const [name, value] of headers) {
+    if (isGuardedHeader(name)) lines += `${name}: ${value}\n`;
+  }
+  return lines;
+}
+
+function isGuardedHeader(name: string): boolean {
+  const lower = name.toLowerCase();
+  return !PLAIN_HEADERS.has(lower) && !isDerivedHeader(lower);
+}
+
+/** Each header by itself, under its name: `X-Request-Id: 4111…` is an id. */
+function guardHeaders(
+  headers: Headers,
+  options: GuardOptions,
+): { readonly headers: Headers; readonly counts: GuardCounts | undefined } {
+  let counts: GuardCounts | undefined;
+  const guarded = headers.map(([name, value]): readonly [string, string] => {
+    if (!isGuardedHeader(name)) return [name, value];
+    const found = guardRounds(`${name}: ${value}`, false, 'text', options);
+    if (found === undefined) return [name, value];
+    counts = addCounts(counts, found.counts);
+    const at = found.source.indexOf(': ');
+    return [found.source.slice(0, at), found.source.slice(at + 2)];
+  });
+  return { headers: guarded, counts };
 }
 
 type Guarded = { readonly source: string; readonly counts: GuardCounts };
