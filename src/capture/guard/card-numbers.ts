@@ -9,6 +9,7 @@ import { isFollowedByCardDetails, isInIban, isInUrl, isPartOfId, readContext } f
 import {
   CARD_DIGITS_MAX,
   CARD_DIGITS_MIN,
+  fitsGs1,
   fitsLuhn,
   isArticleOrPhone,
   issuerLengths,
@@ -148,7 +149,7 @@ function isCardInContext(
   if (context === 'card') return true;
   if (isFollowedByCardDetails(chars, end)) return true;
   if (context === 'spared' || (context === 'phone' && count <= 15)) return false;
-  if (!isFreeOnBothSides(chars, runs, first, last)) return false;
+  if (!isFreeOnBothSides(chars, runs, first, last) || isInParcelNumber(chars, runs, first)) return false;
   if (last > first && !hasShape(chars, runs, first, last)) return false;
   if (count <= 15 && (chars.charAt(start - 1) === '+' || (last === first && isArticleOrPhone(digits, count))))
     return false;
@@ -161,6 +162,26 @@ function isFreeOnBothSides(chars: string, runs: Runs, first: number, last: numbe
   if (before !== undefined && isTight(chars, before, runs.starts[first] ?? 0)) return false;
   const after = runs.starts[last + 1];
   return after === undefined || !isTight(chars, runs.ends[last] ?? 0, after);
+}
+
+/** How the US mail prints its 22 digits. */
+const PARCEL_WIDTHS: readonly number[] = [4, 4, 4, 4, 4, 2];
+
+/** Does a number begin inside a parcel number of the US mail: `94…`, in fours, with a check digit as of GS1 (USPS Publication 199)? */
+function isInParcelNumber(chars: string, runs: Runs, first: number): boolean {
+  for (let begin = Math.max(0, first - 2); begin <= first; begin += 1) {
+    if (chars.charAt(runs.starts[begin] ?? 0) !== '9') continue;
+    const digits: number[] = [];
+    const fits = PARCEL_WIDTHS.every((width, index) => {
+      const run = begin + index;
+      const start = runs.starts[run] ?? 0;
+      const end = runs.ends[run] ?? 0;
+      for (let at = start; at < end && at - start < width; at += 1) digits.push(digitAt(chars, at));
+      return end - start === width && (index === 0 || isGap(chars, runs.ends[run - 1] ?? 0, start));
+    });
+    if (fits && fitsGs1(digits, digits.length)) return true;
+  }
+  return false;
 }
 
 /** Are the groups such as people write cards in? Equal ones, or a known shape; groups of one or two only if nothing continues them. */

@@ -37,6 +37,14 @@ describe('guard on texts', () => {
     ['amex 378282246310005', '82246310005'],
     ['%B4111111111111111^DOE/JOHN^27121010000000000000?', '27121010000000000000'],
     [';4111111111111111=27121010000012345678?', '27121010000012345678'],
+    ['cvv 7😀3😀7', '3😀7'],
+    ['cvv 7️⃣3️⃣7️⃣', '3️⃣7'],
+    ['ｃｖｖ ７３７', '７３７'],
+    ['sec code 737', '737'],
+    ['card 4111😀1111😀1111😀1111', '1111😀1111😀1111'],
+    ['４１１１１１１１１１１１１１１１', '１１１１１１１１１１'],
+    ['4–1–1–1–1–1–1–1–1–1–1–1–1–1–1–1', '1–1–1–1–1–1–1–1'],
+    ['9400 4111 1111 1111 1111', '1111 1111 1111'],
   ])('takes the secret out of %j', (text, secret) => {
     expect(clean(text)).not.toContain(secret);
   });
@@ -48,6 +56,8 @@ describe('guard on texts', () => {
     'see you at 7:37 in room 737',
     'FA to 87121 to receive entry question T&C’s apply 08452810075over18’s',
     'order no. 4111111111111112',
+    'UPS 9400 4111 1111 1111 1111 22 out for delivery',
+    '😀4111😀 and 1111😀',
     '',
   ])('leaves %j as it is', (text) => {
     expect(guardText(text, OPTIONS)).toEqual({ text });

@@ -99,8 +99,8 @@ export function isArticleOrPhone(digits: ArrayLike<number>, length: number): boo
   return parsePhoneNumberFromString(text)?.isValid() ?? false;
 }
 
-/** GS1 check digit: weights 3 and 1 from the right (GS1 General Specifications §7.9). */
-function fitsGs1(digits: ArrayLike<number>, length: number): boolean {
+/** Does the GS1 check digit fit: weights 3 and 1 from the right (GS1 General Specifications §7.9)? */
+export function fitsGs1(digits: ArrayLike<number>, length: number): boolean {
   let sum = 0;
   for (let index = length - 1, weight = 1; index >= 0; index -= 1, weight = 4 - weight) {
     sum += weight * (digits[index] ?? 0);

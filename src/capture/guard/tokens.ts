@@ -58,8 +58,19 @@ const GAP_CHARS_MAX = 4;
 /** May two groups of one number be parted by this? Never by nothing, a letter, or a mask. */
 export function isGap(chars: string, from: number, to: number): boolean {
   if (to - from > GAP_CHARS_MAX || to <= from) return false;
-  for (let index = from; index < to; index += 1) if (!SEPARATORS.has(chars.charAt(index))) return false;
+  for (let index = from; index < to; index += 1)
+    if (!SEPARATORS.has(chars.charAt(index)) && !isPictograph(chars.charCodeAt(index))) return false;
   return true;
+}
+
+/** Arrows, signs and emoji, by UTF-16 unit: people part digits by them to get past what reads along. */
+function isPictograph(code: number): boolean {
+  return (
+    (code >= 0x2190 && code <= 0x27bf) ||
+    (code >= 0x2b00 && code <= 0x2bff) ||
+    (code >= 0xd83c && code <= 0xd83e) ||
+    (code >= 0xdc00 && code <= 0xdfff)
+  );
 }
 
 /** Are two runs joined so closely that they read as one number, date or time (`555-1234`, `10:30`, `12.50`)? */
@@ -137,6 +148,9 @@ function isDigitAfterSlash(chars: string, index: number): boolean {
   return chars.charAt(index) === '/' && isDigit(chars.charCodeAt(index + 1));
 }
 
+/** What parts the digits of a code that is spelled one by one. */
+const CODE_GAP = /^\s*(?:[-.,;_·•|]|[\u2190-\u27bf\u2b00-\u2bff]|[\ud83c-\ud83e][\udc00-\udfff])?\s*$/;
+
 /** Three or four digits, in one run or spelled one by one (`1 2 3`, `1-2-3`); the runs that make them up. */
 export type ShortCode = { readonly runs: readonly Token[]; readonly end: number; readonly digits: number };
 
@@ -151,7 +165,7 @@ export function findShortCode(chars: string, first: Token): ShortCode | undefine
   while (digits < 4) {
     const next = findToken(chars, last.end, last.end + GAP_CHARS_MAX + 1);
     if (next?.kind !== 'digits' || next.end - next.start > 2 || digits + next.end - next.start > 4) break;
-    if (!/^(\s*[-.,;_·•|]?\s*)$/.test(chars.slice(last.end, next.start))) break;
+    if (!CODE_GAP.test(chars.slice(last.end, next.start))) break;
     runs.push(next);
     digits += next.end - next.start;
     last = next;

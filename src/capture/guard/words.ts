@@ -8,7 +8,15 @@ import { fold } from './fold.ts';
 export const SECURITY_CODE_LABELS: readonly string[] = foldAll([
   // Card schemes' own names
   ...['c v v', 'c v c', 'c c v', 'cv2', 'cav2', 'cvn2', 'card verification', 'verification value', 'card validation'],
-  ...['card security', 'card code', 'security code', 'security digits', 'signature panel code', 'card id code'],
+  ...[
+    'card security',
+    'card code',
+    'security code',
+    'sec code',
+    'security digits',
+    'signature panel code',
+    'card id code',
+  ],
   ...[
     'digits on the back',
     'numbers on the back',
