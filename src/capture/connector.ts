@@ -45,7 +45,7 @@ export type MediaList = {
 export type MediaAccess = {
   /** Host names (`api.twilio.com`) or suffixes (`.twiliocdn.com`) that media may be fetched from at all; empty: any public host, without credentials. */
   readonly hosts: readonly string[];
-  /** Hosts that are given the credentials; a redirect elsewhere goes without. */
+  /** Hosts that are given the credentials; a redirect goes without, wherever it leads. */
   readonly credentialHosts: readonly string[];
   readonly credentials?: PlatformCredentials;
   /** Where a platform names the media of a message in a list of its own, which is asked first. */

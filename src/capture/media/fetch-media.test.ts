@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import type { IncomingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -115,6 +116,28 @@ describe('a medium', () => {
     const first = await serve((_url, response) => response.writeHead(307, { location: `${other.url}/b` }).end());
     expect(await read(await get(first.url, [first, other]))).toBe('there');
     expect(other.asked[0]?.authorization).toBeUndefined();
+    const itself = await serve((url, response) =>
+      url === '/a' ? response.writeHead(302, { location: '/b' }).end() : response.end('moved'),
+    );
+    expect(await read(await get(`${itself.url}/a`, [itself]))).toBe('moved');
+    expect(itself.asked.map(({ authorization }) => authorization)).toEqual(['Basic c2VjcmV0', undefined]);
+  });
+
+  it('that is shorter or longer than it says, or is packed although nobody asked, is told by its bytes', async () => {
+    const liar = await serve((url, response) => {
+      response.writeHead(200, { 'content-type': 'image/png', 'content-length': url === '/short' ? '900' : '5' });
+      response.write('x'.repeat(url === '/short' ? 10 : 5));
+      if (url === '/short') response.destroy();
+      else response.end();
+    });
+    await expect(get(`${liar.url}/short`, [liar]).then(read)).rejects.toThrow();
+    expect(await read(await get(`${liar.url}/right`, [liar]))).toBe('xxxxx');
+    const bomb = gzipSync(Buffer.alloc(1_000_000));
+    const packed = await serve((_url, response) =>
+      response.writeHead(200, { 'content-encoding': 'gzip', 'content-type': 'image/png' }).end(bomb.subarray(0, 900)),
+    );
+    const fetched = await get(packed.url, [packed]);
+    expect(Buffer.byteLength(await read(fetched))).toBeLessThanOrEqual(1000);
   });
 
   it('that is not there yet, or busy, is tried again; that is gone or too large is lost', async () => {

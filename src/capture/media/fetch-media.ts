@@ -108,14 +108,14 @@ async function follow(request: MediaRequest, open: Agent, local: Agent): Promise
   return undefined;
 }
 
-/** Credentials go to the platform's own hosts over https; to a stand-in only where it is asked first, so that a redirect shows no secret to another path. */
+/** Credentials go to the platform's own hosts over https, and only where it is asked first: no redirect takes them along, not even to another path. */
 function credentialsFor(request: MediaRequest, url: URL, isLocal: boolean, hop: number): Record<string, string> {
-  const isTrusted = isLocal
-    ? hop === 0
-    : url.protocol === 'https:' &&
-      isListed(url.hostname, request.access.credentialHosts) &&
-      request.access.credentialHosts.length > 0;
-  if (!isTrusted || request.access.credentials === undefined) return {};
+  const isOwn =
+    isLocal ||
+    (url.protocol === 'https:' &&
+      request.access.credentialHosts.length > 0 &&
+      isListed(url.hostname, request.access.credentialHosts));
+  if (hop > 0 || !isOwn || request.access.credentials === undefined) return {};
   return Object.fromEntries(
     Object.entries(request.access.credentials(request.secrets)).filter(([, value]) => value !== ''),
   );
