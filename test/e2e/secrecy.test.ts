@@ -1,15 +1,15 @@
 /**
  * A known sentence, captured, searched, exported and imported: no byte of it in any file under the data or temporary directory, in any encoding; nor a card security code, quarantine included.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
 import type { MessagePage } from '../../src/archive/views.ts';
-import { makePlace, runJson, serve, until } from '../support/cli.ts';
-import { AUTH_TOKEN, inboundFields, signedForm } from '../support/twilio.ts';
+import { makePlace, runCli, runJson, serve, until } from '../support/cli.ts';
+import { AUTH_TOKEN, inboundFields, inParallel, signedForm } from '../support/twilio.ts';
 
 const CANARY = 'Zaphira’s parcel waits behind the Quillborough fountain';
 const IMPORTED = 'Mirabelle left her umbrella at Thornwick station';
@@ -37,6 +37,12 @@ function findTraces(directories: readonly string[], text: string): string[] {
         return needles.some((needle) => bytes.includes(needle));
       }),
   );
+}
+
+/** Files that a process holds open, those without a name too (Linux). */
+function openFiles(pid: number | undefined): string[] {
+  const directory = `/proc/${pid}/fd`;
+  return existsSync(directory) ? [directory] : [];
 }
 
 /** What of a text's Base64 does not depend on what stands before and after it. */
@@ -83,6 +89,62 @@ describe('what is kept', () => {
     expect(findTraces([place.path], IMPORTED)).toContain(join(place.path, 'backup.xml'));
   });
 
+  it('can be read nowhere when the server is killed in the middle of it all', { timeout: 180_000 }, async () => {
+    const own = await makePlace('secrecy-kill');
+    const ownTemporary = join(own.path, 'tmp');
+    await mkdir(ownTemporary);
+    const env = { TMPDIR: ownTemporary };
+    const searched = [own.data, `${own.data}.signer`, ownTemporary];
+    const { apiKey } = await runJson<{ apiKey: string }>(['init', '--data', own.data, '--name', 'Kill'], env);
+    let server = await serve(own.data, { env });
+    const add = (name: string, secret: string): Promise<{ id: string; hookUrl: string }> =>
+      runJson(['source', 'add', 'twilio', '--data', own.data, '--name', name, '--secret', secret], env);
+    const good = await add('good', AUTH_TOKEN);
+    const wrong = await add('wrong', 'a wrong secret, so that the ring fills');
+    let acknowledged = 0;
+    const send = async (index: number): Promise<void> => {
+      const fields = inboundFields(`SM${String(index).padStart(32, '0')}`, `${CANARY} ${index}`);
+      const answer = await fetch(good.hookUrl, signedForm(good.hookUrl, fields)).catch(() => undefined);
+      if (answer?.status === 200) acknowledged += 1;
+      await fetch(wrong.hookUrl, signedForm(wrong.hookUrl, fields)).catch(() => undefined);
+    };
+    const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' };
+    const medium = {
+      base64: Buffer.from(CANARY).toString('base64'),
+      mimeType: 'text/plain',
+      fileName: `${CANARY}.txt`,
+    };
+    const data = {
+      ...{ id: 'm1', channel: 'chat', direction: 'inbound', text: CANARY, media: [medium] },
+      ...{ from: { address: 'ann' }, to: [{ address: 'shop' }] },
+    };
+    const event = JSON.stringify({ type: 'message.created', timestamp: '2026-11-22T10:00:00Z', data });
+    expect((await fetch(`${server.url}/api/v1/records`, { method: 'POST', headers, body: event })).status).toBe(200);
+    const numbers = Array.from({ length: 240 }, (_, index) => index);
+    await inParallel(numbers.slice(0, 60), 16, send);
+    const search = (): Promise<Response> => fetch(`${server.url}/api/v1/messages?q=Quillborough`, { headers });
+    expect((await search()).status).toBe(200);
+
+    const exporting = runCli(['export', '--data', own.data, '--out', join(own.path, 'killed.zip')], env);
+    const sending = inParallel(numbers.slice(60), 16, send);
+    const searching = inParallel(numbers.slice(0, 50), 2, async () => void (await search().catch(() => undefined)));
+    await until('half of it is under way', async () => acknowledged > 90);
+    expect(findTraces([...searched, ...openFiles(server.process.pid)], CANARY)).toEqual([]);
+    await server.kill();
+    await Promise.all([exporting, sending, searching]);
+    expect(findTraces(searched, CANARY)).toEqual([]);
+
+    server = await serve(own.data, { env, port: server.port });
+    expect(((await (await search()).json()) as MessagePage).total).toBeGreaterThanOrEqual(acknowledged);
+    expect(findTraces(searched, CANARY)).toEqual([]);
+    const ring = readdirSync(own.data, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('/ring/'));
+    expect(ring.length).toBeGreaterThan(1);
+    expect(await server.stop()).toBe(0);
+    expect(findTraces(searched, CANARY)).toEqual([]);
+    expect(server.log()).not.toMatch(/Zaphira|Quillborough|15550100123/);
+    await own.remove();
+  });
+
   it('holds no card security code, not even in quarantine', { timeout: 120_000 }, async () => {
     const server = await serve(place.data);
     const source = await runJson<{ id: string; hookUrl: string }>([
@@ -99,6 +161,17 @@ describe('what is kept', () => {
     const said = 'my card is 4111 1111 1111 1111, cvv 737, thanks';
     const fields = inboundFields('SM00000000000000000000000000000abd', said);
     expect((await fetch(source.hookUrl, signedForm(source.hookUrl, fields))).status).toBe(200);
+    // Badly signed: it waits in memory, and nothing of it is written.
+    const forged = signedForm(source.hookUrl, fields, 'a wrong secret');
+    expect((await fetch(source.hookUrl, forged)).status).toBe(403);
+    const header = { ...signedForm(source.hookUrl, { a: 'b' }, 'x'), headers: { 'x-note': 'my cvv is 737' } };
+    expect((await fetch(source.hookUrl, header)).status).toBe(403);
+    const listed = await runJson<{ id: string; badSignatures: { waiting: number } }[]>([
+      ...['source', 'list', '--data', place.data],
+    ]);
+    expect(listed.find((one) => one.id === source.id)?.badSignatures.waiting).toBe(2);
+    const written = readdirSync(place.data, { recursive: true, encoding: 'utf8' });
+    expect(written.filter((name) => name.includes(`ring/${source.id}`))).toEqual([]);
     // Signed, but saying nothing a connector can read: quarantine.
     const odd = { Nonsense: 'cvv 737', Note: said };
     expect((await fetch(source.hookUrl, signedForm(source.hookUrl, odd))).status).toBe(200);
