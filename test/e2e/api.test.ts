@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { ConversationView, MessageDetail, MessagePage } from '../../src/archive/views.ts';
 import { verifyProofFile } from '../../src/ledger/proof-file.ts';
-import { makePlace, runJson, serve, until } from '../support/cli.ts';
+import { makePlace, runCli, runJson, serve, until } from '../support/cli.ts';
 import type { Served } from '../support/cli.ts';
 import { AUTH_TOKEN, inboundFields, signedForm } from '../support/twilio.ts';
 
@@ -99,6 +99,29 @@ describe('the API', () => {
     expect(conversation.messages.map((message) => message.text)).toEqual(['a lamp for the hall', 'and a shade for it']);
     expect(conversation.parties.map((party) => party.address).sort()).toEqual(['ann', 'shop']);
   });
+
+  it('destroys a message in which card data was found later, on record, and nothing brings it back', async () => {
+    const data = {
+      ...text('destroy-1', 'a picture of my card'),
+      media: [{ base64: Buffer.from('a picture').toString('base64'), mimeType: 'image/png' }],
+    };
+    const id = (await send(data)).messageIds[0] ?? '';
+    await until('its medium is there', async () => (await get(`/api/v1/messages/${id}/media/0`)).status === 200);
+    const destroy = ['key', 'destroy', id, '--data', place.data, '--json'];
+    expect((await runCli(destroy)).code).toBe(2);
+    expect((await get(`/api/v1/messages/${id}`)).status).toBe(200);
+    expect(await runJson([...destroy, '--yes'])).toEqual({ id, destroyed: true });
+    for (const path of [`/api/v1/messages/${id}`, `/api/v1/messages/${id}/media/0`])
+      expect([404, 410]).toContain((await get(path)).status);
+    expect((await find('picture')).total).toBe(0);
+    await send(data);
+    await send({ id: 'destroy-1', text: 'a picture again' }, 'message.edited').catch(() => undefined);
+    expect((await find('picture')).total).toBe(0);
+    const verified = await runJson<{ ok: boolean; destroyed: number }>(['verify', '--data', place.data]);
+    expect(verified.ok).toBe(true);
+    expect(verified.destroyed).toBeGreaterThanOrEqual(1);
+    expect((await runCli([...destroy, '--yes'])).code).not.toBe(0);
+  }, 60_000);
 
   it('gives out media exactly as they came, and nothing that a browser would run', { timeout: 30_000 }, async () => {
     const svg = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>';

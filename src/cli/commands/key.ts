@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { SCOPES } from '../../access/api-keys.ts';
 import { printKit, restoreRoot, rotateRoot, rotateSealKey } from '../../archive/key-care.ts';
 import type { KeyPlace } from '../../archive/key-care.ts';
+import { CartularyError } from '../../model/errors.ts';
 import { runOperation, settingsOf, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { print, printJson, say } from '../output.ts';
@@ -16,6 +17,23 @@ export function registerKey(program: Command): void {
   const key = program.command('key').description("API keys, and the archive's own keys");
   registerApiKeys(key);
   registerOwnKeys(key);
+  registerDestroy(key);
+}
+
+function registerDestroy(key: Command): void {
+  withCommonOptions(
+    key
+      .command('destroy <message>')
+      .description("destroy a message's key because card data was found in it: nothing brings the content back"),
+  )
+    .option('--yes', 'it is meant')
+    .action(async (id: string, options: CommonOptions & { yes?: boolean }) => {
+      if (options.yes !== true)
+        throw new CartularyError('bad-input', 'nothing brings the content back; say --yes if it is meant');
+      const destroyed = await runOperation(options, 'destroy', { id });
+      if (options.json === true) return printJson(destroyed);
+      say('Destroyed, and on record. Backups of keys that were made before can still open it until they expire.');
+    });
 }
 
 function registerApiKeys(key: Command): void {

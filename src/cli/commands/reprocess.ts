@@ -6,7 +6,7 @@ import { runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { print, printJson, say } from '../output.ts';
 
-type Options = CommonOptions & { readonly guard?: true; readonly destroy?: true | string };
+type Options = CommonOptions & { readonly guard?: true; readonly destroy?: true };
 
 /** `reprocess`: reads quarantined envelopes again, or all messages with the guard of this version. */
 export function registerReprocess(program: Command): void {
@@ -14,11 +14,11 @@ export function registerReprocess(program: Command): void {
     program.command('reprocess').description('read quarantined envelopes again, after an update of a connector'),
   )
     .option('--guard', 'read every message again for card security codes, and list those that hold one')
-    .option('--destroy [message]', 'destroy what --guard finds, or the message named: nobody can read it again')
+    .option('--destroy', 'with --guard: destroy what it finds, so that nobody can read it again')
     .action(async (options: Options) => {
-      if (typeof options.destroy === 'string') return destroyOne(options, options.destroy);
       if (options.guard === true) return guardAgain(options, options.destroy === true);
-      if (options.destroy === true) program.error('error: --destroy needs --guard, or the id of a message');
+      if (options.destroy === true)
+        program.error('error: --destroy needs --guard; one message is destroyed by "cartulary key destroy"');
       return readAgain(options);
     });
 }
@@ -40,10 +40,4 @@ async function guardAgain(options: Options, destroy: boolean): Promise<void> {
       destroy || result.found.length === 0 ? '' : ' Destroy them with "cartulary reprocess --guard --destroy".'
     }`,
   );
-}
-
-async function destroyOne(options: Options, id: string): Promise<void> {
-  const result = await runOperation(options, 'destroy', { id });
-  if (options.json === true) return printJson(result);
-  say('Destroyed. The log still proves that it existed; copies of keys in older backups go when those expire.');
 }
