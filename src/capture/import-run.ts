@@ -19,6 +19,7 @@ import { guardEvent } from './guard-event.ts';
 import type { ImportItem, ImportMedium, ImportOptions, Importer } from './imports/importer.ts';
 import { makeRawSlice } from './raw-slice.ts';
 import { jobsOf } from './receive.ts';
+import { guardMedium } from './media/guard-medium.ts';
 import { sniffMime } from './media/sniff.ts';
 
 /** What an import gave. `read` counts rows, good and bad. */
@@ -200,7 +201,9 @@ async function keepMedium(
     await drain(medium);
     return;
   }
-  const { stored, head } = await run.archive.storeMedia(owner, chunksOf(medium), MEDIUM_BYTES_MAX);
+  const guarded = guardMedium(chunksOf(medium), { oneTimeCodes: false });
+  const { stored, head } = await run.archive.storeMedia(owner, guarded.body, MEDIUM_BYTES_MAX);
+  const findings = guarded.findings();
   const mimeSniffed = await sniffMime(head);
   const nowMs = run.nowMs();
   await run.archive.record([
@@ -213,6 +216,7 @@ async function keepMedium(
         target: created.target,
         occurredAt: receiptInstant(nowMs),
         dedupe,
+        ...(findings === undefined ? {} : { extra: { guarded: findings } }),
         media: {
           ...stored,
           ...(mimeSniffed === undefined ? {} : { mimeSniffed }),

@@ -8,11 +8,12 @@ import type { RecordDraft } from '../archive/recorder.ts';
 import type { Source } from '../archive/registry.ts';
 import { drainJobs, nextTry } from '../jobs/run-jobs.ts';
 import { CartularyError } from '../model/errors.ts';
-import type { ContentState, EventBody, GapReason, MessageKey } from '../model/event.ts';
+import type { ContentState, Event, EventBody, GapReason, MessageKey } from '../model/event.ts';
 import type { SourceId } from '../model/ids.ts';
 import { receiptInstant } from '../model/time.ts';
 import { workGuard } from './guard-later.ts';
 import { fetchPart } from './media/fetch-part.ts';
+import { guardMedium } from './media/guard-medium.ts';
 import type { PrivateHost } from './media/address-guard.ts';
 import { sniffMime } from './media/sniff.ts';
 import { pullPlatform } from './media/pull-platform.ts';
@@ -96,12 +97,15 @@ async function workMedia(parts: WorkParts, job: OpenJob): Promise<void> {
     });
     if (fetched.status === 'retry') return await retryMedia(parts, job, source, fetched.afterMs);
     if (fetched.status === 'lost') return await loseMedia(parts, job, source, fetched.reason);
-    const { stored, head } = await archive.storeMedia(job.owner, fetched.body, access.bytesMax);
+    const guarded = guardMedium(fetched.body, { oneTimeCodes: source?.maskOneTimeCodes ?? false });
+    const { stored, head } = await archive.storeMedia(job.owner, guarded.body, access.bytesMax);
+    const findings = guarded.findings();
     const mimeSniffed = await sniffMime(head);
     const mimeDeclared = fetched.mimeDeclared ?? detail.mimeDeclared;
     const isKept = await keep(parts, source, detail.key, `media|${detail.part}|${stored.sha256}`, {
       kind: 'media.stored',
       part: detail.part,
+      ...(findings === undefined ? {} : { extra: { guarded: findings } }),
       media: {
         ...stored,
         ...(mimeSniffed === undefined ? {} : { mimeSniffed }),
@@ -229,7 +233,7 @@ async function keep(
   source: Source | undefined,
   target: MessageKey,
   dedupe: string,
-  body: EventBody,
+  body: EventBody & Pick<Event, 'extra'>,
 ): Promise<boolean> {
   const nowMs = parts.now();
   const draft: RecordDraft = {

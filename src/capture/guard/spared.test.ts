@@ -45,7 +45,7 @@ const FORMS: readonly (readonly [string, readonly string[], () => string])[] = [
   ['article', ['barcode {}', '{}'], () => withGs1(digits(12))],
   ['time in milliseconds', ['{}'], () => `17${digits(11)}`],
   ['phone', ['call me on {}', '{}'], () => `+1${digits(10)}`],
-  ['message id', ['{}'], () => `SM${digits(16)}${'abcdef0123456789'}`],
+  ['message id', ['{}'], () => `SM${digits(16)}abcdef0123456789`],
 ];
 
 describe('guard spares', () => {

@@ -9,6 +9,7 @@ import type { MediaAccess } from '../connector.ts';
 import { isPublicAddress } from './address-guard.ts';
 import { fetchMedia, parseRetryAfter } from './fetch-media.ts';
 import type { FetchedMedia } from './fetch-media.ts';
+import { guardMedium } from './guard-medium.ts';
 import { pullPlatform } from './pull-platform.ts';
 import { sniffMime } from './sniff.ts';
 
@@ -189,6 +190,36 @@ describe('a medium', () => {
     expect(await get(`data:,${'x'.repeat(1500)}`)).toEqual({ status: 'lost', reason: 'media-too-large' });
     expect(await get('data:nonsense')).toEqual({ status: 'lost', reason: 'media-unavailable' });
     expect(await get('data:,%zz')).toEqual({ status: 'lost', reason: 'media-unavailable' });
+  });
+});
+
+describe('a medium of text', () => {
+  const pass = async (chunks: readonly (string | Uint8Array)[]): Promise<readonly [Buffer, unknown]> => {
+    async function* body(): AsyncIterable<Uint8Array> {
+      for (const chunk of chunks) yield Buffer.from(chunk);
+    }
+    const guarded = guardMedium(body(), { oneTimeCodes: false });
+    const out: Uint8Array[] = [];
+    for await (const chunk of guarded.body) out.push(chunk);
+    return [Buffer.concat(out), guarded.findings()];
+  };
+
+  it('loses card data before it is kept, also where it comes in pieces', async () => {
+    expect(await pass(['BEGIN:VCARD\nNOTE:my c', 'vv is 7', '37\nEND:VCARD'])).toEqual([
+      Buffer.from('BEGIN:VCARD\nNOTE:my cvv is ***\nEND:VCARD'),
+      { 'card-security-code': 1 },
+    ]);
+  });
+
+  it.each([
+    ['words', ['just ', 'words']],
+    ['nothing', []],
+    ['bytes with card data in them', ['\u0000PNG', 'cvv 737', 'cvv 737']],
+    ['no UTF-8', [Buffer.from([0xff, 0xfe]), 'cvv 737']],
+    ['more than is looked at', ['cvv 737', 'x'.repeat(300_000), ' cvv 737']],
+  ])('of %s passes byte for byte', async (_name, chunks) => {
+    const whole = Buffer.concat(chunks.map((chunk) => Buffer.from(chunk)));
+    expect(await pass(chunks)).toEqual([whole, undefined]);
   });
 });
 
