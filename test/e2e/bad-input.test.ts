@@ -422,6 +422,47 @@ describe('records sent with a key', () => {
     expect(shown).toContain('9223372036854775807');
   });
 
+  it('with media that lead inward or nowhere are kept, and the media become gaps', async () => {
+    const urls = [
+      'https://169.254.169.254/latest/meta-data',
+      'https://[::1]/x',
+      'https://localhost/x',
+      `http://127.0.0.1:${server.port}/readyz`,
+      'https://user:password@example.com/x',
+      'https://example.com:22/x',
+    ];
+    const data = {
+      ...{ id: 'inward', channel: 'chat', direction: 'inbound', text: 'inwardly' },
+      ...{ from: { address: 'a' }, to: [{ address: 'b' }], media: urls.map((url) => ({ url })) },
+    };
+    const answer = await send(JSON.stringify({ type: 'message.created', timestamp: '2026-11-22T10:00:00Z', data }));
+    expect(answer.status).toBe(200);
+    const [id] = ((await answer.json()) as { messageIds: string[] }).messageIds;
+    type Detail = { history: { event: { kind: string; reason?: string; part?: number } }[] };
+    const lost = async (): Promise<Detail['history']> =>
+      ((await (await get(`/api/v1/messages/${id}`)).json()) as Detail).history.filter(
+        ({ event }) => event.kind === 'media.lost',
+      );
+    await until('all are given up', async () => (await lost()).length === urls.length);
+    expect((await lost()).map(({ event }) => event.reason)).toEqual(urls.map(() => 'media-forbidden'));
+    const search = (): Promise<Response> => get('/api/v1/messages?q=inwardly%20has:gap');
+    await until('the gap is found', async () => ((await (await search()).json()) as MessagePage).total === 1);
+    expect(server.log()).not.toMatch(/169\.254|password|inwardly/);
+  });
+
+  it('with keys that every object has pollute nothing and are kept as they are', async () => {
+    const extra = '{"__proto__":{"polluted":"yes"},"constructor":{"prototype":{"polluted":"yes"}},"lone":"\\ud800"}';
+    const answer = await send(
+      `{"type":"message.created","timestamp":"2026-11-22T10:00:00Z","data":{"id":"proto","channel":"chat","direction":"inbound","from":{"address":"a"},"to":[{"address":"b"}],"text":"proto \\ud83d lone \\u0000 nul","extra":${extra}}}`,
+    );
+    expect(answer.status).toBe(200);
+    const [id] = ((await answer.json()) as { messageIds: string[] }).messageIds;
+    const detail = await (await get(`/api/v1/messages/${id}`)).text();
+    expect((JSON.parse(detail) as { text: string }).text).toBe('proto \ud83d lone \u0000 nul');
+    expect(detail).toContain('__proto__');
+    expect((await (await get('/healthz')).json()) as Record<string, unknown>).toEqual({ status: 'ok' });
+  });
+
   it('need a key, and a right one', async () => {
     expect((await fetch(`${server.url}/api/v1/records`, { method: 'POST', body: '{}' })).status).toBe(401);
     const { apiKey: narrow } = await runJson<{ apiKey: string }>([
