@@ -1,7 +1,9 @@
 /** The faces: conversations, media, proofs, the public log, the description; tee mode; rebuilding. */
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -136,6 +138,19 @@ describe('the API', () => {
     expect(answer.headers.get('content-type')).toBe('application/octet-stream');
     expect(answer.headers.get('content-disposition')).toContain('attachment');
     expect(answer.headers.get('cartulary-media-type')).toBe('image/svg+xml');
+
+    // A type that no header can hold, said of bytes that tell nothing.
+    const bytes = Buffer.from([1, 2, 3, 4, 0]);
+    const part = `<part seq="0" ct="вид&#10;X: y/z" cl="oddity" data="${bytes.toString('base64')}"/>`;
+    const mms = `<mms date="1700000000000" msg_box="1" address="+4930123456" sub="oddity"><parts>${part}</parts></mms>`;
+    const file = join(place.path, 'odd.xml');
+    await writeFile(file, `<smses count="1">${mms}</smses>`);
+    expect(await runJson(['import', 'sms-backup', file, '--data', place.data])).toMatchObject({ sealed: 1 });
+    await until('it can be found', async () => (await find('oddity')).total === 1);
+    const odd = await get(`/api/v1/messages/${(await find('oddity')).items[0]?.id}/media/0`);
+    expect(odd.status).toBe(200);
+    expect(Buffer.from(await odd.arrayBuffer())).toEqual(bytes);
+    expect(odd.headers.get('cartulary-media-type')).toMatch(/^[a-z]+\/[a-z-]+$/);
   });
 
   it('describes itself, and serves what it describes', async () => {

@@ -82,6 +82,9 @@ const proveMessage = defineRoute({
   handle: ({ service, caller, params }) => service.archive.prove(caller, parseId('message', params.id)),
 });
 
+/** What may stand in a header; where a type could not be told by the bytes it is a stranger's word (RFC 9110 §8.3.1). */
+const MIME = /^[\w!#$&^.+-]{1,100}\/[\w!#$&^.+-]{1,100}$/;
+
 const openMedia = defineRoute({
   method: 'GET',
   path: '/api/v1/messages/{id}/media/{part}',
@@ -98,7 +101,7 @@ const openMedia = defineRoute({
       .header('content-disposition', `attachment; filename="${place.sha256.slice(0, 16)}"`)
       .header('x-content-type-options', 'nosniff')
       .header('content-security-policy', "default-src 'none'; sandbox")
-      .header('cartulary-media-type', place.mime)
+      .header('cartulary-media-type', MIME.test(place.mime) ? place.mime : 'application/octet-stream')
       .header('content-length', String(place.bytes))
       .send(Readable.from(bytes));
   },
