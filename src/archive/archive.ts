@@ -250,8 +250,18 @@ function lookups(parts: ArchiveParts, act: Act) {
         {},
         async () => {
           // A signer that refuses to sign is itself a finding: the verification goes on and says why.
-          await parts.threads.log.call('publish', undefined).catch(() => undefined);
-          return parts.threads.runVerify({ vkey: request.vkey ?? parts.vkey, earlier: request.earlier ?? [] }, context);
+          const refusal = await parts.threads.log.call('publish', undefined).then(
+            () => undefined,
+            (cause: unknown) => (cause instanceof Error ? cause.message : 'it failed'),
+          );
+          return parts.threads.runVerify(
+            {
+              vkey: request.vkey ?? parts.vkey,
+              earlier: request.earlier ?? [],
+              ...(refusal === undefined ? {} : { refusal }),
+            },
+            context,
+          );
         },
         (report) => ({ ok: report.ok, size: report.size, faults: report.faults.length }),
       ),

@@ -6,6 +6,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 
 import { ALL_SCOPES, createApiKey } from '../access/api-keys.ts';
 import { createNoteSigner, formatVkey } from '../ledger/note.ts';
+import { emptyRoot } from '../ledger/tree.ts';
 import { CartularyError } from '../model/errors.ts';
 import { formatId, idBytes } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
@@ -31,7 +32,8 @@ import type { DataLayout } from './layout.ts';
 import { createMediaVault } from './media.ts';
 import { createRecorder } from './recorder.ts';
 import { openRegistry } from './registry.ts';
-import { startArchiveThreads } from './threads.ts';
+import { writeSignerMemory } from './signer-memory.ts';
+import { destructionListPath, startArchiveThreads } from './threads.ts';
 import type { ThreadSetup } from './threads/workspace.ts';
 
 /** What a house needs to be opened. */
@@ -101,6 +103,9 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
       version: 1,
       archives: [{ id: archiveId, name: options.name, origin, createdAt: new Date(now()).toISOString() }],
     };
+    const place = archiveLayout(layout, archiveId);
+    await writeSignerMemory(place.signerMemory, { origin, size: 0, root: emptyRoot() });
+    await writeFileDurably(destructionListPath({ layout: place }), Buffer.alloc(0), 0o600);
     await writeFileDurably(layout.house, Buffer.from(`${JSON.stringify(file, null, 2)}\n`), 0o600);
     keyring.destroy();
     root.destroy();

@@ -59,6 +59,8 @@ export type RecordRow = {
   readonly messageId: Uint8Array;
   /** Undefined once the key was destroyed. */
   readonly secret: Uint8Array | undefined;
+  /** The record of the same message before this one, by the store. */
+  readonly previousSeq: number | undefined;
   readonly leaf: Uint8Array;
   /** Undefined where the ciphertext was removed after the key. */
   readonly sealed: Uint8Array | undefined;
@@ -106,6 +108,8 @@ export type StoreReader = {
   findSeqByUnique(unique: Uint8Array): Promise<number | undefined>;
   /** Numbers of messages whose key still exists, ascending, for comparing sets. */
   listMessageNos(fromNo: number, limit: number): Promise<number[]>;
+  /** Messages by number from `fromNo`, each with its last record, whether their keys exist or not. */
+  listLastSeqs(fromNo: number, limit: number): Promise<{ messageNo: number; lastSeq: number }[]>;
   readSetting(name: string): Promise<Uint8Array | undefined>;
   listSettings(prefix: string): Promise<{ name: string; value: Uint8Array }[]>;
   countJobs(): Promise<{ kind: string; waiting: number; oldestDueAtMs: number | undefined }[]>;

@@ -2,17 +2,20 @@
  * Whoever changes the archive is found, even with its own keys: an edited, removed, added or swapped record, blob or leaf, changed metadata, a cut-off tail, a rewritten log, an old
  * copy put in place. Each attack is made on a copy of one archive, with the database key, past the database's own refusals.
  */
-import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { emptyRoot } from '../../src/ledger/tree.ts';
+import { writeSignerMemory } from '../../src/archive/signer-memory.ts';
 import { archiveLayout, dataLayout } from '../../src/archive/layout.ts';
 import type { ArchiveLayout } from '../../src/archive/layout.ts';
 import { openHouse } from '../../src/archive/house.ts';
 import type { VerifyReport } from '../../src/archive/threads/verify-thread.ts';
-import type { ArchiveId } from '../../src/model/ids.ts';
+import type { ArchiveId, MessageId } from '../../src/model/ids.ts';
 import { unwrapKeyring } from '../../src/vault/keyring.ts';
 import { openEncryptedDatabase } from '../../src/vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../../src/vault/page-encryption.ts';
@@ -172,6 +175,66 @@ describe('verify', () => {
         'record-missing',
       ],
       ['a tail that was cut off', inDatabase((db) => db.exec('DELETE FROM record WHERE seq > 30')), 'records-missing'],
+      [
+        'a record that was logged a second time',
+        inDatabase((db) =>
+          db.exec(
+            'INSERT INTO record SELECT (SELECT max(seq) FROM record) + 1, no, NULL, leaf, sealed FROM record WHERE seq = 20',
+          ),
+        ),
+        'chain-broken',
+      ],
+      [
+        'a message that no longer leads to its later records',
+        inDatabase((db) =>
+          db.exec(
+            'UPDATE message SET last_seq = (SELECT prev_seq FROM record WHERE seq = last_seq) WHERE no = (SELECT no FROM record WHERE prev_seq IS NOT NULL)',
+          ),
+        ),
+        'chain-broken',
+      ],
+      [
+        'a record that was taken out of the chain of its message',
+        inDatabase((db) => db.exec('UPDATE record SET prev_seq = NULL WHERE prev_seq IS NOT NULL')),
+        'chain-broken',
+      ],
+      [
+        'a message that was removed with its records kept',
+        inDatabase((db) => db.exec('DELETE FROM message WHERE no = 5')),
+        'record-missing',
+      ],
+      [
+        'a key that was deleted without a destruction on record',
+        inDatabase((db) => db.exec('DELETE FROM message_key WHERE no = (SELECT no FROM record WHERE seq = 20)')),
+        'key-missing',
+      ],
+      [
+        'a medium that was added and never logged',
+        (layout) => {
+          const bytes = randomBytes(500);
+          const name = createHash('sha256').update(bytes).digest('hex');
+          mkdirSync(join(layout.blobs, name.slice(0, 2)), { recursive: true });
+          writeFileSync(join(layout.blobs, name.slice(0, 2), name), bytes);
+        },
+        'blob-not-logged',
+      ],
+      ['a signer that lost its memory', (layout) => rm(layout.signerMemory), 'memory-missing'],
+      [
+        'a signer whose memory was damaged',
+        (layout) => writeFileSync(layout.signerMemory, '{"origin":'),
+        'memory-missing',
+      ],
+      [
+        'a log that was thrown away and signed anew without two records, while the signer remembers',
+        async (layout) => {
+          await rm(layout.log, { recursive: true });
+          inDatabase((db) => {
+            db.exec('UPDATE record SET seq = -1 WHERE seq = 10; UPDATE record SET seq = 10 WHERE seq = 11');
+            db.exec('UPDATE record SET seq = 11 WHERE seq = -1');
+          })(layout);
+        },
+        'signing-refused',
+      ],
       ['an altered blob', (layout) => flip(blobs(layout)[0] ?? '', 200), 'blob-altered'],
       ['a removed blob', (layout) => rm(blobs(layout)[0] ?? ''), 'blob-missing'],
       [
@@ -213,6 +276,32 @@ describe('verify', () => {
     expect(codes(report)).toContain(code);
   });
 
+  it('finds a destroyed key that was put back', { timeout: 60_000 }, async () => {
+    const copy = join(place.path, 'copy');
+    for (const suffix of ['', '.signer']) {
+      await rm(copy + suffix, { recursive: true, force: true });
+      copyData(place.data + suffix, copy + suffix);
+    }
+    const open = () => openHouse({ directory: copy, onFatal: () => undefined, onStalled: () => undefined });
+    const layout = archiveLayout(dataLayout(copy), archiveId);
+    let secret: unknown;
+    inDatabase((db) => (secret = db.prepare('SELECT secret FROM message_key WHERE no = 9').pluck().get()))(layout);
+    const house = await open();
+    const [hit] = (await house.archive.search(CALLER, { q: 'number 5', limit: 1 })).items;
+    await house.archive.destroyMessage(hit?.id as MessageId, 'card data');
+    expect(await house.archive.verify(CALLER, {})).toMatchObject({ ok: true, faults: [], destroyed: 1 });
+    await house.close();
+    const gone = inDatabase((db) => {
+      const no = db.prepare('SELECT no FROM message WHERE no NOT IN (SELECT no FROM message_key)').pluck().get();
+      db.prepare('INSERT INTO message_key (no, secret) VALUES (?, ?)').run(no, secret);
+    });
+    gone(layout);
+    const again = await open();
+    const report = await again.archive.verify(CALLER, {});
+    await again.close();
+    expect(codes(report)).toContain('key-not-destroyed');
+  });
+
   it('finds an old copy put in the place of the data', { timeout: 60_000 }, async () => {
     const old = join(place.path, 'old');
     copyData(place.data, old);
@@ -247,13 +336,14 @@ describe('verify', () => {
     const copy = join(place.path, 'rewritten');
     copyData(place.data, copy);
     const layout = archiveLayout(dataLayout(copy), archiveId);
-    // Whoever has the keys throws away log and memory, changes history, and lets the archive sign it anew.
+    // Whoever has the keys and all of the machine throws away the log, forges the memory, changes history, and lets the archive sign it anew.
     await rm(layout.log, { recursive: true });
     inDatabase((db) => {
       db.exec(
-        'UPDATE record SET seq = -1 WHERE seq = 10; UPDATE record SET seq = 10 WHERE seq = 11; UPDATE record SET seq = 11 WHERE seq = -1',
+        'UPDATE message SET last_seq = 21 - last_seq WHERE last_seq IN (10, 11); UPDATE record SET seq = -1 WHERE seq = 10; UPDATE record SET seq = 10 WHERE seq = 11; UPDATE record SET seq = 11 WHERE seq = -1',
       );
     })(layout);
+    await writeSignerMemory(layout.signerMemory, { origin: `cartulary/${archiveId}`, size: 0, root: emptyRoot() });
     const { stdout: rewritten } = await runCli(['verify', '--data', copy, '--json']);
     expect(JSON.parse(rewritten)).toMatchObject({ ok: true });
     const { code, stdout } = await runCli(['verify', '--data', copy, '--json', '--checkpoint', known]);

@@ -4,13 +4,12 @@
  * Owns: tiles, entry bundles, checkpoint, the signer's memory. Never: stands in capture's way; when signing stalls, capture goes on.
  * Invariant: no checkpoint covers a leaf that is not durable in the database, and none is published before its tiles are.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { workerData } from 'node:worker_threads';
 
 import { createNoteSigner, formatVkey } from '../../ledger/note.ts';
 import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
 import { signHead } from '../../ledger/signer.ts';
-import type { Head, SignerMemory } from '../../ledger/signer.ts';
 import {
   createTileCache,
   encodeEntryBundle,
@@ -26,6 +25,7 @@ import { CartularyError } from '../../model/errors.ts';
 import { openTileFiles } from '../../store/tile-files.ts';
 import { serveThread } from '../../store/thread.ts';
 import { writeFileDurably } from '../../vault/durable-file.ts';
+import { openSignerMemory } from '../signer-memory.ts';
 import { breathe, openReader } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
@@ -53,7 +53,6 @@ if (setup.logKey === undefined) throw new CartularyError('internal', 'the log th
 const signer = createNoteSigner({ name: setup.origin, seed: setup.logKey });
 const reader = openReader(setup);
 await mkdir(setup.layout.log, { recursive: true, mode: 0o700 });
-await mkdir(setup.layout.signerMemory.replace(/\/[^/]*$/, ''), { recursive: true, mode: 0o700 });
 const files = openTileFiles(setup.layout.log);
 const cache = createTileCache(512);
 const memory = openSignerMemory(setup.layout.signerMemory);
@@ -101,7 +100,15 @@ async function publish(): Promise<string> {
     integrated = result.size;
     await breathe();
   }
-  checkpoint = await signHead({ origin: setup.origin, size, root, readTile: files.readTile, memory, key: signer });
+  const head = { origin: setup.origin, size, root };
+  // `init` and `restore` give the signer its first memory, so none at all means that it was lost.
+  checkpoint = await signHead({
+    ...head,
+    readTile: files.readTile,
+    memory,
+    key: signer,
+    isMemoryExpected: true,
+  });
   await files.writeCheckpoint(checkpoint);
   published = size;
   return checkpoint;
@@ -122,30 +129,6 @@ async function bundleEntries(
     bundles.push({ path: entriesPath(first + at / TILE_WIDTH, part.length), bytes: encodeEntryBundle(part) });
   }
   return bundles;
-}
-
-/** What the signer remembers of the last head it signed, beside the data. */
-function openSignerMemory(path: string): SignerMemory {
-  return {
-    async read() {
-      let text: string;
-      try {
-        text = await readFile(path, 'utf8');
-      } catch {
-        return undefined;
-      }
-      const head = JSON.parse(text) as { origin: string; size: number; root: string };
-      return { origin: head.origin, size: head.size, root: Buffer.from(head.root, 'base64') };
-    },
-    async write(head: Head) {
-      const text = JSON.stringify({
-        origin: head.origin,
-        size: head.size,
-        root: Buffer.from(head.root).toString('base64'),
-      });
-      await writeFileDurably(path, Buffer.from(text), 0o600);
-    },
-  };
 }
 
 async function prove(indices: readonly number[], wanted: string | undefined): Promise<LogCalls['prove']['result']> {

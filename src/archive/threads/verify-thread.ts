@@ -2,7 +2,6 @@
  * The thread that checks an archive against itself and against what is remembered of it. It trusts nothing it reads: the log is checked from its
  * files, the records against the log, each record is opened and compared with the commitment in its leaf, each blob with its name.
  */
-import { readFile } from 'node:fs/promises';
 import { workerData } from 'node:worker_threads';
 
 import {
@@ -13,7 +12,6 @@ import {
   leafRecordIdOf,
   leafTimeOf,
 } from '../../ledger/leaf.ts';
-import type { Head } from '../../ledger/signer.ts';
 import { parseEntryBundle, TILE_WIDTH } from '../../ledger/tiles.ts';
 import { verifyLog } from '../../ledger/verify-log.ts';
 import { CartularyError } from '../../model/errors.ts';
@@ -27,6 +25,8 @@ import { serveThread } from '../../store/thread.ts';
 import type { CallContext } from '../../store/thread.ts';
 import { equalConstantTime, sha256 } from '../../vault/hash.ts';
 import { openBytes } from '../opening.ts';
+import { readSignerMemory } from '../signer-memory.ts';
+import { createChainCheck, createKeyCheck } from './verify-chains.ts';
 import { breathe, openReader, openSealer } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
@@ -50,13 +50,21 @@ export type VerifyReport = {
 /** Calls of this thread. */
 export type VerifyCalls = {
   ready: { args: undefined; result: undefined };
-  /** `earlier`: signed checkpoints known from elsewhere; `vkey`: the log's public key, if not the archive's own file is to be trusted. */
-  verify: { args: { vkey: string; earlier: readonly string[] }; result: VerifyReport };
+  /**
+   * `earlier`: signed checkpoints known from elsewhere; `vkey`: the log's public key, if not the archive's own is to be trusted; `refusal`: why the signer would not
+   * sign what is there now.
+   */
+  verify: {
+    args: { vkey: string; earlier: readonly string[]; refusal?: string };
+    result: VerifyReport;
+  };
   close: { args: undefined; result: undefined };
 };
 
 const FAULTS_MAX = 1000;
 const CHUNK = 1000;
+/** How long the record of a medium that was just stored may take to come. */
+const MEDIA_WAIT_MS = 2000;
 
 const setup = workerData as ThreadSetup;
 const reader = openReader(setup);
@@ -72,8 +80,13 @@ async function verify(args: VerifyCalls['verify']['args'], context: CallContext)
   const log = await verifyPublished(args, run, context.signal);
   if (log.size > stored)
     fault(run, 'records-missing', `the log has ${log.size} leaves, the store ${stored} records: the tail was cut off`);
-  const remembered = await readMemory();
-  if (remembered !== undefined && remembered.size > stored) {
+  if (args.refusal !== undefined)
+    fault(run, 'signing-refused', `the signer does not sign what the store holds now: ${args.refusal}`);
+  const remembered = await readSignerMemory(setup.layout.signerMemory);
+  if (remembered === undefined) {
+    const text = 'what the signer remembers is gone: an older head than the last one would not be noticed';
+    fault(run, 'memory-missing', text);
+  } else if (remembered.size > stored) {
     fault(
       run,
       'rolled-back',
@@ -104,7 +117,7 @@ async function verifyPublished(
       fault(run, 'checkpoint-missing', 'there is no checkpoint; run "cartulary rebuild --log"');
     return { size: 0, root: '' };
   }
-  const remembered = await readMemory();
+  const remembered = await readSignerMemory(setup.layout.signerMemory);
   const report = await verifyLog({
     checkpointText,
     vkeys: args.vkey,
@@ -117,24 +130,53 @@ async function verifyPublished(
   return { size: report.size, root: Buffer.from(report.root).toString('base64') };
 }
 
-/** The records: each row against its leaf in the published bundles, opened, compared with the commitment. */
+/** The records: each row against its leaf in the published bundles, opened, compared with the commitment; then what only all of them together show. */
 async function verifyRecords(run: Run, log: { readonly size: number }, context: CallContext): Promise<void> {
-  let next = 0;
   const total = await reader.size();
-  for (;;) {
-    if (context.signal.aborted) throw new CartularyError('stopping', 'the verification was stopped');
+  const report = (code: string, text: string, leafIndex?: number): void => fault(run, code, text, leafIndex);
+  const chains = createChainCheck(reader, total, report);
+  const keys = createKeyCheck(reader, report);
+  // Media are listed before the records are read, since a medium is stored before the record that names it.
+  const present = await listMedia();
+  let next = 0;
+  const readOn = async (): Promise<boolean> => {
     const rows = await reader.readLog(next, CHUNK);
-    if (rows.length === 0) break;
     for (const row of rows) {
       if (row.seq !== next) fault(run, 'record-missing', 'a record is missing from the store', next);
       next = row.seq + 1;
-      const blob = verifyRow(run, row);
-      if (blob !== undefined) await verifyBlob(run, blobs, blob, row.seq);
+      if (row.secret === undefined) keys.addKeyless(row.messageNo);
+      const { blob, destroyed } = verifyRow(run, row);
+      if (blob !== undefined) {
+        present.delete(blob);
+        await verifyBlob(run, blobs, blob, row.seq);
+      }
+      if (destroyed !== undefined) await keys.addDestruction(destroyed);
+      await chains.add(row);
     }
     await compareWithLog(run, rows, log.size);
     context.progress({ done: next, total });
     await breathe();
+    return rows.length > 0;
+  };
+  while (await readOn()) {
+    if (context.signal.aborted) throw new CartularyError('stopping', 'the verification was stopped');
   }
+  if (next < total) fault(run, 'record-missing', 'records are missing from the store', next);
+  await chains.checkMessages();
+  await keys.finish(chains.firstSeqOf);
+  for (const deadline = performance.now() + MEDIA_WAIT_MS; present.size > 0 && performance.now() < deadline;) {
+    await new Promise((resolve) => setTimeout(resolve, MEDIA_WAIT_MS / 20));
+    await readOn();
+  }
+  for (const name of present)
+    fault(run, 'blob-not-logged', `no record names the medium ${name}: it was put there, or a crash left it behind`);
+}
+
+/** All media that are there. */
+async function listMedia(): Promise<Set<string>> {
+  const names = new Set<string>();
+  for await (const name of blobs.list()) names.add(name);
+  return names;
 }
 
 /** What the store calls the leaf must be what the log published as entry. */
@@ -159,17 +201,21 @@ async function readBundle(n: number, size: number): Promise<readonly Uint8Array[
   }
 }
 
-/** Everything of a row that can be checked without its medium; answers the blob that it names. */
-function verifyRow(run: Run, row: RecordRow): string | undefined {
+/** What a record says that concerns others: the medium that it names, the message whose destruction it states. */
+type Named = { readonly blob?: string; readonly destroyed?: string };
+const NOTHING: Named = {};
+
+/** Everything of a row that can be checked without its medium. */
+function verifyRow(run: Run, row: RecordRow): Named {
   try {
     if (row.leaf.length !== LEAF_BYTES) throw new CartularyError('corrupt', 'a leaf has the wrong length');
     if (row.sealed !== undefined && !equalConstantTime(sha256(row.sealed), leafCiphertextHashOf(row.leaf))) {
       fault(run, 'ciphertext-altered', 'the sealed record is not the one that was logged', row.seq);
-      return undefined;
+      return NOTHING;
     }
     if (row.secret === undefined) {
       run.destroyed += 1;
-      return undefined;
+      return NOTHING;
     }
     const { bytes } = openBytes(sealer, row);
     const label = parseRecordLabel(bytes);
@@ -181,14 +227,15 @@ function verifyRow(run: Run, row: RecordRow): string | undefined {
       label.capturedAtMs === leafTimeOf(row.leaf);
     if (!isConsistent) fault(run, 'metadata-differs', 'a record does not say what its leaf or its row say', row.seq);
     run.checked += 1;
-    if (label.kind !== 'media.stored') return undefined;
+    if (label.kind !== 'media.stored' && label.kind !== 'key.destroyed') return NOTHING;
     const { event } = parseRecordHead(bytes);
-    return event.kind === 'media.stored' ? event.media.blob : undefined;
+    if (event.kind === 'media.stored') return { blob: event.media.blob };
+    return event.kind === 'key.destroyed' ? { destroyed: event.subject } : NOTHING;
   } catch (cause) {
     const code = cause instanceof CartularyError ? cause.code : 'corrupt';
     const text = cause instanceof CartularyError ? cause.message : 'a record cannot be read';
     fault(run, `record-${code}`, text, row.seq);
-    return undefined;
+    return NOTHING;
   }
 }
 
@@ -204,19 +251,6 @@ async function verifyBlob(run: Run, store: BlobStore, name: string, seq: number)
       missing ? 'a medium is missing' : 'a medium is not the one that was stored',
       seq,
     );
-  }
-}
-
-async function readMemory(): Promise<Head | undefined> {
-  try {
-    const head = JSON.parse(await readFile(setup.layout.signerMemory, 'utf8')) as {
-      origin: string;
-      size: number;
-      root: string;
-    };
-    return { origin: head.origin, size: head.size, root: Buffer.from(head.root, 'base64') };
-  } catch {
-    return undefined;
   }
 }
 

@@ -15,7 +15,15 @@ const CACHE_KIB = 4096;
 export const ROWS_MAX = 20_000;
 
 /** In the order of the statement: as lists rows cost less than as objects. */
-type RecordColumns = [seq: number, no: number, id: Buffer, secret: Buffer | null, leaf: Buffer, sealed: Buffer | null];
+type RecordColumns = [
+  seq: number,
+  no: number,
+  id: Buffer,
+  secret: Buffer | null,
+  previous: number | null,
+  leaf: Buffer,
+  sealed: Buffer | null,
+];
 type ChainColumns = { seq: number; prev_seq: number | null; leaf: Buffer; sealed: Buffer | null };
 type HeadColumns = {
   id: Buffer;
@@ -63,6 +71,9 @@ export function openSqliteReader(path: string, key: Uint8Array): StoreReader {
     async listMessageNos(fromNo, limit) {
       return statements.listNos.pluck().all(fromNo, Math.min(limit, ROWS_MAX)) as number[];
     },
+    async listLastSeqs(fromNo, limit) {
+      return statements.listLast.all(fromNo, Math.min(limit, ROWS_MAX)) as { messageNo: number; lastSeq: number }[];
+    },
     async readSetting(name) {
       return statements.readSetting.pluck().get(name) as Buffer | undefined;
     },
@@ -84,7 +95,7 @@ function prepare(database: EncryptedDatabase) {
   return {
     size: p('SELECT max(seq) AS seq FROM record'),
     readLog: p(
-      `SELECT r.seq, r.no, m.id, k.secret, r.leaf, r.sealed FROM record r JOIN message m ON m.no = r.no
+      `SELECT r.seq, r.no, m.id, k.secret, r.prev_seq, r.leaf, r.sealed FROM record r JOIN message m ON m.no = r.no
        LEFT JOIN message_key k ON k.no = r.no WHERE r.seq >= ? ORDER BY r.seq LIMIT ?`,
     ),
     readLeaves: p('SELECT leaf FROM record WHERE seq >= ? ORDER BY seq LIMIT ?'),
@@ -95,6 +106,7 @@ function prepare(database: EncryptedDatabase) {
     record: p('SELECT seq, prev_seq, leaf, sealed FROM record WHERE seq = ?'),
     findSeen: p(FIND_SEEN),
     listNos: p('SELECT no FROM message_key WHERE no >= ? ORDER BY no LIMIT ?'),
+    listLast: p('SELECT no AS messageNo, last_seq AS lastSeq FROM message WHERE no >= ? ORDER BY no LIMIT ?'),
     readSetting: p('SELECT value FROM setting WHERE name = ?'),
     listSettings: p('SELECT name, value FROM setting WHERE name >= ? AND name < ? ORDER BY name'),
     countJobs: p('SELECT kind, count(*) AS waiting, min(due_at) AS due FROM job GROUP BY kind ORDER BY kind'),
@@ -131,6 +143,14 @@ function readMessage(statements: ReturnType<typeof prepare>, no: number, stateOn
   };
 }
 
-function toRecordRow([seq, messageNo, messageId, secret, leaf, sealed]: RecordColumns): RecordRow {
-  return { seq, messageNo, messageId, secret: secret ?? undefined, leaf, sealed: sealed ?? undefined };
+function toRecordRow([seq, messageNo, messageId, secret, previous, leaf, sealed]: RecordColumns): RecordRow {
+  return {
+    seq,
+    messageNo,
+    messageId,
+    secret: secret ?? undefined,
+    previousSeq: previous ?? undefined,
+    leaf,
+    sealed: sealed ?? undefined,
+  };
 }
