@@ -18,6 +18,8 @@ export type ArchiveParts = {
   readonly name: string;
   readonly origin: string;
   readonly vkey: string;
+  /** Public keys of the logs that this one succeeds, oldest first. */
+  readonly formerVkeys: readonly string[];
   readonly layout: ArchiveLayout;
   readonly writer: StoreWriter;
   readonly reader: StoreReader;

@@ -248,21 +248,7 @@ function lookups(parts: ArchiveParts, act: Act) {
         'log:read',
         'verify',
         {},
-        async () => {
-          // A signer that refuses to sign is itself a finding: the verification goes on and says why.
-          const refusal = await parts.threads.log.call('publish', undefined).then(
-            () => undefined,
-            (cause: unknown) => (cause instanceof Error ? cause.message : 'it failed'),
-          );
-          return parts.threads.runVerify(
-            {
-              vkey: request.vkey ?? parts.vkey,
-              earlier: request.earlier ?? [],
-              ...(refusal === undefined ? {} : { refusal }),
-            },
-            context,
-          );
-        },
+        () => runVerification(parts, request, context),
         (report) => ({ ok: report.ok, size: report.size, faults: report.faults.length }),
       ),
 
@@ -275,6 +261,20 @@ function lookups(parts: ArchiveParts, act: Act) {
     /** Completeness of the index as it is now, by comparing sets. */
     compareIndex: async (): Promise<IndexComparison> => read.call('compare', { followed: await reachIndex() }),
   };
+}
+
+async function runVerification(
+  { threads, vkey, formerVkeys }: ArchiveParts,
+  request: { readonly vkey?: string; readonly earlier?: readonly string[] },
+  context: { signal?: AbortSignal; onProgress?: (progress: Progress) => void },
+): Promise<VerifyReport> {
+  // A signer that refuses to sign is itself a finding: the verification goes on and says why.
+  const refusal = await threads.log.call('publish', undefined).then(
+    () => undefined,
+    (cause: unknown) => (cause instanceof Error ? cause.message : 'it failed'),
+  );
+  const known = { vkey: request.vkey ?? vkey, formerVkeys, earlier: request.earlier ?? [] };
+  return threads.runVerify({ ...known, ...(refusal === undefined ? {} : { refusal }) }, context);
 }
 
 function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: Allow; audit: Auditor }) {

@@ -10,18 +10,29 @@ import { dirname, join, relative } from 'node:path';
 import { z } from 'zod';
 
 import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
+import { createNoteSigner, formatVkey } from '../ledger/note.ts';
+import type { KnownHead } from '../ledger/signer.ts';
+import { emptyRoot } from '../ledger/tree.ts';
 import { CartularyError } from '../model/errors.ts';
-import type { ArchiveId } from '../model/ids.ts';
-import { joinCopies } from '../store/engine.ts';
+import { idBytes } from '../model/ids.ts';
+import type { ArchiveId, MessageId } from '../model/ids.ts';
+import { joinCopies, openStoreReader } from '../store/engine.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { syncDirectory, writeFileDurably } from '../vault/durable-file.ts';
+import { openTileFiles } from '../store/tile-files.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
-import { restoreLocalRootFromKit } from '../vault/recovery-kit.ts';
+import type { Keyring } from '../vault/keyring.ts';
+import { parseRecoveryKit, restoreLocalRootFromKit } from '../vault/recovery-kit.ts';
 import { openLocalRoot } from '../vault/root-provider.ts';
-import { isInitialised, readHouseFile } from './house-file.ts';
+import type { LocalRoot } from '../vault/root-provider.ts';
+import { destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
+import { growLog } from './grow-log.ts';
+import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
 import type { ArchiveLayout, DataLayout } from './layout.ts';
-import { destructionListPath } from './threads.ts';
+import { besideBackups, decideContinuation, gatherKnown } from './restore-heads.ts';
+import type { Continuation, KnownBesides } from './restore-heads.ts';
+import { writeSignerMemory } from './signer-memory.ts';
 
 const manifestSchema = z.strictObject({
   version: z.literal(1),
@@ -44,7 +55,12 @@ export type RestoreReport = {
   readonly archiveId: string;
   readonly records: number;
   readonly destroyedReplayed: number;
+  /** Size of the newest head that is known. */
   readonly checkpointSize: number;
+  /** The log's public key from now on. */
+  readonly logKey: string;
+  /** The log that could not go on, where a successor was opened. */
+  readonly succeeds?: { readonly origin: string; readonly size: number; readonly lostFrom: number };
 };
 
 /**
@@ -73,7 +89,7 @@ export async function writeBackup(
   await copyFile(data.house, join(partial, 'content', 'cartulary.json'));
   await writeFileDurably(join(partial, 'content', 'checkpoint'), Buffer.from(checkpoint), 0o600);
   await copyFile(place.keyring, join(partial, 'keys', 'keyring.json'));
-  await copyIfThere(destructionListPath({ layout: place }), join(partial, 'content', 'destroyed.jsonl'));
+  await copyFile(destructionListPath(place), join(partial, 'content', 'destroyed.jsonl'));
   await copyTree(place.blobs, join(partial, 'content', 'blobs'), options.onProgress);
   const files = await listFiles(partial);
   await writeFileDurably(
@@ -84,72 +100,183 @@ export async function writeBackup(
     0o600,
   );
   await rename(partial, path);
+  await putBeside(place, id, options.into, checkpoint);
   await syncDirectory(options.into);
   return { path, records, files: files.length, bytes: files.reduce((sum, file) => sum + file.bytes, 0) };
 }
 
-/**
- * Makes a data directory from a backup.
- * @param options `kit`: text of the recovery kit; without it the root key must be where the settings say; `destroyed`: path of a newer destruction list
- * @throws CartularyError `conflict` where the directory holds an archive, `corrupt` where a file of the backup is not what its manifest says
- */
-export async function restoreBackup(options: {
+/** The head of the newest backup and the newest list of destructions lie beside the backups as well: an older backup is restored with them. */
+async function putBeside(place: ArchiveLayout, id: string, into: string, checkpoint: string): Promise<void> {
+  const beside = besideBackups(into, id);
+  const destroyed = await findDestructionList(destructionListPath(place));
+  if (destroyed === undefined) throw new CartularyError('corrupt', 'the list of destructions is missing');
+  await writeDestructionList(beside.destroyed, destroyed.values());
+  await writeSignerMemory(beside.head, parseSignedCheckpoint(checkpoint));
+}
+
+/** What a restore is given. */
+export type RestoreOptions = {
   readonly from: string;
   readonly directory: string;
   readonly rootKeyPath?: string;
   readonly passphrase?: string;
+  /** Text of the recovery kit; without it the root key must be where the settings say. */
   readonly kit?: string;
+  /** Path of a newer destruction list, with the file of the head beside it. */
   readonly destroyed?: string;
+  /** Signed checkpoints of the archive that others hold. */
+  readonly checkpoints?: readonly string[];
+  /** May a successor of the log be opened, where the backup is older than a head that was signed? */
+  readonly successor?: boolean;
+  /** Does a person answer for what is brought back, where no list of destructions is as new as the newest head? */
+  readonly listLost?: boolean;
   readonly onProgress: (done: number, total: number) => void;
-}): Promise<RestoreReport> {
+};
+
+/**
+ * Makes a data directory from a backup.
+ * @throws CartularyError `conflict` where the directory holds an archive, where the list of destructions is older than the newest head that is known, and where the log
+ *   cannot go on and no successor may be opened; `corrupt` where a file of the backup is not what its manifest says
+ */
+export async function restoreBackup(options: RestoreOptions): Promise<RestoreReport> {
   const { from, directory } = options;
   if (await isInitialised(directory))
     throw new CartularyError('conflict', `${directory} holds an archive already; restore into an empty directory`);
   const manifest = await checkBackup(from, options.onProgress);
   const data = dataLayout(directory);
   await mkdir(data.keys, { recursive: true, mode: 0o700 });
-  const rootPath = options.rootKeyPath ?? data.rootKey;
-  const rootOptions = { path: rootPath, passphrase: options.passphrase };
-  const root =
-    options.kit === undefined
-      ? await openLocalRoot(rootOptions)
-      : await restoreLocalRootFromKit(options.kit, rootOptions);
-  const place = archiveLayout(data, manifest.archive as ArchiveId);
+  const rootOptions = { path: options.rootKeyPath ?? data.rootKey, passphrase: options.passphrase };
+  const root = await openRoot(options.kit, rootOptions);
   const keyringText = await readFile(join(from, 'keys', 'keyring.json'), 'utf8');
   const keyring = await unwrapKeyring(keyringText, root);
-  await mkdir(place.directory, { recursive: true, mode: 0o700 });
-  await copyFile(join(from, 'content', 'archive.db'), place.database);
-  await copyFile(join(from, 'keys', 'keys.db'), `${place.database}.keys`);
-  const destroyed = await readDestroyed([
-    join(from, 'content', 'destroyed.jsonl'),
-    destructionListPath({ layout: place }),
-    options.destroyed,
-  ]);
-  joinCopies(
-    { path: place.database, key: keyring.databaseKey },
-    `${place.database}.keys`,
-    new Set(destroyed.map((entry) => entry.messageNo)),
-  );
-  await removeKeyCopy(`${place.database}.keys`);
-  await copyTree(join(from, 'content', 'blobs'), place.blobs, options.onProgress);
-  await writeFileDurably(place.keyring, Buffer.from(keyringText), 0o600);
-  const size = await rememberHead(place, await readFile(join(from, 'content', 'checkpoint'), 'utf8'));
-  await mkdir(dirname(destructionListPath({ layout: place })), { recursive: true, mode: 0o700 });
-  await writeFileDurably(
-    destructionListPath({ layout: place }),
-    Buffer.from(destroyed.map((entry) => `${JSON.stringify(entry)}\n`).join('')),
-    0o600,
-  );
-  // Last, because a directory counts as an archive from then on.
-  await writeFileDurably(data.house, await readFile(join(from, 'content', 'cartulary.json')), 0o600);
-  keyring.destroy();
+  try {
+    return await restoreWithKeys(options, data, manifest, { text: keyringText, keyring });
+  } finally {
+    keyring.destroy();
+    root.destroy();
+  }
+}
+
+/** The root key that is there, or else that of the kit. One that is there and is not the kit's is not replaced. */
+async function openRoot(
+  kit: string | undefined,
+  rootOptions: { readonly path: string; readonly passphrase: string | undefined },
+): Promise<LocalRoot> {
+  if (kit === undefined) return openLocalRoot(rootOptions);
+  if (!(await isThere(rootOptions.path))) return restoreLocalRootFromKit(kit, rootOptions);
+  const { rootKey, rootId } = parseRecoveryKit(kit);
+  rootKey.fill(0);
+  const root = await openLocalRoot(rootOptions);
+  if (root.rootId === rootId) return root;
   root.destroy();
+  throw new CartularyError('conflict', `another root key than that of the kit is at ${rootOptions.path}`);
+}
+
+async function restoreWithKeys(
+  options: RestoreOptions,
+  data: DataLayout,
+  manifest: z.infer<typeof manifestSchema>,
+  keys: { readonly text: string; readonly keyring: Keyring },
+): Promise<RestoreReport> {
+  const { from } = options;
+  const { records } = manifest;
+  const archiveId = manifest.archive as ArchiveId;
+  const place = archiveLayout(data, archiveId);
+  const { logKey, databaseKey } = keys.keyring;
+  const known = await gatherKnown({
+    place,
+    archiveId,
+    logKey,
+    from,
+    records,
+    checkpoint: await readFile(join(from, 'content', 'checkpoint'), 'utf8'),
+    checkpoints: options.checkpoints ?? [],
+    destroyed: options.destroyed,
+  });
+  assertListIsNew(known, options.listLost === true);
+  await bringBackDatabase(from, place, databaseKey, known.destroyed.keys());
+  const entry = await readHouseFile({ house: join(from, 'content', 'cartulary.json') });
+  const continuation = await decideFor(place, databaseKey, { archiveId, origin: entry.origin, heads: known.heads });
+  if (continuation.succeeds !== undefined && options.successor !== true) {
+    throw new CartularyError(
+      'conflict',
+      `a head of ${continuation.succeeds.size} records was signed, and this backup cannot continue it: it holds ${records}. Restore a newer backup, or open a successor of the log with --successor`,
+    );
+  }
+  await copyTree(join(from, 'content', 'blobs'), place.blobs, options.onProgress);
+  await writeFileDurably(place.keyring, Buffer.from(keys.text), 0o600);
+  const isNew = continuation.succeeds !== undefined;
+  await writeSignerMemory(place.signerMemory, isNew ? { ...continuation.head, root: emptyRoot() } : continuation.head);
+  // What stands in the log of the backup is on record; the rest is put on record when the archive is opened.
+  const destroyed = Array.from(known.destroyed.values(), ({ message, seq }) =>
+    seq !== undefined && seq < records ? { message, seq } : { message },
+  );
+  await writeDestructionList(destructionListPath(place), destroyed);
+  const succeeds =
+    continuation.succeeds === undefined
+      ? {}
+      : { succeeds: { ...continuation.succeeds, destructionsAsOf: known.destructionsAsOf } };
+  // Last, because a directory counts as an archive from then on.
+  await writeHouseFile(data, { ...entry, origin: continuation.head.origin, ...succeeds });
+  await rm(`${place.directory}.restoring`);
   return {
-    archiveId: manifest.archive,
-    records: manifest.records,
+    archiveId,
+    records,
     destroyedReplayed: destroyed.length,
-    checkpointSize: size,
+    checkpointSize: Math.max(...known.heads.map(({ head }) => head.size)),
+    logKey: formatVkey(createNoteSigner({ name: continuation.head.origin, seed: logKey })),
+    ...(continuation.succeeds === undefined ? {} : { succeeds: continuation.succeeds }),
   };
+}
+
+/** A list that is older than a head may lack a destruction, and a restore without it would bring back what was erased. */
+function assertListIsNew(known: KnownBesides, isLostAccepted: boolean): void {
+  const newest = Math.max(...known.heads.map(({ head }) => head.size));
+  if (known.destructionsAsOf >= newest || isLostAccepted) return;
+  throw new CartularyError(
+    'conflict',
+    `a head of ${newest} records is known, and the newest list of destructions is as of ${known.destructionsAsOf}: what was destroyed since then would come back. Give a newer list with --destroyed FILE (with its .head.json beside it), or answer for it with --list-lost`,
+  );
+}
+
+async function bringBackDatabase(
+  from: string,
+  place: ArchiveLayout,
+  databaseKey: Uint8Array,
+  destroyed: Iterable<string>,
+): Promise<void> {
+  // Only what a restore that was refused or cut off has left may be in the way.
+  const mark = `${place.directory}.restoring`;
+  if (await isThere(place.directory)) {
+    if (!(await isThere(mark)))
+      throw new CartularyError('conflict', `${place.directory} is there already; restore into an empty directory`);
+    await rm(place.directory, { recursive: true });
+  }
+  await mkdir(dirname(mark), { recursive: true, mode: 0o700 });
+  await writeFileDurably(mark, new Uint8Array(), 0o600);
+  await mkdir(place.directory, { recursive: true, mode: 0o700 });
+  const keys = `${place.database}.keys`;
+  await copyFile(join(from, 'content', 'archive.db'), place.database);
+  await copyFile(join(from, 'keys', 'keys.db'), keys);
+  const ids = new Set(Array.from(destroyed, (message) => Buffer.from(idBytes(message as MessageId)).toString('hex')));
+  joinCopies({ path: place.database, key: databaseKey }, keys, ids);
+  for (const suffix of ['', '-wal', '-shm']) await rm(keys + suffix, { force: true });
+}
+
+async function decideFor(
+  place: ArchiveLayout,
+  databaseKey: Uint8Array,
+  known: { readonly archiveId: ArchiveId; readonly origin: string; readonly heads: readonly KnownHead[] },
+): Promise<Continuation> {
+  const files = openTileFiles(place.log);
+  const reader = openStoreReader({ path: place.database, key: databaseKey });
+  try {
+    const size = await reader.size();
+    await growLog({ reader, files, from: 0, size });
+    return await decideContinuation({ ...known, size, readTile: files.readTile });
+  } finally {
+    await reader.close();
+  }
 }
 
 /** Reads a backup's manifest and checks every file against it. @throws CartularyError `corrupt` */
@@ -170,42 +297,8 @@ export async function checkBackup(
   return parsed.data;
 }
 
-/** The signer on this machine must know the last head that was signed before, unless it remembers a later one. */
-async function rememberHead(place: ArchiveLayout, checkpoint: string): Promise<number> {
-  const { origin, size, root } = parseSignedCheckpoint(checkpoint);
-  const known = await readFile(place.signerMemory, 'utf8').catch(() => undefined);
-  if (known === undefined || (JSON.parse(known) as { size: number }).size < size) {
-    await mkdir(dirname(place.signerMemory), { recursive: true, mode: 0o700 });
-    await writeFileDurably(
-      place.signerMemory,
-      Buffer.from(JSON.stringify({ origin, size, root: Buffer.from(root).toString('base64') })),
-      0o600,
-    );
-  }
-  return size;
-}
-
-type Destroyed = { readonly messageNo: number; readonly message: string; readonly seq: number };
-
-async function readDestroyed(paths: readonly (string | undefined)[]): Promise<Destroyed[]> {
-  const entries = new Map<number, Destroyed>();
-  for (const path of paths) {
-    const text = path === undefined ? undefined : await readFile(path, 'utf8').catch(() => undefined);
-    for (const line of (text ?? '').split('\n')) {
-      if (line === '') continue;
-      const entry = JSON.parse(line) as Destroyed;
-      entries.set(entry.messageNo, entry);
-    }
-  }
-  return [...entries.values()];
-}
-
-async function removeKeyCopy(path: string): Promise<void> {
-  for (const suffix of ['', '-wal', '-shm']) await rm(path + suffix, { force: true });
-}
-
-async function copyIfThere(from: string, to: string): Promise<void> {
-  if ((await stat(from).catch(() => undefined)) !== undefined) await copyFile(from, to);
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
 async function copyTree(from: string, to: string, onProgress: (done: number, total: number) => void): Promise<void> {

@@ -8,10 +8,10 @@ import type { EventBody } from '../model/event.ts';
 import type { MessageId } from '../model/ids.ts';
 import { receiptInstant } from '../model/time.ts';
 import type { Caller } from './caller.ts';
+import { destructionListPath } from './destruction-list.ts';
 import { initHouse, openHouse } from './house.ts';
 import type { House } from './house.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
-import { destructionListPath } from './threads.ts';
 
 const place = await mkdtemp(join(tmpdir(), 'cartulary-destroy-'));
 const directory = join(place, 'data');
@@ -71,7 +71,7 @@ describe('a message that is destroyed', () => {
       await expect(house.archive.destroyMessage(person, id, 'again')).rejects.toMatchObject({ code: 'key-destroyed' });
       await keep(house, 'one', 'a walrus in the picture');
       expect(await count(house, 'walrus')).toBe(0);
-      expect(await readFile(destructionListPath({ layout: house.archive.layout }), 'utf8')).toContain(id);
+      expect(await readFile(destructionListPath(house.archive.layout), 'utf8')).toContain(id);
       expect(await house.archive.finishDestructions()).toBe(0);
       const report = await house.archive.verify(person, {});
       expect(report).toMatchObject({ ok: true, destroyed: 1 });

@@ -9,12 +9,15 @@ import { CartularyError } from '../model/errors.ts';
 import { formatId, idBytes } from '../model/ids.ts';
 import type { MessageId } from '../model/ids.ts';
 import type { ArchiveParts } from './archive-parts.ts';
+import { destructionListPath, findDestructionList } from './destruction-list.ts';
 import type { RecordActor } from './recorder.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
 import { systemDraft } from './system-draft.ts';
 import type { MessageDetail } from './views.ts';
 
 const PREFIX = 'destroying/';
+/** Why a message was destroyed that the list beside the data names. */
+export const LISTED = 'on-destruction-list';
 
 /** What is noted of a destruction under way. Reasons are codes, never what was found. */
 type UnderWay = { readonly reason: string; readonly sentAtMs?: number; readonly blobs?: readonly string[] };
@@ -67,7 +70,21 @@ export async function finishDestructions(parts: ArchiveParts): Promise<number> {
     }
     await finish(parts, SYSTEM_ACTOR, { id, messageNo, underWay });
   }
-  return begun.length;
+  return begun.length + (await destroyListed(parts));
+}
+
+/** Messages that the list names and that came back all the same: read again from their platform after a restore of a backup that did not know them. */
+async function destroyListed(parts: ArchiveParts): Promise<number> {
+  let count = 0;
+  for (const { message, seq } of (await findDestructionList(destructionListPath(parts.layout)))?.values() ?? []) {
+    if (seq !== undefined) continue;
+    const id = message as MessageId;
+    const messageNo = await parts.reader.findMessageNo(idBytes(id));
+    if (messageNo === undefined || !(await hasKey(parts, messageNo))) continue;
+    await destroyMessage(parts, SYSTEM_ACTOR, id, LISTED);
+    count += 1;
+  }
+  return count;
 }
 
 async function finish(
@@ -77,22 +94,46 @@ async function finish(
 ): Promise<void> {
   const { id, messageNo } = target;
   const { reason, sentAtMs, blobs } = await look(parts, target);
+  const seq = await recordDestruction(parts, actor, { id, reason, place: { messageNo, sentAtMs } });
+  await destroyKey(parts, idBytes(id));
+  for (const blob of blobs) await parts.blobs.remove(blob);
+  await parts.threads.follow.call('reach', seq + 1);
+  await parts.threads.read.call('refresh', undefined);
+  await forget(parts, id);
+}
+
+/**
+ * Puts a destruction in the log and on the list beside the data. The list comes first, so that it is never older than a signed head.
+ * @param destruction `place`: where the index has the message
+ * @returns where it stands in the log
+ */
+export async function recordDestruction(
+  parts: ArchiveParts,
+  actor: RecordActor,
+  destruction: {
+    readonly id: MessageId;
+    readonly reason: string;
+    readonly place?: { readonly messageNo: number; readonly sentAtMs: number };
+  },
+): Promise<number> {
+  const { id, reason, place } = destruction;
+  await parts.threads.noteDestruction({ message: id });
   const draft = systemDraft(
     parts,
     actor,
     { kind: 'key.destroyed', subject: id, reason },
     // The same destruction is in the log once, however often it had to be finished.
-    { extra: { messageNo, sentAtMs }, id: `key.destroyed:${id}`, dedupe: `key.destroyed|${id}` },
+    {
+      id: `key.destroyed:${id}`,
+      dedupe: `key.destroyed|${id}`,
+      ...(place === undefined ? {} : { extra: { ...place } }),
+    },
   );
   const [outcome] = await parts.recorder.record([draft]);
   if (outcome?.status !== 'stored' && outcome?.status !== 'duplicate')
     throw new CartularyError('internal', 'the destruction could not be put on record');
-  await parts.threads.noteDestruction({ messageNo, message: id, seq: outcome.seq });
-  await destroyKey(parts, idBytes(id));
-  for (const blob of blobs) await parts.blobs.remove(blob);
-  await parts.threads.follow.call('reach', outcome.seq + 1);
-  await parts.threads.read.call('refresh', undefined);
-  await forget(parts, id);
+  await parts.threads.noteDestruction({ message: id, seq: outcome.seq });
+  return outcome.seq;
 }
 
 /**

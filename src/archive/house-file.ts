@@ -6,17 +6,34 @@ import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 
 import { CartularyError } from '../model/errors.ts';
+import { writeFileDurably } from '../vault/durable-file.ts';
 import { dataLayout } from './layout.ts';
 import type { DataLayout } from './layout.ts';
 
+/** The log that the archive's log succeeds (`succession.ts`). */
+const successionSchema = z.strictObject({
+  origin: z.string(),
+  size: z.number().int(),
+  root: z.string(),
+  lostFrom: z.number().int(),
+  destructionsAsOf: z.number().int(),
+});
 const houseSchema = z.strictObject({
   version: z.literal(1),
   archives: z
-    .array(z.strictObject({ id: z.string(), name: z.string(), origin: z.string(), createdAt: z.string() }))
+    .array(
+      z.strictObject({
+        id: z.string(),
+        name: z.string(),
+        origin: z.string(),
+        createdAt: z.string(),
+        succeeds: successionSchema.optional(),
+      }),
+    )
     .min(1),
 });
 /** The file's content. */
-export type HouseFile = z.infer<typeof houseSchema>;
+type HouseFile = z.infer<typeof houseSchema>;
 
 /** Is there an archive in this directory? */
 export async function isInitialised(directory: string): Promise<boolean> {
@@ -24,9 +41,15 @@ export async function isInitialised(directory: string): Promise<boolean> {
 }
 
 /** Reads which archives a data directory holds. */
-export async function readHouseFile(layout: DataLayout): Promise<HouseFile['archives'][number]> {
+export async function readHouseFile(layout: Pick<DataLayout, 'house'>): Promise<HouseFile['archives'][number]> {
   const parsed = houseSchema.safeParse(JSON.parse(await readFile(layout.house, 'utf8')));
   const [first] = parsed.success ? parsed.data.archives : [];
   if (first === undefined) throw new CartularyError('corrupt', `${layout.house} cannot be read`);
   return first;
+}
+
+/** Writes which archive a data directory holds. */
+export async function writeHouseFile(layout: DataLayout, archive: HouseFile['archives'][number]): Promise<void> {
+  const file: HouseFile = { version: 1, archives: [archive] };
+  await writeFileDurably(layout.house, Buffer.from(`${JSON.stringify(file, null, 2)}\n`), 0o600);
 }

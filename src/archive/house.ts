@@ -24,16 +24,19 @@ import type { LocalRoot, RootDescription } from '../vault/root-provider.ts';
 import { createSealer } from '../vault/seal.ts';
 import { createArchive } from './archive.ts';
 import type { Archive } from './archive.ts';
-import { isInitialised, readHouseFile } from './house-file.ts';
-import type { HouseFile } from './house-file.ts';
+import type { ArchiveParts } from './archive-parts.ts';
+import { destructionListPath, writeDestructionList } from './destruction-list.ts';
+import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
 import { createIdentifier } from './identify.ts';
-import { archiveLayout, dataLayout } from './layout.ts';
+import { archiveLayout, dataLayout, firstOriginOf } from './layout.ts';
 import type { DataLayout } from './layout.ts';
 import { createMediaVault } from './media.ts';
 import { createRecorder } from './recorder.ts';
+import { finishWhatWasBegun } from './on-opening.ts';
 import { openRegistry } from './registry.ts';
 import { writeSignerMemory } from './signer-memory.ts';
-import { destructionListPath, startArchiveThreads } from './threads.ts';
+import { generationOf, originOf } from './succession.ts';
+import { startArchiveThreads } from './threads.ts';
 import type { ThreadSetup } from './threads/workspace.ts';
 
 /** What a house needs to be opened. */
@@ -90,7 +93,7 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
       Buffer.from(await wrapKeyring(keyring, root)),
       0o600,
     );
-    const origin = `cartulary/${archiveId}`;
+    const origin = firstOriginOf(archiveId);
     const logKey = formatVkey(createNoteSigner({ name: origin, seed: keyring.logKey }));
     const rootKey = root.exportRootKey();
     const recoveryKit = formatRecoveryKit({
@@ -99,14 +102,15 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
       madeAt: now(),
     });
     rootKey.fill(0);
-    const file: HouseFile = {
-      version: 1,
-      archives: [{ id: archiveId, name: options.name, origin, createdAt: new Date(now()).toISOString() }],
-    };
     const place = archiveLayout(layout, archiveId);
     await writeSignerMemory(place.signerMemory, { origin, size: 0, root: emptyRoot() });
-    await writeFileDurably(destructionListPath({ layout: place }), Buffer.alloc(0), 0o600);
-    await writeFileDurably(layout.house, Buffer.from(`${JSON.stringify(file, null, 2)}\n`), 0o600);
+    await writeDestructionList(destructionListPath(place), []);
+    await writeHouseFile(layout, {
+      id: archiveId,
+      name: options.name,
+      origin,
+      createdAt: new Date(now()).toISOString(),
+    });
     keyring.destroy();
     root.destroy();
     lock.release();
@@ -178,11 +182,12 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
       onStalled: options.onStalled ?? rethrowLater,
     },
   );
-  return createArchive({
+  const parts: ArchiveParts = {
     id: archiveId,
     name: entry.name,
     origin: entry.origin,
     vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
+    formerVkeys: formerVkeys(archiveId, entry.origin, keyring.logKey),
     layout: place,
     writer: store.writer,
     reader: store.reader,
@@ -203,7 +208,19 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     threads,
     spool: keyring.spoolKey,
     now,
-  });
+  };
+  const archive = createArchive(parts);
+  await finishWhatWasBegun(parts, entry.succeeds);
+  return archive;
+}
+
+/** The keys of the logs that this one succeeds: the same key under another name. */
+function formerVkeys(archiveId: ArchiveId, origin: string, seed: Uint8Array): string[] {
+  const first = firstOriginOf(archiveId);
+  const count = generationOf(origin, first) - 1;
+  return Array.from({ length: count }, (_none, index) =>
+    formatVkey(createNoteSigner({ name: originOf(first, index + 1), seed })),
+  );
 }
 
 /** What threads are given of a keyring: everything but the log's signing key. */

@@ -5,8 +5,10 @@
 import { readFile } from 'node:fs/promises';
 
 import { createNoteSigner, formatVkey } from '../ledger/note.ts';
+import { CartularyError } from '../model/errors.ts';
 import type { ArchiveId } from '../model/ids.ts';
 import { lockDirectory } from '../store/lock.ts';
+import { openTileFiles } from '../store/tile-files.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
 import { getWrappedFileKey, rewrapKeyring, rotateArchiveKey, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
 import { createRandomPool } from '../vault/random.ts';
@@ -14,6 +16,8 @@ import { formatRecoveryKit, restoreLocalRootFromKit } from '../vault/recovery-ki
 import { openLocalRoot, rotateLocalRoot } from '../vault/root-provider.ts';
 import type { LocalRoot } from '../vault/root-provider.ts';
 import { readHouseFile } from './house-file.ts';
+import { verifyOwn } from './restore-heads.ts';
+import { readSignerMemory, writeSignerMemory } from './signer-memory.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
 import type { ArchiveLayout } from './layout.ts';
 
@@ -22,7 +26,7 @@ export type KeyPlace = { readonly directory: string; readonly rootKeyPath?: stri
 
 /** A new root key in the place of the old; the kit must be printed anew. */
 export function rotateRoot(place: KeyPlace): Promise<{ recoveryKit: string }> {
-  return withArchive(place, async ({ layout, rootOptions, name, id }) => {
+  return withArchive(place, async ({ layout, rootOptions, name, id, origin }) => {
     const root = await rotateLocalRoot({
       ...rootOptions,
       async rewrapAll(both) {
@@ -31,7 +35,7 @@ export function rotateRoot(place: KeyPlace): Promise<{ recoveryKit: string }> {
         return [getWrappedFileKey(rewrapped)];
       },
     });
-    return { recoveryKit: await kitOf(root, layout, name, id) };
+    return { recoveryKit: await kitOf(root, layout, { name, id, origin }) };
   });
 }
 
@@ -48,9 +52,34 @@ export function rotateSealKey(place: KeyPlace): Promise<{ version: number }> {
 
 /** The recovery kit, to be printed again. */
 export function printKit(place: KeyPlace): Promise<{ recoveryKit: string }> {
-  return withArchive(place, async ({ layout, rootOptions, name, id }) => ({
-    recoveryKit: await kitOf(await openLocalRoot(rootOptions), layout, name, id),
+  return withArchive(place, async ({ layout, rootOptions, name, id, origin }) => ({
+    recoveryKit: await kitOf(await openLocalRoot(rootOptions), layout, { name, id, origin }),
   }));
+}
+
+/**
+ * Gives the signer a memory again that was lost: the newest head of this log among the published one and checkpoints that others hold. It is a person who answers for
+ * there being no newer one.
+ * @throws CartularyError `not-found` where there is none, `bad-input` where a checkpoint is not of this archive
+ */
+export function rememberHead(
+  place: KeyPlace,
+  checkpoints: readonly string[],
+): Promise<{ readonly origin: string; readonly size: number }> {
+  return withArchive(place, async ({ layout, rootOptions, id, origin }) => {
+    const root = await openLocalRoot(rootOptions);
+    const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
+    const published = await openTileFiles(layout.log).readCheckpoint();
+    const heads = [...checkpoints, ...(published === undefined ? [] : [published])]
+      .map((text) => verifyOwn(text, id, keyring.logKey))
+      .filter((head) => head.origin === origin);
+    keyring.destroy();
+    const known = await readSignerMemory(layout.signerMemory);
+    const newest = [...heads, ...(known === undefined ? [] : [known])].sort((one, other) => other.size - one.size)[0];
+    if (newest === undefined) throw new CartularyError('not-found', 'no head of this log is known');
+    await writeSignerMemory(layout.signerMemory, newest);
+    return { origin: newest.origin, size: newest.size };
+  });
 }
 
 /** Writes the root key's file from the text of a kit, as on a new machine. */
@@ -68,23 +97,28 @@ type Opened = {
   readonly rootOptions: { path: string; passphrase: string | undefined };
   readonly name: string;
   readonly id: ArchiveId;
+  readonly origin: string;
 };
 
 async function withArchive<Result>(place: KeyPlace, act: (opened: Opened) => Promise<Result>): Promise<Result> {
   const data = dataLayout(place.directory);
-  const { id, name } = await readHouseFile(data);
+  const { id, name, origin } = await readHouseFile(data);
   const lock = lockDirectory(data.lock);
   try {
     const rootOptions = { path: place.rootKeyPath ?? data.rootKey, passphrase: place.passphrase };
-    return await act({ layout: archiveLayout(data, id as ArchiveId), rootOptions, name, id: id as ArchiveId });
+    return await act({ layout: archiveLayout(data, id as ArchiveId), rootOptions, name, id: id as ArchiveId, origin });
   } finally {
     lock.release();
   }
 }
 
-async function kitOf(root: LocalRoot, layout: ArchiveLayout, name: string, id: ArchiveId): Promise<string> {
+async function kitOf(
+  root: LocalRoot,
+  layout: ArchiveLayout,
+  { name, id, origin }: Pick<Opened, 'name' | 'id' | 'origin'>,
+): Promise<string> {
   const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
-  const logKey = formatVkey(createNoteSigner({ name: `cartulary/${id}`, seed: keyring.logKey }));
+  const logKey = formatVkey(createNoteSigner({ name: origin, seed: keyring.logKey }));
   const rootKey = root.exportRootKey();
   const kit = formatRecoveryKit({ rootKey, archives: [{ name, id, logKey }], madeAt: Date.now() });
   rootKey.fill(0);

@@ -31,6 +31,11 @@ export type ArchiveLayout = {
   readonly vkey: string;
 };
 
+/** The origin, and so the key's name, of an archive's first log. */
+export function firstOriginOf(id: ArchiveId): string {
+  return `cartulary/${id}`;
+}
+
 /** Paths of a data directory. */
 export function dataLayout(directory: string): DataLayout {
   const base = resolve(directory);

@@ -1,7 +1,7 @@
 /**
  * From rows to records: opened, checked against their leaves, parsed.
  */
-import { leafCommitmentOf, leafRecordIdOf } from '../ledger/leaf.ts';
+import { leafCommitmentOf, leafKindOf, leafRecordIdOf } from '../ledger/leaf.ts';
 import { CartularyError } from '../model/errors.ts';
 import { foldMessage } from '../model/fold.ts';
 import type { Message } from '../model/fold.ts';
@@ -9,9 +9,8 @@ import { formatId, ID_BYTES } from '../model/ids.ts';
 import { parseRecord, parseRecordHead } from '../model/record.ts';
 import type { ArchiveRecord, LoggedRecord, RecordHead } from '../model/record.ts';
 import type { MessageRow } from '../store/store.ts';
-import { unpackRecord } from './record-codec.ts';
+import { commitmentOf, unpackRecord } from './record-codec.ts';
 import { equalConstantTime } from '../vault/hash.ts';
-import { commitRecord } from '../vault/seal.ts';
 import type { Sealer } from '../vault/seal.ts';
 
 /** What opening a record gives: the exact bytes, the blinding value, and what they say. */
@@ -47,7 +46,7 @@ export function openBytes(sealer: Sealer, row: SealedRow): { readonly bytes: Uin
     sealed: row.sealed,
   });
   const bytes = unpackRecord(opened.plaintext);
-  if (!equalConstantTime(commitRecord(opened.r, bytes), leafCommitmentOf(row.leaf))) {
+  if (!equalConstantTime(commitmentOf(leafKindOf(row.leaf), opened.r, bytes), leafCommitmentOf(row.leaf))) {
     throw new CartularyError('corrupt', 'a record is not what its leaf committed to');
   }
   return { bytes, r: opened.r };

@@ -4,7 +4,8 @@
  * Only the writer knows whether a message exists already, and under which secret; where a record was sealed under another, the writer says so and it is sealed again (rare:
  * reports about messages that were not seen lately).
  */
-import { encodeLeaf } from '../ledger/leaf.ts';
+import { encodeLeaf, LEAF_KINDS } from '../ledger/leaf.ts';
+import { commitToHead } from '../ledger/signer.ts';
 import { CartularyError } from '../model/errors.ts';
 import { ID_BYTES } from '../model/ids.ts';
 import { openAppendBatch, placeAt, replaceResults, statusAt } from '../store/batch-codec.ts';
@@ -14,7 +15,7 @@ import type { RandomPool } from '../vault/random.ts';
 import type { Sealer } from '../vault/seal.ts';
 import type { DraftJob, FiledRecord, SealItem } from './filed-record.ts';
 import type { FreshDocument } from './fresh-documents.ts';
-import { packRecord } from './record-codec.ts';
+import { packRecord, succeededHead } from './record-codec.ts';
 import { readSealBatch } from './seal-batch.ts';
 
 /** Seals and commits; answers in the order asked. No result is `rekey`. */
@@ -138,7 +139,8 @@ function sealItem(parts: SealingParts, item: SealItem, secret: Uint8Array): Appe
     archiveId: parts.archiveId,
     recordId,
     previous: NO_RECORD,
-    commitment: sealed.commitment,
+    commitment:
+      item.kind === LEAF_KINDS['log.succeeded'] ? commitToHead(succeededHead(item.recordBytes)) : sealed.commitment,
     ciphertextHash: sealed.ciphertextHash,
     timeMs: item.timeMs,
     actor: item.actor,

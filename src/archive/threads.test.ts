@@ -89,7 +89,7 @@ describe('the follower', () => {
           for (const isFollowed of [false, true]) {
             const [outcome] = await archive.record([created(`${id}${isFollowed}`, 'zebra', sentAtMs)]);
             if (isFollowed) await archive.reachIndex();
-            await archive.destroyMessage(outcome?.messageId ?? raise(), 'test');
+            await archive.destroyMessage({ kind: 'local', user: 'test' }, outcome?.messageId ?? raise(), 'test');
           }
         }
         expect(await totalOf(house, 'zebra')).toBe(0);

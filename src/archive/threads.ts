@@ -2,7 +2,6 @@
  * The threads of an open archive and what keeps them going: the follower is told of every commit, the log is published about once a second, the
  * write-ahead log is moved into its file from outside the append.
  */
-import { appendFile, mkdir } from 'node:fs/promises';
 import { MessageChannel } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
@@ -11,6 +10,8 @@ import { createGroupQueue } from '../store/group-queue.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { startThread, threadUrl } from '../store/thread.ts';
 import type { Thread } from '../store/thread.ts';
+import { destructionListPath, noteDestruction } from './destruction-list.ts';
+import type { Destruction } from './destruction-list.ts';
 import { openSealBatch } from './seal-batch.ts';
 import type { SealBatch } from './seal-batch.ts';
 import type { FiledRecord } from './filed-record.ts';
@@ -38,7 +39,7 @@ export type ArchiveThreads = {
     context: { signal?: AbortSignal; onProgress?: (progress: { done: number; total: number }) => void },
   ): Promise<VerifyReport>;
   /** Adds a line to the destruction list beside the data, which a restore replays. */
-  noteDestruction(entry: { messageNo: number; message: string; seq: number }): Promise<void>;
+  noteDestruction(entry: Destruction): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -121,11 +122,7 @@ export async function startArchiveThreads(
         await verify.end();
       }
     },
-    async noteDestruction(entry) {
-      const path = destructionListPath(setup);
-      await mkdir(path.replace(/\/[^/]*$/, ''), { recursive: true, mode: 0o700 });
-      await appendFile(path, `${JSON.stringify(entry)}\n`, { mode: 0o600, flush: true });
-    },
+    noteDestruction: (entry) => noteDestruction(destructionListPath(setup.layout), entry),
     async close() {
       timers.stop();
       stateWriter.stop();
@@ -170,11 +167,6 @@ function createSealQueue(seal: Thread<SealCalls>) {
       return decodeResults(await seal.call('keep', buffer, { transfer: [buffer] }));
     },
   });
-}
-
-/** Where the destruction list lies: beside the data, like the signer's memory. */
-export function destructionListPath(setup: Pick<ThreadSetup, 'layout'>): string {
-  return setup.layout.signerMemory.replace(/\.head\.json$/, '.destroyed.jsonl');
 }
 
 function startTimers(

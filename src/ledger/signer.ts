@@ -21,15 +21,16 @@
  *
  *   - the tree holds the highest of them, or more, and its history agrees with all: **continue**;
  *   - the tree is too short, but a source that has the missing leaves (a mirror) reaches the highest: **catch up**, ask again;
- *   - leaves are gone for good, or histories disagree: **open a successor**: a new log under a new origin, whose first leaf
- *     commits to the old head, so that the old log can be neither denied nor continued. The lost range is a gap.
+ *   - leaves are gone for good, or histories disagree: **open a successor**: a new log under a new origin. It begins with the
+ *     leaves that were saved, at their old places; the next one commits to the old head, so that the old log can be neither
+ *     denied nor continued. The lost range is a gap.
  */
 import { equalBytes, utf8 } from './bytes.ts';
 import { formatCheckpoint, isSameHead, signCheckpoint } from './checkpoint.ts';
 import type { Head } from './checkpoint.ts';
 import { LedgerError } from './error.ts';
 import { sha256 } from './hash.ts';
-import { LEAF_HASH_BYTES, LEAF_ID_BYTES, LEAF_KINDS, LEAF_VERSION, decodeLeaf, encodeLeaf } from './leaf.ts';
+import { LEAF_KINDS, decodeLeaf } from './leaf.ts';
 import { SIGNATURE_ED25519 } from './note.ts';
 import type { NoteSigner } from './note.ts';
 import { consistencyProof, rootAt } from './tiles.ts';
@@ -211,46 +212,20 @@ async function findDifference(
 
 const SUCCESSION_TAG = 'cartulary/log-succeeded/v1\n';
 
-/** What the first leaf of a successor log commits to: SHA-256 of a tag and the text of the old head's checkpoint. */
-function commitToHead(oldHead: Head): Uint8Array {
+/** What the leaf of kind `log.succeeded` of a successor log commits to: SHA-256 of a tag and the text of the old head's checkpoint. */
+export function commitToHead(oldHead: Head): Uint8Array {
   // A plain hash is right here, unlike in other leaves: a head is public and must be checkable by whoever holds it.
   return sha256(utf8(SUCCESSION_TAG), utf8(formatCheckpoint(oldHead)));
 }
 
 /**
- * The first entry of a successor log: a leaf of kind `log.succeeded` that commits to the head of the old log. The record
- * that tells of it, if there is one, gives `recordId` and `ciphertextHash` (zeros = none). Throws `bad-leaf`.
- */
-export function buildSuccessorEntry(options: {
-  oldHead: Head;
-  archiveId: Uint8Array;
-  recordId: Uint8Array;
-  actor: Uint8Array;
-  timeMs: number;
-  ciphertextHash?: Uint8Array;
-}): Uint8Array {
-  const { oldHead, archiveId, recordId, actor, timeMs } = options;
-  return encodeLeaf({
-    version: LEAF_VERSION,
-    kind: LEAF_KINDS['log.succeeded'],
-    archiveId,
-    recordId,
-    previous: new Uint8Array(LEAF_ID_BYTES),
-    commitment: commitToHead(oldHead),
-    ciphertextHash: options.ciphertextHash ?? new Uint8Array(LEAF_HASH_BYTES),
-    timeMs,
-    actor,
-  });
-}
-
-/**
- * Verifies that an entry, which must be the first of its log, continues the log that ended with `oldHead`. Throws
- * `bad-leaf` when it is no such leaf, `root-mismatch` when it commits to another head.
+ * Verifies that an entry says that its log continues the one that ended with `oldHead`: the first entry after those that were saved of the old log. Throws `bad-leaf` when
+ * it is no such leaf, `root-mismatch` when it commits to another head.
  */
 export function verifySuccessorEntry(entry: Uint8Array, oldHead: Head): void {
   const leaf = decodeLeaf(entry);
   if (leaf.kind !== LEAF_KINDS['log.succeeded']) {
-    throw new LedgerError('bad-leaf', 'the first leaf of a successor log is of kind log.succeeded');
+    throw new LedgerError('bad-leaf', 'this leaf is not of kind log.succeeded');
   }
   if (!equalBytes(leaf.commitment, commitToHead(oldHead))) {
     throw new LedgerError('root-mismatch', 'the successor log commits to another head');

@@ -46,8 +46,9 @@ export function appendThrough(port: MessagePort): (batch: ArrayBuffer) => Promis
 
 /**
  * Puts a content copy and a key copy (`copyTo`) together again as a store at `location`, where the content copy lies already.
- * @param destroyed numbers of messages whose destruction stands in the log or on the destruction list: their keys are not brought back
+ * @param destroyed hex ids of messages whose destruction stands in the log or on the destruction list: their keys are not brought back. Not numbers: one that was given to a
+ *   message after the backup is given again after the restore
  */
-export function joinCopies(location: StoreLocation, keysPath: string, destroyed: ReadonlySet<number>): void {
+export function joinCopies(location: StoreLocation, keysPath: string, destroyed: ReadonlySet<string>): void {
   joinSqliteCopies(location.path, keysPath, location.key, destroyed);
 }

@@ -17,7 +17,7 @@ import type { Connector } from '../../src/capture/connector.ts';
 import { TWILIO_CONNECTOR } from '../../src/capture/connectors/twilio.ts';
 import { POLL_PAGES_MAX, pollSources } from '../../src/capture/poll.ts';
 import { releaseRing, reprocessQuarantine } from '../../src/capture/reprocess.ts';
-import { workOnce } from '../../src/capture/work.ts';
+import { workJobs } from '../../src/capture/work.ts';
 import type { Event, MessageKey } from '../../src/model/event.ts';
 import type { RawSlice } from '../../src/model/record.ts';
 import { parseId } from '../../src/model/ids.ts';
@@ -260,7 +260,7 @@ describe('states', () => {
       }),
     ).toBe(200);
     t.clock.ms += 120_000;
-    while ((await workOnce(t.service.work)) > 0);
+    await workJobs(t.service.work);
     const isOpen = (target: MessageKey): Promise<boolean> =>
       t.service.archive.isKnownEvent(target, `gap|content-not-given|${target.id}`);
     expect(await isOpen({ platform: 'twilio', account: ACCOUNT, id: sid(8) })).toBe(true);
@@ -296,7 +296,7 @@ describe('what was only announced', () => {
       settings: { accountSid: ACCOUNT, authToken: AUTH_TOKEN, apiBaseUrl: platformUrl },
     });
   const work = async (): Promise<void> => {
-    while ((await workOnce(t.service.work)) > 0);
+    await workJobs(t.service.work);
   };
 
   it('an outbound MMS is fetched by its id, and its media by the list that names them', async () => {
@@ -551,7 +551,7 @@ describe('what was destroyed', () => {
     const fields = inboundFields(sid(80), 'destroyed and sent again');
     expect(await postForm(fields)).toBe(200);
     const [message] = await t.open('"destroyed and sent again"');
-    await t.service.archive.destroyMessage(parseId('message', message?.id ?? ''), 'a test');
+    await t.service.archive.destroyMessage(LOCAL_CALLER, parseId('message', message?.id ?? ''), 'a test');
     expect(await t.open('"destroyed and sent again"')).toEqual([]);
     const size = await t.service.archive.size();
     expect(await postForm(fields)).toBe(200);

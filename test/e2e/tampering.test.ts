@@ -270,13 +270,13 @@ describe('verify', () => {
         'checkpoint-invalid',
       ],
     ];
-  it.each(attacks)('finds %s', { timeout: 30_000 }, async (_name, attack, code) => {
+  it.each(attacks)('finds %s', { timeout: 120_000 }, async (_name, attack, code) => {
     const report = await verifyAfter(attack);
     expect(report.ok).toBe(false);
     expect(codes(report)).toContain(code);
   });
 
-  it('finds a destroyed key that was put back', { timeout: 60_000 }, async () => {
+  it('finds a destroyed key that was put back', { timeout: 240_000 }, async () => {
     const copy = join(place.path, 'copy');
     for (const suffix of ['', '.signer']) {
       await rm(copy + suffix, { recursive: true, force: true });
@@ -288,7 +288,7 @@ describe('verify', () => {
     inDatabase((db) => (secret = db.prepare('SELECT secret FROM message_key WHERE no = 9').pluck().get()))(layout);
     const house = await open();
     const [hit] = (await house.archive.search(CALLER, { q: 'number 5', limit: 1 })).items;
-    await house.archive.destroyMessage(hit?.id as MessageId, 'card data');
+    await house.archive.destroyMessage(CALLER, hit?.id as MessageId, 'card data');
     expect(await house.archive.verify(CALLER, {})).toMatchObject({ ok: true, faults: [], destroyed: 1 });
     await house.close();
     const gone = inDatabase((db) => {
@@ -302,7 +302,19 @@ describe('verify', () => {
     expect(codes(report)).toContain('key-not-destroyed');
   });
 
-  it('finds an old copy put in the place of the data', { timeout: 60_000 }, async () => {
+  it('finds that the signer lost its memory until a person gives it back', { timeout: 240_000 }, async () => {
+    const copy = join(place.path, 'copy');
+    await rm(copy, { recursive: true, force: true });
+    await rm(`${copy}.signer`, { recursive: true, force: true });
+    copyData(place.data, copy);
+    const lost = await runCli(['verify', '--data', copy, '--json']);
+    expect(lost.code).toBe(1);
+    expect(codes(JSON.parse(lost.stdout) as VerifyReport)).toEqual(['signing-refused', 'memory-missing']);
+    await runJson(['key', 'remember', '--data', copy]);
+    expect(await runJson<VerifyReport>(['verify', '--data', copy])).toMatchObject({ ok: true });
+  });
+
+  it('finds an old copy put in the place of the data', { timeout: 240_000 }, async () => {
     const old = join(place.path, 'old');
     copyData(place.data, old);
     writeFileSync(
@@ -330,7 +342,7 @@ describe('verify', () => {
     await rename(`${place.data}.new`, place.data);
   });
 
-  it('finds a wholly rewritten log by a checkpoint that somebody else holds', { timeout: 60_000 }, async () => {
+  it('finds a wholly rewritten log by a checkpoint that somebody else holds', { timeout: 240_000 }, async () => {
     const known = join(place.path, 'known-checkpoint');
     writeFileSync(known, readFileSync(join(archiveLayout(dataLayout(place.data), archiveId).log, 'checkpoint')));
     const copy = join(place.path, 'rewritten');

@@ -10,23 +10,15 @@ import { workerData } from 'node:worker_threads';
 import { createNoteSigner, formatVkey } from '../../ledger/note.ts';
 import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
 import { signHead } from '../../ledger/signer.ts';
-import {
-  createTileCache,
-  encodeEntryBundle,
-  entriesPath,
-  inclusionProof,
-  integrateLeaves,
-  parseEntryBundle,
-  TILE_WIDTH,
-} from '../../ledger/tiles.ts';
+import { createTileCache, inclusionProof } from '../../ledger/tiles.ts';
 import type { TreeEdge } from '../../ledger/tiles.ts';
-import { leafHash } from '../../ledger/tree.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { openTileFiles } from '../../store/tile-files.ts';
 import { serveThread } from '../../store/thread.ts';
 import { writeFileDurably } from '../../vault/durable-file.ts';
+import { growLog } from '../grow-log.ts';
 import { openSignerMemory } from '../signer-memory.ts';
-import { breathe, openReader } from './workspace.ts';
+import { openReader } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
 /** Calls of this thread. */
@@ -44,9 +36,6 @@ export type LogCalls = {
   };
   close: { args: undefined; result: undefined };
 };
-
-/** Leaves integrated at once. */
-const BATCH_LEAVES = 8192;
 
 const setup = workerData as ThreadSetup;
 if (setup.logKey === undefined) throw new CartularyError('internal', 'the log thread needs the log key');
@@ -82,25 +71,9 @@ async function publish(): Promise<string> {
       },
     );
   }
-  let integrated = edge?.size ?? published;
-  let root: Uint8Array | undefined;
-  while (integrated < size || root === undefined) {
-    const leaves = await reader.readLeaves(integrated, Math.min(BATCH_LEAVES, size - integrated));
-    if (leaves.length === 0 && integrated < size)
-      throw new CartularyError('corrupt', 'a record is missing from the log');
-    const result = await integrateLeaves({
-      oldSize: integrated,
-      leafHashes: leaves.map((leaf) => leafHash(leaf)),
-      readTile: files.readTile,
-      ...(edge === undefined ? {} : { edge }),
-    });
-    const bundles = await bundleEntries(integrated, leaves);
-    await files.write([...result.tiles, ...bundles]);
-    ({ edge, root } = result);
-    integrated = result.size;
-    await breathe();
-  }
-  const head = { origin: setup.origin, size, root };
+  const grown = await growLog({ reader, files, from: published, size, ...(edge === undefined ? {} : { edge }) });
+  edge = grown.edge;
+  const head = { origin: setup.origin, size, root: grown.root };
   // `init` and `restore` give the signer its first memory, so none at all means that it was lost.
   checkpoint = await signHead({
     ...head,
@@ -112,23 +85,6 @@ async function publish(): Promise<string> {
   await files.writeCheckpoint(checkpoint);
   published = size;
   return checkpoint;
-}
-
-/** Entry bundles that a batch of leaves begins, fills or ends. */
-async function bundleEntries(
-  oldSize: number,
-  leaves: readonly Uint8Array[],
-): Promise<{ path: string; bytes: Uint8Array }[]> {
-  const bundles: { path: string; bytes: Uint8Array }[] = [];
-  const width = oldSize % TILE_WIDTH;
-  const first = Math.floor(oldSize / TILE_WIDTH);
-  const before = width === 0 ? [] : parseEntryBundle(await files.readEntries(first, width)).slice(0, width);
-  const entries = [...before, ...leaves];
-  for (let at = 0; at < entries.length; at += TILE_WIDTH) {
-    const part = entries.slice(at, at + TILE_WIDTH);
-    bundles.push({ path: entriesPath(first + at / TILE_WIDTH, part.length), bytes: encodeEntryBundle(part) });
-  }
-  return bundles;
 }
 
 async function prove(indices: readonly number[], wanted: string | undefined): Promise<LogCalls['prove']['result']> {

@@ -13,6 +13,9 @@ import {
   leafTimeOf,
 } from '../../ledger/leaf.ts';
 import { parseEntryBundle, TILE_WIDTH } from '../../ledger/tiles.ts';
+import { verifyCheckpoint } from '../../ledger/checkpoint.ts';
+import { rootAt } from '../../ledger/prove.ts';
+import type { Head } from '../../ledger/signer.ts';
 import { verifyLog } from '../../ledger/verify-log.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { formatId } from '../../model/ids.ts';
@@ -25,6 +28,7 @@ import { serveThread } from '../../store/thread.ts';
 import type { CallContext } from '../../store/thread.ts';
 import { equalConstantTime, sha256 } from '../../vault/hash.ts';
 import { openBytes } from '../opening.ts';
+import { succeededHead } from '../record-codec.ts';
 import { readSignerMemory } from '../signer-memory.ts';
 import { createChainCheck, createKeyCheck } from './verify-chains.ts';
 import { breathe, openReader, openSealer } from './workspace.ts';
@@ -44,6 +48,8 @@ export type VerifyReport = {
   /** Records whose key was destroyed: their leaves are proven, their content is gone. */
   readonly destroyed: number;
   readonly blobs: number;
+  /** Logs that this one succeeds, with what of them is lost: leaves `from` to `size - 1`. */
+  readonly succeeds: readonly { readonly origin: string; readonly size: number; readonly from: number }[];
   readonly faults: readonly Fault[];
 };
 
@@ -51,11 +57,11 @@ export type VerifyReport = {
 export type VerifyCalls = {
   ready: { args: undefined; result: undefined };
   /**
-   * `earlier`: signed checkpoints known from elsewhere; `vkey`: the log's public key, if not the archive's own is to be trusted; `refusal`: why the signer would not
-   * sign what is there now.
+   * `earlier`: signed checkpoints known from elsewhere; `vkey`: the log's public key, if not the archive's own is to be trusted; `formerVkeys`: those of the logs that it
+   * succeeds; `refusal`: why the signer would not sign what is there now.
    */
   verify: {
-    args: { vkey: string; earlier: readonly string[]; refusal?: string };
+    args: { vkey: string; formerVkeys: readonly string[]; earlier: readonly string[]; refusal?: string };
     result: VerifyReport;
   };
   close: { args: undefined; result: undefined };
@@ -72,12 +78,23 @@ const sealer = openSealer(setup);
 const blobs = openBlobDirectory(setup.layout.blobs);
 const files = openTileFiles(setup.layout.log);
 
-type Run = { faults: Fault[]; checked: number; destroyed: number; blobs: number };
+type Run = {
+  faults: Fault[];
+  checked: number;
+  destroyed: number;
+  blobs: number;
+  succeeds: { head: Head; from: number }[];
+};
 
 async function verify(args: VerifyCalls['verify']['args'], context: CallContext): Promise<VerifyReport> {
-  const run: Run = { faults: [], checked: 0, destroyed: 0, blobs: 0 };
+  const run: Run = { faults: [], checked: 0, destroyed: 0, blobs: 0, succeeds: [] };
   const stored = await reader.size();
-  const log = await verifyPublished(args, run, context.signal);
+  const isFormer = (text: string): boolean => originOf(text) !== setup.origin && args.formerVkeys.length > 0;
+  const log = await verifyPublished(
+    { ...args, earlier: args.earlier.filter((text) => !isFormer(text)) },
+    run,
+    context.signal,
+  );
   if (log.size > stored)
     fault(run, 'records-missing', `the log has ${log.size} leaves, the store ${stored} records: the tail was cut off`);
   if (args.refusal !== undefined)
@@ -94,6 +111,7 @@ async function verify(args: VerifyCalls['verify']['args'], context: CallContext)
     );
   }
   await verifyRecords(run, log, context);
+  for (const text of args.earlier) if (isFormer(text)) await verifyFormer(run, text, args.formerVkeys);
   return {
     ok: run.faults.length === 0,
     size: log.size,
@@ -101,6 +119,7 @@ async function verify(args: VerifyCalls['verify']['args'], context: CallContext)
     checked: run.checked,
     destroyed: run.destroyed,
     blobs: run.blobs,
+    succeeds: run.succeeds.map(({ head, from }) => ({ origin: head.origin, size: head.size, from })),
     faults: run.faults,
   };
 }
@@ -130,6 +149,36 @@ async function verifyPublished(
   return { size: report.size, root: Buffer.from(report.root).toString('base64') };
 }
 
+function originOf(note: string): string {
+  return note.slice(0, note.indexOf('\n'));
+}
+
+/** An earlier checkpoint of a log that this one succeeds: what was saved of that log must be at its old places, what is lost must be declared. */
+async function verifyFormer(run: Run, text: string, vkeys: readonly string[]): Promise<void> {
+  let head: Head;
+  try {
+    head = verifyCheckpoint(text, vkeys);
+  } catch {
+    return fault(
+      run,
+      'earlier-checkpoint-invalid',
+      'an earlier checkpoint is not signed by a log that this one succeeds',
+    );
+  }
+  const succession = run.succeeds.find((one) => one.head.origin === head.origin);
+  if (succession === undefined) {
+    const what = `the log ${head.origin} has no successor on record`;
+    fault(run, 'earlier-checkpoint-invalid', what);
+  } else if (head.size > succession.head.size) {
+    const what = `${head.origin} had ${head.size} leaves, more than the ${succession.head.size} of which this log knows`;
+    fault(run, 'rolled-back', what);
+  } else if (head.size <= succession.from) {
+    const root = await rootAt(head.size, files.readTile).catch(() => undefined);
+    if (root === undefined || !equalConstantTime(root, head.root))
+      fault(run, 'history-rewritten', 'an earlier checkpoint has another root for its size', head.size - 1);
+  }
+}
+
 /** The records: each row against its leaf in the published bundles, opened, compared with the commitment; then what only all of them together show. */
 async function verifyRecords(run: Run, log: { readonly size: number }, context: CallContext): Promise<void> {
   const total = await reader.size();
@@ -145,12 +194,13 @@ async function verifyRecords(run: Run, log: { readonly size: number }, context: 
       if (row.seq !== next) fault(run, 'record-missing', 'a record is missing from the store', next);
       next = row.seq + 1;
       if (row.secret === undefined) keys.addKeyless(row.messageNo);
-      const { blob, destroyed } = verifyRow(run, row);
+      const { blob, destroyed, succeeded } = verifyRow(run, row);
       if (blob !== undefined) {
         present.delete(blob);
         await verifyBlob(run, blobs, blob, row.seq);
       }
       if (destroyed !== undefined) await keys.addDestruction(destroyed);
+      if (succeeded !== undefined) run.succeeds.push({ head: succeeded, from: row.seq });
       await chains.add(row);
     }
     await compareWithLog(run, rows, log.size);
@@ -201,8 +251,8 @@ async function readBundle(n: number, size: number): Promise<readonly Uint8Array[
   }
 }
 
-/** What a record says that concerns others: the medium that it names, the message whose destruction it states. */
-type Named = { readonly blob?: string; readonly destroyed?: string };
+/** What a record says that concerns others: the medium that it names, the message whose destruction it states, the log that this one succeeds. */
+type Named = { readonly blob?: string; readonly destroyed?: string; readonly succeeded?: Head };
 const NOTHING: Named = {};
 
 /** Everything of a row that can be checked without its medium. */
@@ -227,6 +277,7 @@ function verifyRow(run: Run, row: RecordRow): Named {
       label.capturedAtMs === leafTimeOf(row.leaf);
     if (!isConsistent) fault(run, 'metadata-differs', 'a record does not say what its leaf or its row say', row.seq);
     run.checked += 1;
+    if (label.kind === 'log.succeeded') return { succeeded: succeededHead(bytes) };
     if (label.kind !== 'media.stored' && label.kind !== 'key.destroyed') return NOTHING;
     const { event } = parseRecordHead(bytes);
     if (event.kind === 'media.stored') return { blob: event.media.blob };

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 
 import { SCOPES } from '../../access/api-keys.ts';
-import { printKit, restoreRoot, rotateRoot, rotateSealKey } from '../../archive/key-care.ts';
+import { printKit, rememberHead, restoreRoot, rotateRoot, rotateSealKey } from '../../archive/key-care.ts';
 import type { KeyPlace } from '../../archive/key-care.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { runOperation, settingsOf, withCommonOptions } from '../context.ts';
@@ -89,6 +89,25 @@ function registerOwnKeys(key: Command): void {
       print(kit.recoveryKit);
     },
   );
+  withCommonOptions(
+    key
+      .command('remember')
+      .description(
+        'give the signer its memory again, where the directory beside the data was lost (stop the archive first)',
+      ),
+  )
+    .option(
+      '--checkpoint <file>',
+      'a signed checkpoint that somebody else holds; may be given several times',
+      (value: string, known: string[]) => [...known, value],
+      [],
+    )
+    .action(async (options: CommonOptions & { checkpoint: string[] }) => {
+      const checkpoints = await Promise.all(options.checkpoint.map((path) => readFile(path, 'utf8')));
+      const head = await rememberHead(placeOf(options), checkpoints);
+      if (options.json === true) return printJson(head);
+      say(`The signer remembers ${head.size} records of ${head.origin}.`);
+    });
   withCommonOptions(key.command('restore <kit>').description("write the root key's file from a recovery kit")).action(
     async (kit: string, options: CommonOptions) => {
       const restored = await restoreRoot(placeOf(options), await readFile(kit, 'utf8'));

@@ -41,6 +41,8 @@ export function registerVerify(program: Command): void {
       if (options.json === true) return printJson(report);
       for (const { code, leafIndex, text } of report.faults)
         print(`${paint('red', code)}${leafIndex === undefined ? '' : ` at leaf ${leafIndex}`}: ${text}`);
+      for (const { origin, size, from } of report.succeeds)
+        say(`This log succeeds ${origin}; of its ${size} leaves those from ${from} on are lost.`);
       say(
         `${report.ok ? paint('green', 'Sound') : paint('red', 'NOT sound')}: ${report.size} leaves, ${report.checked} records opened, ${report.destroyed} destroyed, ${report.blobs} media. Root ${report.root}`,
       );

@@ -69,20 +69,24 @@ export function joinSqliteCopies(
   contentPath: string,
   keysPath: string,
   key: Uint8Array,
-  destroyed: ReadonlySet<number>,
+  destroyed: ReadonlySet<string>,
 ): void {
   const content = openEncryptedDatabase(contentPath, { key, mustExist: true });
   const keys = openEncryptedDatabase(keysPath, { key, readonly: true, mustExist: true });
   try {
-    const known = content.prepare('SELECT 1 FROM message WHERE no = ?');
+    const idOf = content.prepare('SELECT id FROM message WHERE no = ?').pluck();
+    const isKept = (no: number): boolean => {
+      const id = idOf.get(no) as Buffer | undefined;
+      return id !== undefined && !destroyed.has(id.toString('hex'));
+    };
     const addKey = content.prepare('INSERT OR REPLACE INTO message_key (no, secret, closed) VALUES (?, ?, ?)');
     const addPin = content.prepare('INSERT OR IGNORE INTO pin (no, hold) VALUES (?, ?)');
     content.transaction(() => {
       for (const row of keys.prepare('SELECT no, secret, closed FROM message_key').iterate() as Iterable<KeyColumns>) {
-        if (!destroyed.has(row.no) && known.get(row.no) !== undefined) addKey.run(row.no, row.secret, row.closed);
+        if (isKept(row.no)) addKey.run(row.no, row.secret, row.closed);
       }
       for (const row of keys.prepare('SELECT no, hold FROM pin').iterate() as Iterable<PinColumns>) {
-        if (!destroyed.has(row.no) && known.get(row.no) !== undefined) addPin.run(row.no, row.hold);
+        if (isKept(row.no)) addPin.run(row.no, row.hold);
       }
       content.exec(KEY_TRIGGERS);
     })();

@@ -112,7 +112,7 @@ describe('the SQLite file', () => {
     const apart = openSqliteReader(content, key);
     expect((await apart.readLog(0, 10)).map((row) => row.secret)).toEqual([undefined, undefined]);
     await apart.close();
-    joinSqliteCopies(content, keys, key, new Set([1]));
+    joinSqliteCopies(content, keys, key, new Set([Buffer.from(makeEntry('a').messageId).toString('hex')]));
     const joined = openSqliteReader(content, key);
     expect((await joined.readLog(0, 10)).map((row) => row.secret !== undefined)).toEqual([false, true]);
     await joined.close();

@@ -72,6 +72,15 @@ export function describeStore(engine: EngineUnderTest): void {
       expect(await reader.readLeaves(1, 1)).toEqual([Buffer.from(entries[1]?.leaf ?? [])]);
     });
 
+    it('says how the records of a message lead to each other', async () => {
+      const { writer, reader } = await open();
+      await writer.append([makeEntry('a'), makeEntry('b'), makeEntry('a', { event: 'read' })]);
+      expect((await reader.readLog(0, 10)).map(({ previousSeq }) => previousSeq)).toEqual([undefined, undefined, 0]);
+      const heads = await reader.listLastSeqs(0, 10);
+      expect(heads.map(({ lastSeq }) => lastSeq)).toEqual([2, 1]);
+      expect(await reader.listLastSeqs((heads[0]?.messageNo ?? 0) + 1, 10)).toEqual(heads.slice(1));
+    });
+
     it('keeps the content of a message once, and says where', async () => {
       const { writer, reader } = await open();
       const [first] = await writer.append([makeEntry('a')]);
