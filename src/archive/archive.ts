@@ -238,19 +238,26 @@ function lookups(parts: ArchiveParts, act: Act) {
       }),
 
     /** Checks the whole archive against itself, its log, and what the signer remembers. */
-    verify: (
+    async verify(
       caller: Caller,
       request: { vkey?: string; earlier?: readonly string[] },
       context: { signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
-    ): Promise<VerifyReport> =>
-      act(
-        caller,
-        'log:read',
-        'verify',
-        {},
-        () => runVerification(parts, request, context),
-        (report) => ({ ok: report.ok, size: report.size, faults: report.faults.length }),
-      ),
+    ): Promise<VerifyReport> {
+      const box: { report?: VerifyReport } = {};
+      const work = async (): Promise<VerifyReport> => (box.report = await runVerification(parts, request, context));
+      try {
+        return await act(caller, 'log:read', 'verify', {}, work, ({ ok, size, faults }) => ({
+          ok,
+          size,
+          faults: faults.length,
+        }));
+      } catch (cause) {
+        // Where the damage is such that nothing can be put on record any more, what was found must be told all the more; it holds no content.
+        if (box.report === undefined) throw cause;
+        const text = 'this verification could not be put on record';
+        return { ...box.report, ok: false, faults: [...box.report.faults, { code: 'audit-not-kept', text }] };
+      }
+    },
 
     /** The signed head of the log, brought up to date. */
     publish: (): Promise<string> => parts.threads.log.call('publish', undefined),

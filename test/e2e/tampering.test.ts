@@ -54,7 +54,7 @@ beforeAll(async () => {
   const data = dataLayout(place.data);
   const root = await openLocalRoot({ path: data.rootKey });
   databaseKey = (await unwrapKeyring(readFileSync(archiveLayout(data, archiveId).keyring, 'utf8'), root)).databaseKey;
-}, 60_000);
+}, 240_000);
 afterAll(() => place.remove());
 
 /** Copies a data directory as a careful thief would: with the modes that the key files must have. */
@@ -217,6 +217,15 @@ describe('verify', () => {
           writeFileSync(join(layout.blobs, name.slice(0, 2), name), bytes);
         },
         'blob-not-logged',
+      ],
+      [
+        'a tail that was cut off so that nothing can be put on record any more',
+        inDatabase((db) =>
+          db.exec(
+            'DELETE FROM record WHERE seq > 30; DELETE FROM message WHERE last_seq > 30; DELETE FROM seen WHERE seq > 30',
+          ),
+        ),
+        'records-missing',
       ],
       ['a signer that lost its memory', (layout) => rm(layout.signerMemory), 'memory-missing'],
       [
