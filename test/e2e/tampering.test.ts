@@ -318,7 +318,7 @@ describe('verify', () => {
     copyData(place.data, copy);
     const lost = await runCli(['verify', '--data', copy, '--json']);
     expect(lost.code).toBe(1);
-    expect(codes(JSON.parse(lost.stdout) as VerifyReport)).toEqual(['signing-refused', 'memory-missing']);
+    expect(codes(JSON.parse(lost.stdout) as VerifyReport)).toContain('memory-missing');
     await runJson(['key', 'remember', '--data', copy]);
     expect(await runJson<VerifyReport>(['verify', '--data', copy])).toMatchObject({ ok: true });
   });
