@@ -30,6 +30,8 @@ export const ROUTES: readonly Route[] = [...RECORD_ROUTES, ...MESSAGE_ROUTES];
 /** Connections at once; further ones are closed, and senders come again. Bounds what those can fill who only connect. */
 const CONNECTIONS_MAX = 4096;
 const HEADERS_MS_MAX = 15_000;
+/** Bytes of an address with its headers. Strangers fill them before anybody is known; the longest query that is understood fits. */
+const HEADER_BYTES_MAX = 16 * 1024;
 
 /** A running HTTP face. */
 export type Server = {
@@ -57,15 +59,9 @@ export async function startServer(service: Service): Promise<Server> {
   };
 }
 
-/** Bytes of an address and its headers: room for a query of 100 kB, three characters a byte in percent code, to be answered by the limit of queries. */
-const API_HEADER_BYTES_MAX = 512 * 1024;
-/** Bytes of the same where only platforms come in. */
-const HOOKS_HEADER_BYTES_MAX = 16 * 1024;
-
 /** Builds an application without listening. */
 export function buildApp(service: Service, faces: { readonly hooks: boolean; readonly api: boolean }): FastifyInstance {
   const { settings } = service;
-  const maxHeaderSize = faces.api ? API_HEADER_BYTES_MAX : HOOKS_HEADER_BYTES_MAX;
   const app = fastify({
     genReqId: () => randomUUID(),
     bodyLimit: 1024 * 1024,
@@ -76,8 +72,8 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply, service.log),
     ...(settings.tlsCert === undefined || settings.tlsKey === undefined
-      ? { http: { maxHeaderSize } }
-      : { https: { maxHeaderSize, cert: readFileSync(settings.tlsCert), key: readFileSync(settings.tlsKey) } }),
+      ? { http: { maxHeaderSize: HEADER_BYTES_MAX } }
+      : { https: { maxHeaderSize: HEADER_BYTES_MAX, cert: readFileSync(settings.tlsCert), key: readFileSync(settings.tlsKey) } }),
   }) as unknown as FastifyInstance;
   app.server.maxConnections = CONNECTIONS_MAX;
   // Headers are short; who takes longer for them holds a connection and sends nothing.

@@ -166,7 +166,7 @@ describe('the follower', () => {
 
   // One damaged record stopped the index for all that came after it.
   it('leaves a damaged record out and goes on', { timeout: 180_000 }, async () => {
-    const directory = join(place, 'damaged');
+    const directory = join(place, 'damaged-record');
     await initHouse({ directory, name: 'Damage' });
     const house = await openHouse({ directory });
     const { layout } = house.archive;
