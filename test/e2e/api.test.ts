@@ -53,7 +53,11 @@ const text = (id: string, words: string): Record<string, unknown> => ({
 describe('the API', () => {
   it('pages through a query whose dates count from now', { timeout: 20_000 }, async () => {
     for (const id of ['p1', 'p2', 'p3'])
-      await send({ ...text(id, 'paged'), sentAt: new Date(Date.now() - 60_000).toISOString() });
+      await send({
+        ...text(id, 'paged'),
+        from: { address: 'pam' },
+        sentAt: new Date(Date.now() - 60_000).toISOString(),
+      });
     await until('they are found', async () => (await find('paged')).total === 3);
     const seen = new Set<string>();
     let cursor: string | null = '';
