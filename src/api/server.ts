@@ -73,7 +73,13 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply, service.log),
     ...(settings.tlsCert === undefined || settings.tlsKey === undefined
       ? { http: { maxHeaderSize: HEADER_BYTES_MAX } }
-      : { https: { maxHeaderSize: HEADER_BYTES_MAX, cert: readFileSync(settings.tlsCert), key: readFileSync(settings.tlsKey) } }),
+      : {
+          https: {
+            maxHeaderSize: HEADER_BYTES_MAX,
+            cert: readFileSync(settings.tlsCert),
+            key: readFileSync(settings.tlsKey),
+          },
+        }),
   }) as unknown as FastifyInstance;
   app.server.maxConnections = CONNECTIONS_MAX;
   // Headers are short; who takes longer for them holds a connection and sends nothing.

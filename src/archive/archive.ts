@@ -9,7 +9,7 @@ import type { ArchiveParts } from './archive-parts.ts';
 import type { ApiKey, Scope } from '../access/api-keys.ts';
 import { formatProofFile } from '../ledger/proof-file.ts';
 import { CartularyError } from '../model/errors.ts';
-import type { AuditAct, MessageKey, StoredMedia } from '../model/event.ts';
+import type { AuditAct, MessageKey } from '../model/event.ts';
 import { formatId, idBytes } from '../model/ids.ts';
 import type { ApiKeyId, ConversationId, MessageId, SourceId } from '../model/ids.ts';
 import type { JobRow, SettingChange } from '../store/store.ts';
@@ -18,6 +18,8 @@ import type { BackupReport } from './backup.ts';
 import { assertAllowed, callerActor } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { destroyMessage, finishDestructions } from './destroy.ts';
+import { keepMedium } from './keep-medium.ts';
+import type { IncomingMedium } from './keep-medium.ts';
 import type { DataLayout } from './layout.ts';
 import type { MediaOwner } from './media.ts';
 import { openJobPayload } from './opening.ts';
@@ -107,12 +109,8 @@ export function createArchive(parts: ArchiveParts) {
     /** Keeps records. The caller of this is capture, which has verified whose they are. */
     record: (drafts: readonly RecordDraft[]): Promise<RecordOutcome[]> => parts.recorder.record(drafts),
 
-    /** Stores a medium of a message. */
-    storeMedia: (
-      owner: MediaOwner,
-      source: AsyncIterable<Uint8Array>,
-      limit: number,
-    ): Promise<{ stored: StoredMedia; head: Uint8Array }> => parts.media.store(owner, source, limit),
+    /** Stores a medium of a message and puts it on record. Errors: `too-large`. */
+    keepMedium: (medium: IncomingMedium): Promise<RecordOutcome> => keepMedium(parts, medium),
 
     /** Opens a medium for an export that is on record already. */
     openBlob: (owner: MediaOwner, blob: string): AsyncIterable<Uint8Array> => parts.media.open(owner, blob),

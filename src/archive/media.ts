@@ -23,12 +23,14 @@ export type MediaVault = {
   /**
    * Seals and stores a medium as it streams in.
    * @param limit bytes beyond which it is refused
+   * @param onNamed told the blob's name before the blob has it
    * @throws CartularyError `too-large`
    */
   store(
     owner: MediaOwner,
     source: AsyncIterable<Uint8Array>,
     limit: number,
+    onNamed: (name: string) => Promise<void>,
   ): Promise<{ stored: StoredMedia; head: Uint8Array }>;
   /** Opens a medium; every chunk is checked before it is given out. */
   open(owner: MediaOwner, blob: string): AsyncIterable<Uint8Array>;
@@ -44,7 +46,7 @@ export function createMediaVault(parts: {
   readonly blobs: BlobStore;
 }): MediaVault {
   return {
-    async store(owner, source, limit) {
+    async store(owner, source, limit, onNamed) {
       const recordId = parts.random.take(ID_BYTES);
       const key = parts.random.take(32);
       const wrapped = parts.sealer.seal({
@@ -57,6 +59,7 @@ export function createMediaVault(parts: {
       const measured = measure(source, limit);
       const { name, bytes } = await parts.blobs.put(
         prepend(formatHead(recordId, wrapped), encryptChunked(key, mediaContext(owner, recordId), measured.chunks)),
+        onNamed,
       );
       key.fill(0);
       const { sha256, size, head } = measured.result();

@@ -1,15 +1,20 @@
-/** What an archive puts on record before it serves, because a backup was restored: a succession of its log, and destructions that came after the backup. */
+/**
+ * What an archive does before it serves. After a crash: media without a record are removed. After a restore: a succession of its log is put on record, and destructions
+ * that came after the backup.
+ */
 import type { ArchiveParts } from './archive-parts.ts';
 import { LISTED, recordDestruction } from './destroy.ts';
 import { destructionListPath, findDestructionList } from './destruction-list.ts';
+import { sweepMedia } from './keep-medium.ts';
 import { idBytes } from '../model/ids.ts';
 import type { MessageId } from '../model/ids.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
 import { recordSuccession } from './succession.ts';
 import type { Succession } from './succession.ts';
 
-/** Puts a succession of the log on record, and destructions that the list names and the log does not, where the restore brought no key back. */
+/** Finishes what a process that ended, or a restore, has left. */
 export async function finishWhatWasBegun(parts: ArchiveParts, succession: Succession | undefined): Promise<void> {
+  await sweepMedia(parts);
   if (succession !== undefined) await recordSuccession(parts, succession);
   for (const { message, seq } of (await findDestructionList(destructionListPath(parts.layout)))?.values() ?? []) {
     if (seq !== undefined) continue;

@@ -202,29 +202,33 @@ async function keepMedium(
     return;
   }
   const guarded = guardMedium(chunksOf(medium), { oneTimeCodes: false });
-  const { stored, head } = await run.archive.storeMedia(owner, guarded.body, MEDIUM_BYTES_MAX);
-  const findings = guarded.findings();
-  const mimeSniffed = await sniffMime(head);
   const nowMs = run.nowMs();
-  await run.archive.record([
-    {
-      actor: callerActor(run.caller),
-      capturedAtMs: nowMs,
-      event: {
-        kind: 'media.stored',
-        part: medium.part,
-        target: created.target,
-        occurredAt: receiptInstant(nowMs),
-        dedupe,
-        ...(findings === undefined ? {} : { extra: { guarded: findings } }),
-        media: {
-          ...stored,
-          ...(mimeSniffed === undefined ? {} : { mimeSniffed }),
-          ...(medium.mimeDeclared === undefined ? {} : { mimeDeclared: medium.mimeDeclared }),
+  await run.archive.keepMedium({
+    owner,
+    source: guarded.body,
+    bytesMax: MEDIUM_BYTES_MAX,
+    async describe(stored, head) {
+      const findings = guarded.findings();
+      const mimeSniffed = await sniffMime(head);
+      return {
+        actor: callerActor(run.caller),
+        capturedAtMs: nowMs,
+        event: {
+          kind: 'media.stored',
+          part: medium.part,
+          target: created.target,
+          occurredAt: receiptInstant(nowMs),
+          dedupe,
+          ...(findings === undefined ? {} : { extra: { guarded: findings } }),
+          media: {
+            ...stored,
+            ...(mimeSniffed === undefined ? {} : { mimeSniffed }),
+            ...(medium.mimeDeclared === undefined ? {} : { mimeDeclared: medium.mimeDeclared }),
+          },
         },
-      },
+      };
     },
-  ]);
+  });
   run.report.media += 1;
 }
 

@@ -98,22 +98,27 @@ async function workMedia(parts: WorkParts, job: OpenJob): Promise<void> {
     if (fetched.status === 'retry') return await retryMedia(parts, job, source, fetched.afterMs);
     if (fetched.status === 'lost') return await loseMedia(parts, job, source, fetched.reason);
     const guarded = guardMedium(fetched.body, { oneTimeCodes: source?.maskOneTimeCodes ?? false });
-    const { stored, head } = await archive.storeMedia(job.owner, guarded.body, access.bytesMax);
-    const findings = guarded.findings();
-    const mimeSniffed = await sniffMime(head);
     const mimeDeclared = fetched.mimeDeclared ?? detail.mimeDeclared;
-    const isKept = await keep(parts, source, detail.key, `media|${detail.part}|${stored.sha256}`, {
-      kind: 'media.stored',
-      part: detail.part,
-      ...(findings === undefined ? {} : { extra: { guarded: findings } }),
-      media: {
-        ...stored,
-        ...(mimeSniffed === undefined ? {} : { mimeSniffed }),
-        ...(mimeDeclared === undefined ? {} : { mimeDeclared }),
+    const outcome = await archive.keepMedium({
+      owner: job.owner,
+      source: guarded.body,
+      bytesMax: access.bytesMax,
+      async describe(stored, head) {
+        const findings = guarded.findings();
+        const mimeSniffed = await sniffMime(head);
+        return draftOf(parts, source, detail.key, `media|${detail.part}|${stored.sha256}`, {
+          kind: 'media.stored',
+          part: detail.part,
+          ...(findings === undefined ? {} : { extra: { guarded: findings } }),
+          media: {
+            ...stored,
+            ...(mimeSniffed === undefined ? {} : { mimeSniffed }),
+            ...(mimeDeclared === undefined ? {} : { mimeDeclared }),
+          },
+        });
       },
     });
-    // Known already, or its message was destroyed meanwhile: nothing names this blob.
-    if (!isKept) await archive.blobs.remove(stored.blob);
+    if (outcome.status === 'failed') throw new CartularyError('internal', 'a medium could not be put on record');
     await archive.finishJob(job.id);
   } catch (cause) {
     if (cause instanceof CartularyError && cause.code === 'too-large')
@@ -227,22 +232,30 @@ async function openContentGap(
   await parts.archive.finishJob(job.id);
 }
 
-/** Keeps a record of the work. @returns whether it was new */
+/** Keeps a record of the work. */
 async function keep(
   parts: WorkParts,
   source: Source | undefined,
   target: MessageKey,
   dedupe: string,
+  body: EventBody,
+): Promise<void> {
+  const [outcome] = await parts.archive.record([draftOf(parts, source, target, dedupe, body)]);
+  if (outcome?.status === 'failed') throw new CartularyError('internal', 'a record of the work could not be kept');
+}
+
+function draftOf(
+  parts: WorkParts,
+  source: Source | undefined,
+  target: MessageKey,
+  dedupe: string,
   body: EventBody & Pick<Event, 'extra'>,
-): Promise<boolean> {
+): RecordDraft {
   const nowMs = parts.now();
-  const draft: RecordDraft = {
+  return {
     actor: SYSTEM_ACTOR,
     capturedAtMs: nowMs,
     ...(source === undefined ? {} : { source: source.id }),
     event: { target, occurredAt: receiptInstant(nowMs), dedupe: `${dedupe}|${target.id}`, ...body },
   };
-  const [outcome] = await parts.archive.record([draft]);
-  if (outcome?.status === 'failed') throw new CartularyError('internal', 'a record of the work could not be kept');
-  return outcome?.status === 'stored';
 }

@@ -12,17 +12,27 @@ import { syncDirectory } from '../vault/durable-file.ts';
 
 /** A store of sealed media. */
 export type BlobStore = {
-  /** Keeps a ciphertext; durable when it answers. Returns its name and size. */
-  put(ciphertext: AsyncIterable<Uint8Array>): Promise<{ name: string; bytes: number }>;
+  /**
+   * Keeps a ciphertext; durable when it answers. Returns its name and size.
+   * @param onNamed told the name, and waited for, before the blob has it
+   */
+  put(
+    ciphertext: AsyncIterable<Uint8Array>,
+    onNamed?: (name: string) => Promise<void>,
+  ): Promise<{ name: string; bytes: number }>;
   /** Reads a blob and checks its address as it goes; throws `corrupt` after the last byte where it does not fit. */
   get(name: string): AsyncIterable<Uint8Array>;
   has(name: string): Promise<boolean>;
   /** Removes a blob whose key was destroyed. */
   remove(name: string): Promise<void>;
   list(): AsyncIterable<string>;
+  /** Removes what was half written when the last process ended. Only where no other writes. */
+  sweep(): Promise<void>;
 };
 
 const NAME = /^[0-9a-f]{64}$/;
+/** Where blobs lie until they have a name. */
+const INCOMING = 'incoming';
 
 /** Opens a directory as a blob store. */
 export function openBlobDirectory(directory: string): BlobStore {
@@ -31,7 +41,8 @@ export function openBlobDirectory(directory: string): BlobStore {
     return join(directory, name.slice(0, 2), name);
   };
   return {
-    put: (ciphertext) => putBlob(directory, pathOf, ciphertext),
+    put: (ciphertext, onNamed) => putBlob({ directory, pathOf }, ciphertext, onNamed),
+    sweep: () => rm(join(directory, INCOMING), { recursive: true, force: true }),
     get: (name) => readChecked(pathOf(name), name),
     async has(name) {
       return (await stat(pathOf(name)).catch(() => undefined)) !== undefined;
@@ -52,12 +63,12 @@ export function openBlobDirectory(directory: string): BlobStore {
 }
 
 async function putBlob(
-  directory: string,
-  pathOf: (name: string) => string,
+  { directory, pathOf }: { readonly directory: string; readonly pathOf: (name: string) => string },
   ciphertext: AsyncIterable<Uint8Array>,
+  onNamed: ((name: string) => Promise<void>) | undefined,
 ): Promise<{ name: string; bytes: number }> {
-  await ensureDirectory(join(directory, 'incoming'));
-  const temporary = join(directory, 'incoming', randomBytes(16).toString('hex'));
+  await ensureDirectory(join(directory, INCOMING));
+  const temporary = join(directory, INCOMING, randomBytes(16).toString('hex'));
   const hash = createHash('sha256');
   let bytes = 0;
   try {
@@ -75,6 +86,7 @@ async function putBlob(
     const name = hash.digest('hex');
     const path = pathOf(name);
     await ensureDirectory(dirname(path));
+    await onNamed?.(name);
     await rename(temporary, path);
     await syncDirectory(dirname(path));
     return { name, bytes };

@@ -1,0 +1,99 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, describe, expect, it } from 'vitest';
+
+import { receiptInstant } from '../model/time.ts';
+import { initHouse, openHouse } from './house.ts';
+import type { House } from './house.ts';
+import type { IncomingMedium } from './keep-medium.ts';
+import { SYSTEM_ACTOR } from './recorder.ts';
+
+const place = await mkdtemp(join(tmpdir(), 'cartulary-medium-'));
+const directory = join(place, 'data');
+afterAll(() => rm(place, { recursive: true, force: true }));
+await initHouse({ directory, name: 'Media' });
+
+const CALLER = { kind: 'local', user: 'test' } as const;
+const TARGET = { platform: 'p', account: 'a', id: 'm1' };
+const AT = receiptInstant(1_700_000_000_000);
+
+async function* bytesOf(text: string): AsyncIterable<Uint8Array> {
+  yield Buffer.from(text);
+}
+
+async function blobsOf({ archive }: House): Promise<string[]> {
+  const names = [];
+  for await (const name of archive.blobs.list()) names.push(name);
+  return names;
+}
+
+async function mediumOf({ archive }: House, text: string): Promise<IncomingMedium> {
+  const customer = { kind: 'customer', address: { scheme: 'e164', value: '+14155550100' } } as const;
+  const [outcome] = await archive.record([
+    {
+      actor: SYSTEM_ACTOR,
+      capturedAtMs: AT.ms,
+      event: {
+        kind: 'message.created',
+        target: TARGET,
+        occurredAt: AT,
+        content: {
+          channel: 'mms',
+          direction: 'inbound',
+          directionBasis: 'provider',
+          origin: 'unknown',
+          thread: ['a'],
+          threadKind: 'direct',
+          from: customer,
+          to: [],
+          parts: [{ kind: 'media', index: 0, role: 'other' }],
+          contentState: 'present',
+        },
+      },
+    },
+  ]);
+  const owner = outcome === undefined ? undefined : await archive.findOwner(outcome.messageId);
+  if (owner === undefined) throw new Error('the message was not kept');
+  return {
+    owner,
+    source: bytesOf(text),
+    bytesMax: 100,
+    describe: async (media) => ({
+      actor: SYSTEM_ACTOR,
+      capturedAtMs: AT.ms,
+      event: { kind: 'media.stored', part: 0, target: TARGET, occurredAt: AT, dedupe: `media|${text}`, media },
+    }),
+  };
+}
+
+describe('a medium', () => {
+  it('whose record never came is no finding, and is gone after the next start', { timeout: 60_000 }, async () => {
+    const house = await openHouse({ directory });
+    const medium = await mediumOf(house, 'half a medium');
+    const cut = house.archive.keepMedium({ ...medium, describe: () => Promise.reject(new Error('the power went')) });
+    await expect(cut).rejects.toThrow('the power went');
+    expect(await blobsOf(house)).toHaveLength(1);
+    expect(await house.archive.verify(CALLER, {})).toMatchObject({ ok: true, faults: [] });
+    await house.close();
+    const again = await openHouse({ directory });
+    expect(await blobsOf(again)).toEqual([]);
+    expect(await again.archive.keepMedium(medium)).toMatchObject({ status: 'stored' });
+    await again.close();
+  });
+
+  it('that is known already leaves nothing behind, and one on record stays', { timeout: 60_000 }, async () => {
+    const house = await openHouse({ directory });
+    const text = 'a whole medium';
+    expect(await house.archive.keepMedium(await mediumOf(house, text))).toMatchObject({ status: 'stored' });
+    const blobs = await blobsOf(house);
+    expect(await house.archive.keepMedium(await mediumOf(house, text))).toMatchObject({ status: 'duplicate' });
+    expect(await blobsOf(house)).toEqual(blobs);
+    await house.close();
+    const again = await openHouse({ directory });
+    expect(await blobsOf(again)).toEqual(blobs);
+    expect(await again.archive.verify(CALLER, {})).toMatchObject({ ok: true, faults: [], blobs: blobs.length });
+    await again.close();
+  });
+});
