@@ -10,7 +10,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { compileAhead } from './lib/compile-ahead.mjs';
+import { COMPILE_CACHE, compileAhead } from './lib/compile-ahead.mjs';
 import { ensureInstalled } from './lib/ensure-installed.mjs';
 import { findNode } from './lib/pinned-node.mjs';
 import { ENVIRONMENT, NODE_FLAGS } from './lib/process-settings.mjs';
@@ -40,7 +40,7 @@ if (node === undefined) {
 // Eight threads of the product load much the same modules; what was compiled once need not be again. In a checkout only, whose
 // directory belongs to who runs it: a cache that others can write to would run their code.
 if (inCheckout) {
-  process.env.NODE_COMPILE_CACHE ??= path.join(root, 'node_modules', '.cache', 'compile');
+  process.env.NODE_COMPILE_CACHE ??= path.join(root, COMPILE_CACHE);
   if (process.argv[2] === 'start') compileAhead(root, node, process.env.NODE_COMPILE_CACHE);
 }
 

@@ -10,6 +10,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { COMPILE_CACHE, compileAhead } from '../bin/lib/compile-ahead.mjs';
 import { ensureInstalled } from '../bin/lib/ensure-installed.mjs';
 import { findNode } from '../bin/lib/pinned-node.mjs';
 import { ENVIRONMENT, NODE_FLAGS } from '../bin/lib/process-settings.mjs';
@@ -32,8 +33,8 @@ const STEPS = {
 
 const [task = '', ...args] = process.argv.slice(2);
 const tasks = {
-  test: () => runProgram('vitest/vitest.mjs', ['run', ...args]),
-  bench: () => runProgram('../bench/main.ts', args, NODE_FLAGS),
+  test: () => runCompiled('vitest/vitest.mjs', ['run', ...args]),
+  bench: () => runCompiled('../bench/main.ts', args, NODE_FLAGS),
   build: () => runProgram('../scripts/build.mjs', args),
   check,
 };
@@ -47,10 +48,22 @@ try {
   process.exitCode = 1;
 }
 
-/** Runs a program of node_modules with the pinned Node, and that Node for whatever it starts in turn. */
-async function runProgram(file, programArgs, flags = []) {
+/** Runs a program that starts the product again and again, each time with threads that need not compile it. */
+function runCompiled(file, programArgs, flags = []) {
+  process.env.NODE_COMPILE_CACHE ??= path.join(root, COMPILE_CACHE);
+  compileAhead(root, getNode(), process.env.NODE_COMPILE_CACHE);
+  return runProgram(file, programArgs, flags);
+}
+
+function getNode() {
   const node = findNode(root);
   if (node === undefined) throw new Error('Node 24 is needed: run "npm ci", which brings it, or install it.');
+  return node;
+}
+
+/** Runs a program of node_modules with the pinned Node, and that Node for whatever it starts in turn. */
+async function runProgram(file, programArgs, flags = []) {
+  const node = getNode();
   const paths = [path.dirname(node.path), path.join(modules, '.bin'), process.env.PATH];
   const env = { ...ENVIRONMENT, ...process.env, PATH: paths.join(path.delimiter) };
   return runChild(node.path, [...flags, path.join(modules, file), ...programArgs], { cwd: root, env });

@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url';
 
 const COMPILE_MS_MAX = 60_000;
 
+/** Where a checkout keeps compiled code, from its root. */
+export const COMPILE_CACHE = path.join('node_modules', '.cache', 'compile');
+
 /**
  * Fills the compile cache where a module is newer than the last time; takes two seconds then, and some milliseconds otherwise.
  * @param {string} root folder of the checkout

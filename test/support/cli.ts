@@ -13,7 +13,6 @@ import { fileURLToPath } from 'node:url';
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 /** What users start; it ends up as the very same process. */
 const LAUNCHER = fileURLToPath(new URL('../../bin/cartulary.mjs', import.meta.url));
-const CACHE = { NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url)) };
 
 /** A server that takes longer hangs, however busy the machine is. */
 const READY_MS_MAX = 90_000;
@@ -30,7 +29,7 @@ export async function runCli(
   cwd: string = process.cwd(),
 ): Promise<CliResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { ...process.env, ...CACHE, ...env },
+    env: { ...process.env, ...env },
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -91,7 +90,7 @@ export async function serve(
 ): Promise<Served> {
   const port = options.port ?? (await freePort());
   const child = spawn(process.execPath, [LAUNCHER, 'start', '--data', data, ...(options.args ?? [])], {
-    env: { ...process.env, ...CACHE, CARTULARY_LISTEN: `127.0.0.1:${port}`, ...options.env },
+    env: { ...process.env, CARTULARY_LISTEN: `127.0.0.1:${port}`, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let log = '';
