@@ -6,11 +6,9 @@
 import type { StoredMedia } from '../model/event.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { ArchiveParts } from './archive-parts.ts';
+import { STORING } from './media.ts';
 import type { MediaOwner } from './media.ts';
 import type { RecordDraft, RecordOutcome } from './recorder.ts';
-
-/** Settings that name media whose record is not committed yet. */
-export const STORING = 'storing/';
 
 /** A medium as it comes: its bytes, and what its record will say. */
 export type IncomingMedium = {

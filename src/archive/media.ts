@@ -16,6 +16,9 @@ import type { Sealer } from '../vault/seal.ts';
 const MAGIC = Buffer.from('CTM1', 'latin1');
 const HEAD_BYTES = MAGIC.length + ID_BYTES + 2;
 
+/** Settings that name media whose record is not committed yet (keep-medium.ts). */
+export const STORING = 'storing/';
+
 /** The message a medium belongs to. */
 export type MediaOwner = { readonly messageId: Uint8Array; readonly secret: Uint8Array };
 

@@ -31,7 +31,7 @@ import { openBytes } from '../opening.ts';
 import { succeededHead } from '../record-codec.ts';
 import { readSignerMemory } from '../signer-memory.ts';
 import { createChainCheck, createKeyCheck } from './verify-chains.ts';
-import { STORING } from '../keep-medium.ts';
+import { STORING } from '../media.ts';
 import { breathe, openReader, openSealer } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
