@@ -41,7 +41,7 @@ if (node === undefined) {
 // directory belongs to who runs it: a cache that others can write to would run their code.
 if (inCheckout) {
   process.env.NODE_COMPILE_CACHE ??= path.join(root, COMPILE_CACHE);
-  if (process.argv[2] === 'start') compileAhead(root, node, process.env.NODE_COMPILE_CACHE);
+  if (['start', 'demo'].includes(process.argv[2])) compileAhead(root, node, process.env.NODE_COMPILE_CACHE);
 }
 
 Object.assign(process.env, { ...ENVIRONMENT, ...process.env });

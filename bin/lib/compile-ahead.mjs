@@ -24,7 +24,7 @@ export function compileAhead(root, node, cache) {
   const compiledMs = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const begunAt = new Date();
   if (modules.every((file) => statSync(file).mtimeMs < compiledMs)) return;
-  const entries = modules.filter((file) => /(?:-thread|[\\/]worker|commands[\\/]start)\.ts$/.test(file));
+  const entries = modules.filter((file) => /(?:-thread|[\\/]worker|cli[\\/]serve)\.ts$/.test(file));
   const script = fileURLToPath(new URL('./import-modules.mjs', import.meta.url));
   spawnSync(node.path, [script, ...entries], {
     env: { ...process.env, NODE_COMPILE_CACHE: cache },

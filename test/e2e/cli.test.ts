@@ -74,6 +74,14 @@ describe('beside a running server', { timeout: 60_000 }, () => {
 });
 
 describe('init', { timeout: 60_000 }, () => {
+  it('a demo does not play in an archive that it did not make', async () => {
+    for (const command of [['start', '--demo'], ['demo']]) {
+      const { code, stderr } = await runCli([...command, '--data', place.data]);
+      expect(code).toBe(1);
+      expect(stderr).toContain('name another directory with --data');
+    }
+  });
+
   it('makes nothing where the file for the kit cannot be made', async () => {
     const kit = join(place.path, 'kit.txt');
     await writeFile(kit, 'somebody else’s');
