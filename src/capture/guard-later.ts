@@ -8,8 +8,10 @@ import type { MessageView } from '../archive/views.ts';
 import type { BundledMessage } from '../archive/threads/read-thread.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { Event } from '../model/event.ts';
+import { foldMessage } from '../model/fold.ts';
 import { parseRecord } from '../model/record.ts';
-import { parseId } from '../model/ids.ts';
+import { releaseBuffer } from '../store/growing-buffer.ts';
+import { formatId } from '../model/ids.ts';
 import type { MessageId } from '../model/ids.ts';
 import type { DraftJob } from '../archive/filed-record.ts';
 import type { GuardCounts } from './guard/guard.ts';
@@ -113,10 +115,12 @@ export async function guardAgain(
   let cursor: string | undefined;
   do {
     const page = await archive.threads.read.call('numbers', { q: '', limit: PAGE, cursor });
-    for (const bundled of await archive.threads.read.call('bundle', page.messageNos)) {
+    const bundle = await archive.threads.read.call('bundle', page.messageNos);
+    for (const { owner, records } of bundle.messages) {
       messages += 1;
-      if (holdsCardData(bundled)) found.push(parseId('message', bundled.message.id));
+      if (holdsCardData(records)) found.push(formatId('message', owner.messageId));
     }
+    releaseBuffer(bundle.buffer);
     context.onProgress(messages, Math.max(total, messages));
     cursor = page.nextCursor;
   } while (cursor !== undefined && found.length < FOUND_MAX && !context.signal.aborted);
@@ -129,11 +133,11 @@ export async function guardAgain(
 }
 
 /** Looks at what a person wrote and at the envelopes it came in. */
-function holdsCardData({ message, records }: BundledMessage): boolean {
+function holdsCardData(records: BundledMessage['records']): boolean {
   const options = { oneTimeCodes: false };
-  if (hasCode(guardText(message.body?.text ?? '', options).findings)) return true;
-  return records.some(({ bytes }) => {
-    const { raw } = parseRecord(bytes);
+  const logged = records.map(({ seq, bytes }) => ({ seq, record: parseRecord(bytes) }));
+  if (hasCode(guardText(foldMessage(logged)?.body?.text ?? '', options).findings)) return true;
+  return logged.some(({ record: { raw } }) => {
     return raw !== undefined && hasCode(guardEnvelope(restoreEnvelope(raw, 0), options).findings);
   });
 }

@@ -3,7 +3,7 @@
  * first byte leaves; what left is on record when it is done.
  */
 import { createWriteStream } from 'node:fs';
-import { access, rename, rm } from 'node:fs/promises';
+import { access, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import type { Archive, Progress } from '../archive/archive.ts';
@@ -11,8 +11,11 @@ import { callerActor } from '../archive/caller.ts';
 import type { Caller } from '../archive/caller.ts';
 import type { BundledMessage } from '../archive/threads/read-thread.ts';
 import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
+import { leafKindOf, LEAF_KINDS } from '../ledger/leaf.ts';
 import { CartularyError } from '../model/errors.ts';
 import { parseRecord } from '../model/record.ts';
+import { syncDirectory } from '../vault/durable-file.ts';
+import { releaseBuffer } from '../store/growing-buffer.ts';
 import type { Exporter, ExportRecord, ExportSummary } from './exports/exporter.ts';
 
 /** Messages that are read at once; with more, what is on its way between threads is most of the memory of an export. */
@@ -35,17 +38,18 @@ export async function exportMessages(
   const { exporter, q, path } = request;
   await archive.allow(caller, 'export', 'export', { format: exporter.name });
   await access(dirname(path));
-  await archive.reachIndex();
-  const { query } = await archive.threads.read.call('normalise', q);
-  const { total } = await archive.threads.read.call('search', { q, limit: 1, cursor: undefined });
-  await archive.audit(caller, {
-    action: 'export',
-    outcome: 'allowed',
-    detail: { query, format: exporter.name, total },
-  });
-  const checkpoint = await archive.publish();
-  const output = createWriteStream(`${path}.part`, { flags: 'wx', mode: 0o600 });
+  await reserve(path);
+  const part = `${path}.part`;
   try {
+    await archive.reachIndex();
+    const { query } = await archive.threads.read.call('normalise', q);
+    const { total } = await archive.threads.read.call('search', { q, limit: 1, cursor: undefined });
+    await archive.audit(caller, {
+      action: 'export',
+      outcome: 'allowed',
+      detail: { query, format: exporter.name, total },
+    });
+    const checkpoint = await archive.publish();
     const summary = await exporter.write(
       {
         archive: { id: archive.id, name: archive.name },
@@ -56,10 +60,11 @@ export async function exportMessages(
         exportedBy: callerActor(caller).name,
         messages: readMessages(archive, { q, checkpoint, total }, context),
       },
-      output,
+      createWriteStream(part, { mode: 0o600, flush: true }),
       { spoolDirectory: dirname(path) },
     );
-    await rename(`${path}.part`, path);
+    await rename(part, path);
+    await syncDirectory(dirname(path));
     await archive.audit(caller, {
       action: 'export-done',
       outcome: 'allowed',
@@ -74,13 +79,20 @@ export async function exportMessages(
     });
     return summary;
   } catch (cause) {
-    await rm(`${path}.part`, { force: true });
-    if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') {
-      throw new CartularyError('conflict', `an export to ${path} is under way or was cut off; remove ${path}.part`, {
-        cause,
-      });
-    }
+    for (const file of [part, path]) await rm(file, { force: true });
     throw cause;
+  }
+}
+
+/** Takes the name before there is anything to put under it, so that no export replaces what is there, another export included. */
+async function reserve(path: string): Promise<void> {
+  try {
+    await (await open(path, 'wx', 0o600)).close();
+  } catch (cause) {
+    if (!(cause instanceof Error) || !('code' in cause) || cause.code !== 'EEXIST') throw cause;
+    throw new CartularyError('conflict', `${path} is there already; an export replaces nothing, name another file`, {
+      cause,
+    });
   }
 }
 
@@ -92,9 +104,13 @@ async function* readMessages(
   const { size } = parseSignedCheckpoint(request.checkpoint);
   const readPage = async (cursor: string | undefined) => {
     const page = await archive.threads.read.call('numbers', { q: request.q, limit: PAGE, cursor });
-    const bundles = await archive.threads.read.call('bundle', page.messageNos);
+    const bundle = await archive.threads.read.call('bundle', page.messageNos);
+    const { proofs, buffer } = await proveRecords(archive, bundle.messages, request.checkpoint, size);
     return {
-      messages: await proveRecords(archive, bundles, request.checkpoint, size),
+      messages: toExport(archive, bundle.messages, proofs),
+      release: () => {
+        for (const done of [bundle.buffer, buffer]) releaseBuffer(done);
+      },
       next: page.nextCursor,
     };
   };
@@ -102,7 +118,7 @@ async function* readMessages(
   let reading: ReturnType<typeof readPage> | undefined = readPage(undefined);
   while (reading !== undefined) {
     if (context.signal.aborted) throw new CartularyError('stopping', 'the export was stopped');
-    const { messages, next }: Awaited<ReturnType<typeof readPage>> = await reading;
+    const { messages, release, next }: Awaited<ReturnType<typeof readPage>> = await reading;
     // The next page is read while this one is being written.
     reading = next === undefined ? undefined : readPage(next);
     // Its failure is met where it is awaited, be it never.
@@ -112,32 +128,49 @@ async function* readMessages(
       if (records.length > 0) yield records;
       done += 1;
     }
+    release();
     context.onProgress({ done, total: Math.max(done, request.total) });
   }
 }
 
-/** The records of each message with their proofs, all of which are made in one go. */
+/** Proofs of all records that the checkpoint covers, by their places in the log, made in one go. */
 async function proveRecords(
   archive: Archive,
-  bundles: readonly BundledMessage[],
+  bundled: readonly BundledMessage[],
   checkpoint: string,
   size: number,
-): Promise<ExportRecord[][]> {
-  const covered = bundles.map(({ owner, records }) => ({ owner, records: records.filter(({ seq }) => seq < size) }));
-  const indices = covered.flatMap(({ records }) => records.map(({ seq }) => seq));
-  const { proofs } = await archive.threads.log.call('prove', { indices, checkpoint });
-  const hashes = new Map(proofs.map((proof) => [proof.index, proof.hashes]));
-  return covered.map(({ owner, records }) =>
-    records.map(({ seq, leaf, bytes, r }) => {
-      const { event } = parseRecord(bytes);
-      return {
-        seq,
-        leaf,
-        recordBytes: bytes,
-        r,
-        proof: hashes.get(seq) ?? [],
-        ...(event.kind === 'media.stored' ? { openMedium: () => archive.openBlob(owner, event.media.blob) } : {}),
-      };
+): Promise<{ readonly proofs: ReadonlyMap<number, readonly Uint8Array[]>; readonly buffer: ArrayBuffer }> {
+  const indices = bundled.flatMap(({ records }) => records.map(({ seq }) => seq)).filter((seq) => seq < size);
+  const { proofs, buffer } = await archive.threads.log.call('prove', { indices, checkpoint });
+  return { proofs: new Map(proofs.map(({ index, hashes }) => [index, hashes])), buffer };
+}
+
+/** The records of each message that are proven. */
+function toExport(
+  archive: Archive,
+  bundled: readonly BundledMessage[],
+  proofs: ReadonlyMap<number, readonly Uint8Array[]>,
+): ExportRecord[][] {
+  return bundled.map(({ owner, records }) =>
+    records.flatMap(({ seq, leaf, bytes, r }) => {
+      const proof = proofs.get(seq);
+      return proof === undefined
+        ? []
+        : [{ seq, leaf, recordBytes: bytes, r, proof, ...openerOf(archive, owner, leaf, bytes) }];
     }),
   );
+}
+
+/** How the medium of a record is opened, where it has one. */
+function openerOf(
+  archive: Archive,
+  owner: BundledMessage['owner'],
+  leaf: Uint8Array,
+  bytes: Uint8Array,
+): Pick<ExportRecord, 'openMedium'> {
+  if (leafKindOf(leaf) !== LEAF_KINDS['media.stored']) return {};
+  const { event } = parseRecord(bytes);
+  if (event.kind !== 'media.stored') return {};
+  const { blob } = event.media;
+  return { openMedium: () => archive.openBlob(owner, blob) };
 }

@@ -32,3 +32,23 @@ export function openGrowingBuffer(bytesExpected: number): GrowingBuffer {
 export function releaseBuffer(buffer: ArrayBuffer): void {
   buffer.transfer(0);
 }
+
+/**
+ * Copies byte strings into one buffer, so that they cross to another thread as one and are given back as one: as thousands of small buffers they would wait there for the
+ * garbage collector.
+ * @returns the buffer, and views of it in the order given
+ */
+export function gatherBytes(parts: readonly Uint8Array[]): {
+  readonly buffer: ArrayBuffer;
+  readonly views: Uint8Array[];
+} {
+  const buffer = new ArrayBuffer(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  const views = parts.map((part) => {
+    const view = new Uint8Array(buffer, at, part.length);
+    view.set(part);
+    at += part.length;
+    return view;
+  });
+  return { buffer, views };
+}

@@ -98,6 +98,10 @@ describe('a bundle', () => {
       messages: 5,
       media: 1,
     });
+    const kept = await readFile(bundle);
+    const second = await runCli(['export', '--data', place.data, '--out', bundle]);
+    expect([second.code, second.stderr]).toEqual([1, expect.stringContaining('is there already') as string]);
+    expect(await readFile(bundle)).toEqual(kept);
     // Every so often a byte, since some of a ZIP's own say nothing of what is in it.
     const bytes = await readFile(bundle);
     for (let at = 50; at < bytes.length; at += 101) bytes[at] = (bytes[at] ?? 0) ^ 1;

@@ -13,6 +13,7 @@ import { signHead } from '../../ledger/signer.ts';
 import { createTileCache, inclusionProof } from '../../ledger/tiles.ts';
 import type { TreeEdge } from '../../ledger/tiles.ts';
 import { CartularyError } from '../../model/errors.ts';
+import { gatherBytes } from '../../store/growing-buffer.ts';
 import { openTileFiles } from '../../store/tile-files.ts';
 import { serveThread } from '../../store/thread.ts';
 import { writeFileDurably } from '../../vault/durable-file.ts';
@@ -32,7 +33,12 @@ export type LogCalls = {
    */
   prove: {
     args: { readonly indices: readonly number[]; readonly checkpoint?: string };
-    result: { checkpoint: string; proofs: { index: number; hashes: Uint8Array[] }[] };
+    result: {
+      readonly checkpoint: string;
+      readonly proofs: { readonly index: number; readonly hashes: readonly Uint8Array[] }[];
+      /** Holds all hashes; may be released when they are done with. */
+      readonly buffer: ArrayBuffer;
+    };
   };
   close: { args: undefined; result: undefined };
 };
@@ -97,7 +103,10 @@ async function prove(indices: readonly number[], wanted: string | undefined): Pr
     const hashes = await inclusionProof({ index, size, readTile: files.readTile, cache });
     proofs.push({ index, hashes });
   }
-  return { checkpoint: over, proofs };
+  const { buffer, views } = gatherBytes(proofs.flatMap(({ hashes }) => hashes));
+  let at = 0;
+  const gathered = proofs.map(({ index, hashes }) => ({ index, hashes: views.slice(at, (at += hashes.length)) }));
+  return { checkpoint: over, proofs: gathered, buffer };
 }
 
 serveThread<LogCalls>({

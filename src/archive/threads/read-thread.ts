@@ -16,9 +16,10 @@ import { findCursorNowMs } from '../../search/cursor.ts';
 import { openIndexReader } from '../../search/index-reader.ts';
 import { formatQuery } from '../../search/query-format.ts';
 import { parseQuery } from '../../search/query.ts';
+import { gatherBytes } from '../../store/growing-buffer.ts';
 import { callOverPort, serveThread } from '../../store/thread.ts';
 import { sentAtMs } from '../index-document.ts';
-import { openMessage, openMessageRecords, openRecord } from '../opening.ts';
+import { openBytes, openMessage, openMessageRecords, openRecord } from '../opening.ts';
 import { viewMessage, viewMessageDetail } from '../view-message.ts';
 import type { ConversationView, FacetsView, MessageDetail, MessagePage } from '../views.ts';
 import { compareIndex } from './compare-index.ts';
@@ -41,7 +42,6 @@ export type MediaPlace = {
 
 /** One message with the exact bytes of its records. */
 export type BundledMessage = {
-  readonly message: Message;
   readonly owner: { readonly messageId: Uint8Array; readonly secret: Uint8Array };
   readonly records: readonly {
     readonly seq: number;
@@ -77,8 +77,11 @@ export type ReadCalls = {
   compare: { args: { followed: number }; result: IndexComparison };
   /** Quarantined envelopes from a place in the log on, and where to go on. */
   quarantine: { args: { from: number }; result: { records: LoggedRecord[]; next: number | undefined } };
-  /** Everything an export needs of some messages; those whose key was destroyed are left out. */
-  bundle: { args: readonly number[]; result: BundledMessage[] };
+  /** Everything an export needs of some messages; those whose key was destroyed are left out. All bytes of records lie in `buffer`, which may be released when they are done with. */
+  bundle: {
+    args: readonly number[];
+    result: { readonly messages: BundledMessage[]; readonly buffer: ArrayBuffer };
+  };
   /** Numbers of the hits of a query, page by page. */
   numbers: {
     args: { q: string; limit: number; cursor: string | undefined };
@@ -255,22 +258,27 @@ async function quarantine({ from }: { from: number }): Promise<ReadCalls['quaran
   return { records, next: leaves.length < SCAN_LEAVES ? undefined : from + leaves.length };
 }
 
-async function bundle(messageNos: readonly number[]): Promise<BundledMessage[]> {
+async function bundle(messageNos: readonly number[]): Promise<ReadCalls['bundle']['result']> {
   const bundled: BundledMessage[] = [];
+  const parts: Uint8Array[] = [];
   for (const row of await reader.readMessages(messageNos)) {
-    const { secret } = row;
+    const { messageId, secret } = row;
     if (secret === undefined) continue;
-    const opened = row.records.map(({ seq, leaf, sealed }) => ({
-      seq,
-      leaf,
-      ...openRecord(sealer, { messageId: row.messageId, secret, leaf, sealed }),
-    }));
-    const message = foldMessage(opened);
-    if (message === undefined) continue;
-    const records = opened.map(({ seq, leaf, bytes, r }) => ({ seq, leaf, bytes, r }));
-    bundled.push({ message, owner: { messageId: row.messageId, secret }, records });
+    const records = row.records.map(({ seq, leaf, sealed }) => {
+      const { bytes, r } = openBytes(sealer, { messageId, secret, leaf, sealed });
+      parts.push(leaf, bytes, r);
+      return { seq, leaf, bytes, r };
+    });
+    bundled.push({ owner: { messageId, secret }, records });
   }
-  return bundled;
+  const { buffer, views } = gatherBytes(parts);
+  let at = 0;
+  const next = (): Uint8Array => views[at++] ?? new Uint8Array();
+  const messages = bundled.map(({ owner, records }) => ({
+    owner,
+    records: records.map(({ seq }) => ({ seq, leaf: next(), bytes: next(), r: next() })),
+  }));
+  return { messages, buffer };
 }
 
 serveThread<ReadCalls>({
