@@ -26,6 +26,9 @@ export type Scope = keyof typeof SCOPES;
 /** Every scope: what the first key has. */
 export const ALL_SCOPES = Object.keys(SCOPES) as Scope[];
 
+/** What a further key has where nobody said what it is for: it reads, and changes nothing. */
+export const READING_SCOPES: readonly Scope[] = ['messages:read', 'log:read'];
+
 /** A key as it is kept; the secret itself is shown once and never stored. */
 export type ApiKey = {
   readonly id: ApiKeyId;

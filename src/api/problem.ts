@@ -58,10 +58,23 @@ const BROKEN: Readonly<Record<string, { status: string; code: ErrorCode; detail:
   },
 };
 
+/** Connections whose request was answered before all of it had come: where the rest never comes, it has its answer already. */
+const answered = new WeakSet<Socket>();
+
+/** Remembers whether a request was answered before its end. */
+export function rememberAnswered({ complete, socket }: { readonly complete: boolean; readonly socket: Socket }): void {
+  if (complete) answered.delete(socket);
+  else answered.add(socket);
+}
+
 /** Answers what is no request at all; quotes nothing of it. */
 export function answerBrokenRequest(error: { readonly code?: string }, socket: Socket): void {
-  // A sender that has gone needs no answer.
+  // A sender that has gone needs no answer, and one that has an answer no second.
   if (error.code === 'ECONNRESET' || socket.destroyed) return void socket.destroy();
+  if (answered.has(socket)) {
+    socket.destroySoon();
+    return;
+  }
   if (socket.writable) {
     const { status, code, detail } = BROKEN[error.code ?? ''] ?? {
       status: '400 Bad Request',

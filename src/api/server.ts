@@ -16,7 +16,7 @@ import { version } from '../version.ts';
 import { createBodyRoom } from './body-room.ts';
 import type { BodyRoom } from './body-room.ts';
 import { describeApi } from './openapi.ts';
-import { answerBrokenRequest, sendProblem } from './problem.ts';
+import { answerBrokenRequest, rememberAnswered, sendProblem } from './problem.ts';
 import type { Route } from './route.ts';
 import { registerHooks } from './routes/hooks.ts';
 import { registerLog } from './routes/log.ts';
@@ -88,7 +88,8 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
   app.setNotFoundHandler((request, reply) => {
     sendProblem(new CartularyError('not-found', 'there is nothing at this address'), request, reply, service.log);
   });
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', async (request, reply) => {
+    rememberAnswered(request.raw);
     void reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
   });
   app.get('/healthz', async () => ({ status: 'ok' }));

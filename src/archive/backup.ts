@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 
 import { z } from 'zod';
@@ -82,6 +82,7 @@ export async function writeBackup(
   const madeAt = new Date(options.nowMs).toISOString();
   const path = join(options.into, `cartulary-${id}-${madeAt.replaceAll(/[:.]/g, '-')}`);
   const partial = `${path}.part`;
+  await removeCutOff(options.into, id);
   await mkdir(join(partial, 'content'), { recursive: true, mode: 0o700 });
   await mkdir(join(partial, 'keys'), { recursive: true, mode: 0o700 });
   const checkpoint = await options.publish();
@@ -99,10 +100,34 @@ export async function writeBackup(
     ),
     0o600,
   );
+  await syncTree(partial, files);
   await rename(partial, path);
   await putBeside(place, id, options.into, checkpoint);
   await syncDirectory(options.into);
   return { path, records, files: files.length, bytes: files.reduce((sum, file) => sum + file.bytes, 0) };
+}
+
+/** What a backup that was cut off has left: in its copy of the content the keys may still be. */
+async function removeCutOff(into: string, id: string): Promise<void> {
+  for (const name of await readdir(into).catch((): string[] => []))
+    if (name.startsWith(`cartulary-${id}-`) && name.endsWith('.part'))
+      await rm(join(into, name), { recursive: true, force: true });
+}
+
+/** Makes files and the names that lead to them durable, before the directory gets the name of a backup. */
+async function syncTree(base: string, files: readonly { readonly path: string }[]): Promise<void> {
+  const directories = new Set([base]);
+  for (const { path } of files) {
+    const file = await open(join(base, path), 'r');
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    for (let directory = dirname(path); directory !== '.'; directory = dirname(directory))
+      directories.add(join(base, directory));
+  }
+  for (const directory of directories) await syncDirectory(directory);
 }
 
 /** The head of the newest backup and the newest list of destructions lie beside the backups as well: an older backup is restored with them. */

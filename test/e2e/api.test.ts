@@ -205,9 +205,10 @@ describe('the API', () => {
     const checkpoint = await fetch(`${server.url}/log/${made.archiveId}/checkpoint`);
     expect(checkpoint.headers.get('content-type')).toBe('text/plain; charset=utf-8');
     const size = Number((await checkpoint.text()).split('\n')[1]);
-    expect((await fetch(`${server.url}/log/${made.archiveId}/tile/0/000.p/${size}`)).status).toBe(200);
-    expect((await fetch(`${server.url}/log/${made.archiveId}/tile/entries/000.p/${size}`)).status).toBe(401);
-    expect((await get(`/log/${made.archiveId}/tile/entries/000.p/${size}`)).status).toBe(200);
+    const last = `${String(Math.floor((size - 1) / 256)).padStart(3, '0')}${size % 256 === 0 ? '' : `.p/${size % 256}`}`;
+    expect((await fetch(`${server.url}/log/${made.archiveId}/tile/0/${last}`)).status).toBe(200);
+    expect((await fetch(`${server.url}/log/${made.archiveId}/tile/entries/${last}`)).status).toBe(401);
+    expect((await get(`/log/${made.archiveId}/tile/entries/${last}`)).status).toBe(200);
     expect((await fetch(`${server.url}/log/${made.archiveId}/tile/0/../../archive.db`)).status).toBe(404);
   });
 
@@ -215,6 +216,18 @@ describe('the API', () => {
     const before = await sizeOfLog();
     await find('lamp');
     expect(await sizeOfLog()).toBe(before + 1);
+  });
+
+  it('lets a further key read, and no more where nobody said so', { timeout: 30_000 }, async () => {
+    const create = ['key', 'create', '--name', 'reader', '--data', place.data];
+    const { apiKey } = await runJson<{ apiKey: string }>(create);
+    expect((await get('/api/v1/messages?q=lamp', apiKey)).status).toBe(200);
+    const answer = await fetch(`${server.url}/api/v1/records`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ type: 'message.created', timestamp: '2026-11-22T10:00:00Z', data: text('no', 'no') }),
+    });
+    expect(answer.status).toBe(403);
   });
 
   it('rebuilds the index, and compares it with the records as sets', { timeout: 30_000 }, async () => {

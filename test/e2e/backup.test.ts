@@ -1,5 +1,5 @@
 /** Backup while it runs, restore on "another machine" with the recovery kit only, same root; and what must be refused. */
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, describe, expect, it } from 'vitest';
@@ -15,7 +15,8 @@ afterAll(() => place.remove());
 describe('a backup', () => {
   it('is restored with the recovery kit only, with the same root and all messages', { timeout: 120_000 }, async () => {
     const kit = join(place.path, 'kit.txt');
-    await runJson(['init', '--data', place.data, '--name', 'Backup', '--kit', kit]);
+    const init = ['init', '--data', place.data, '--name', 'Backup', '--kit', kit];
+    const { archiveId } = await runJson<{ archiveId: string }>(init);
     const server = await serve(place.data);
     const source = await runJson<{ hookUrl: string }>([
       'source',
@@ -36,12 +37,17 @@ describe('a backup', () => {
         expect((await fetch(source.hookUrl, signedForm(source.hookUrl, fields))).status).toBe(200);
       },
     );
+    // What a backup that was killed has left.
+    const cutOff = join(place.path, 'backups', `cartulary-${archiveId}-2026-01-01T00-00-00-000Z.part`);
+    await mkdir(cutOff, { recursive: true });
+    await writeFile(join(cutOff, 'archive.db'), 'with keys in it');
     const backup = await runJson<{ path: string; records: number }>([
       'backup',
       join(place.path, 'backups'),
       '--data',
       place.data,
     ]);
+    expect((await readdir(join(place.path, 'backups'))).filter((name) => name.endsWith('.part'))).toEqual([]);
     const before = await runJson<VerifyReport>(['verify', '--data', place.data]);
     const checkpoint = await readFile(join(backup.path, 'content', 'checkpoint'), 'utf8');
     await server.stop();

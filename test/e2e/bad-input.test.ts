@@ -53,13 +53,13 @@ async function expectProblem(answer: Response, status: number, code: string): Pr
   expect(problem.hint.length).toBeGreaterThan(5);
 }
 
-/** Sends bytes as they are and closes our half; all that is answered. */
-async function speak(text: string): Promise<string> {
+/** Sends bytes as they are and closes our half; the first answer, or all until the connection ends. */
+async function speak(text: string, { toTheEnd = false } = {}): Promise<string> {
   const socket = connect(server.port, '127.0.0.1');
   let answer = '';
   socket.setEncoding('latin1').on('data', (part: string) => {
     answer += part;
-    if (isWhole(answer)) socket.destroy();
+    if (!toTheEnd && isWhole(answer)) socket.destroy();
   });
   socket.on('error', () => undefined);
   const closed = new Promise((resolve) => socket.on('close', resolve));
@@ -374,6 +374,9 @@ describe('what is no request', () => {
     expect(readProblem(await speak(missing))).toMatchObject({ type: '/problems/not-found' });
     const keyless = 'POST /api/v1/records HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n';
     expect(readProblem(await speak(keyless))).toMatchObject({ type: '/problems/unauthenticated' });
+    // Once, also where the rest of the body never comes.
+    for (let round = 0; round < 20; round += 1)
+      expect((await speak(missing, { toTheEnd: true })).match(/HTTP\/1\.1 /g)).toHaveLength(1);
   });
 
   it('finds no file outside of the log', async () => {

@@ -135,7 +135,8 @@ describe('what is kept', () => {
     expect(findTraces(searched, CANARY)).toEqual([]);
 
     server = await serve(own.data, { env, port: server.port });
-    expect(((await (await search()).json()) as MessagePage).total).toBeGreaterThanOrEqual(acknowledged);
+    const found = async (): Promise<number> => ((await (await search()).json()) as MessagePage).total;
+    await until('all that was acknowledged is found', async () => (await found()) >= acknowledged);
     expect(findTraces(searched, CANARY)).toEqual([]);
     const ring = readdirSync(own.data, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('/ring/'));
     expect(ring.length).toBeGreaterThan(1);

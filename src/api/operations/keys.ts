@@ -1,14 +1,14 @@
 /** API keys: make, list, revoke. */
 import { z } from 'zod';
 
-import { ALL_SCOPES, createApiKey, parseScopes } from '../../access/api-keys.ts';
+import { createApiKey, parseScopes, READING_SCOPES } from '../../access/api-keys.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { parseId } from '../../model/ids.ts';
 import { defineOperation } from '../operation.ts';
 
 const createKey = defineOperation(
   'key.create',
-  z.strictObject({ name: z.string().min(1).max(200), scopes: z.array(z.string()).default([...ALL_SCOPES]) }),
+  z.strictObject({ name: z.string().min(1).max(200), scopes: z.array(z.string()).default([...READING_SCOPES]) }),
   async (args, { service, caller }) => {
     const { key, text } = createApiKey(args.name, parseScopes(args.scopes), service.now(), (bytes) =>
       service.archive.randomBytes(bytes),

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 
 import type { Command } from 'commander';
 
-import { SCOPES } from '../../access/api-keys.ts';
+import { READING_SCOPES, SCOPES } from '../../access/api-keys.ts';
 import { printKit, rememberHead, restoreRoot, rotateRoot, rotateSealKey } from '../../archive/key-care.ts';
 import type { KeyPlace } from '../../archive/key-care.ts';
 import { CartularyError } from '../../model/errors.ts';
@@ -39,7 +39,7 @@ function registerDestroy(key: Command): void {
 function registerApiKeys(key: Command): void {
   withCommonOptions(key.command('create').description('make an API key'))
     .requiredOption('--name <name>', 'what it is for')
-    .option('--scope <scope...>', `rights; all by default: ${Object.keys(SCOPES).join(', ')}`)
+    .option('--scope <scope...>', `rights: ${Object.keys(SCOPES).join(', ')}; by default ${READING_SCOPES.join(' ')}`)
     .action(async (options: CommonOptions & { name: string; scope?: string[] }) => {
       const made = await runOperation<{ id: string; apiKey: string }>(options, 'key.create', {
         name: options.name,
