@@ -6,6 +6,8 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { releaseBuffer } from '../../store/growing-buffer.ts';
+
 /** Bytes that are gathered before they are written. */
 const BLOCK_BYTES = 64 * 1024;
 
@@ -37,6 +39,8 @@ export async function openSealedSpool(directory: string): Promise<SealedSpool> {
       at += written.bytesWritten;
       bytesWritten += written.bytesWritten;
     }
+    // Node's pool is shared; what is larger has a buffer of its own.
+    if (sealed.buffer.byteLength === sealed.length) releaseBuffer(sealed.buffer as ArrayBuffer);
   };
   return {
     async write(text) {
