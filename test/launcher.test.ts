@@ -8,6 +8,7 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -48,6 +49,11 @@ beforeEach(() => {
 
 afterEach(() => {
   rmSync(checkout, { recursive: true, force: true });
+});
+
+// `npx cartulary` in a checkout runs the file itself.
+test('the launcher may be run as it is', () => {
+  expect(statSync(path.join(root, launcher)).mode & 0o111).toBe(0o111);
 });
 
 describe.each([
