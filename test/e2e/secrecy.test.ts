@@ -33,10 +33,20 @@ function findTraces(directories: readonly string[], text: string): string[] {
       .map((name) => join(directory, name))
       .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true)
       .filter((path) => {
-        const bytes = readFileSync(path);
+        const bytes = readIfThere(path);
         return needles.some((needle) => bytes.includes(needle));
       }),
   );
+}
+
+/** A file's bytes; none where a server at work has closed or removed it since it was listed. */
+function readIfThere(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return Buffer.alloc(0);
+    throw cause;
+  }
 }
 
 /** Files that a process holds open, those without a name too (Linux). */
