@@ -76,15 +76,27 @@ export async function finishDestructions(parts: ArchiveParts): Promise<number> {
 /** Messages that the list names and that came back all the same: read again from their platform after a restore of a backup that did not know them. */
 async function destroyListed(parts: ArchiveParts): Promise<number> {
   let count = 0;
-  for (const { message, seq } of (await findDestructionList(destructionListPath(parts.layout)))?.values() ?? []) {
-    if (seq !== undefined) continue;
-    const id = message as MessageId;
-    const messageNo = await parts.reader.findMessageNo(idBytes(id));
-    if (messageNo === undefined || !(await hasKey(parts, messageNo))) continue;
+  for (const { id, isReadable } of await findListed(parts)) {
+    if (!isReadable) continue;
     await destroyMessage(parts, SYSTEM_ACTOR, id, LISTED);
     count += 1;
   }
   return count;
+}
+
+/** Messages of this archive whose destruction stands on the list and not in the log. `isReadable`: their key is there. */
+export async function findListed(
+  parts: Pick<ArchiveParts, 'layout' | 'reader'>,
+): Promise<{ readonly id: MessageId; readonly isReadable: boolean }[]> {
+  const found = [];
+  for (const { message, seq } of (await findDestructionList(destructionListPath(parts.layout)))?.values() ?? []) {
+    if (seq !== undefined) continue;
+    const id = message as MessageId;
+    const messageNo = await parts.reader.findMessageNo(idBytes(id));
+    // Captured after the backup that was restored: there is nothing to destroy.
+    if (messageNo !== undefined) found.push({ id, isReadable: await hasKey(parts, messageNo) });
+  }
+  return found;
 }
 
 async function finish(
@@ -156,8 +168,8 @@ async function look(
   return found;
 }
 
-async function hasKey(parts: ArchiveParts, messageNo: number): Promise<boolean> {
-  const [row] = await parts.reader.readMessages([messageNo]);
+async function hasKey(parts: Pick<ArchiveParts, 'reader'>, messageNo: number): Promise<boolean> {
+  const [row] = await parts.reader.readMessages([messageNo], { stateOnly: true });
   return row?.secret !== undefined;
 }
 
