@@ -30,6 +30,9 @@ export type OpenOptions = {
   readonly synchronous?: 'FULL' | 'NORMAL';
 };
 
+/** Milliseconds that a connection waits for another before it gives up. */
+export const BUSY_WAIT_MS = 10_000;
+
 const PLAINTEXT_HEADER = Buffer.from('SQLite format 3\0', 'latin1');
 const SYNCHRONOUS_LEVEL = { NORMAL: 1, FULL: 2 } as const;
 
@@ -54,7 +57,7 @@ export function openEncryptedDatabase(path: string, options: OpenOptions): Encry
     database.pragma('temp_store = MEMORY');
     database.pragma('secure_delete = ON');
     database.pragma('foreign_keys = ON');
-    database.pragma('busy_timeout = 10000');
+    database.pragma(`busy_timeout = ${BUSY_WAIT_MS}`);
     database.pragma('trusted_schema = OFF');
     database.pragma(`cache_size = -${options.cacheKib ?? 16384}`);
     assertSynchronous(database, options.readonly === true, options.synchronous ?? 'FULL');

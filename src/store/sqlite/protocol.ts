@@ -9,6 +9,9 @@ export type WorkerRole = 'writer' | 'maintenance';
 
 export type WorkerSetup = { readonly role: WorkerRole; readonly path: string; readonly key: Uint8Array };
 
+/** Pages of the write-ahead log: in it, and not yet moved into the file. */
+export type WalPages = { readonly written: number; readonly waiting: number };
+
 /** Calls by name: their argument and their answer. */
 export type StoreCalls = {
   ready: { args: undefined; result: undefined };
@@ -25,7 +28,8 @@ export type StoreCalls = {
   closeKey: { args: Uint8Array; result: undefined };
   destroyKey: { args: Uint8Array; result: undefined };
   truncate: { args: undefined; result: undefined };
-  checkpoint: { args: undefined; result: number };
+  checkpoint: { args: undefined; result: WalPages };
+  restart: { args: undefined; result: undefined };
   copyTo: { args: { contentPath: string; keysPath: string }; result: number };
   close: { args: undefined; result: undefined };
 };

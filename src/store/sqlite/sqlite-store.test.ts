@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -44,6 +44,29 @@ describe('the SQLite file', () => {
       expect(bytes.includes('CREATE TABLE')).toBe(false);
       expect(bytes.subarray(0, 15).toString('latin1')).not.toBe('SQLite format 3');
     }
+    await store.close();
+  });
+
+  it('keeps its write-ahead log short however long appends go on', async () => {
+    const place = await newPlace();
+    const store = await open(place);
+    const sealed = Buffer.alloc(60_000);
+    let isDone = false;
+    const appendOn = async (lane: number): Promise<void> => {
+      for (let number = 0; number < 100; number += 1)
+        await store.writer.append(
+          Array.from({ length: 10 }, (_none, index) => makeEntry(`${lane}/${number}/${index}`, { sealed })),
+        );
+    };
+    const appending = Promise.all([0, 1, 2, 3].map(appendOn)).then(() => (isDone = true));
+    while (!isDone) {
+      await store.writer.checkpoint();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await appending;
+    const { size } = await stat(join(place, 'archive.db-wal'));
+    expect(await store.reader.size()).toBe(4000);
+    expect(size).toBeLessThan(160_000_000);
     await store.close();
   });
 

@@ -33,6 +33,13 @@ export type SqliteStore = {
   close(): Promise<void>;
 };
 
+/** Pages of 8 KiB after which the write-ahead log begins anew: 64 MiB. */
+const WAL_PAGES_LONG = 8192;
+/** Pages that the writer moves in a few milliseconds. */
+const WAL_PAGES_FEW = 512;
+/** Passes of moving until only what came during the last one is left. */
+const MOVES_MAX = 4;
+
 /** Opens or makes the database, its threads and a reader. */
 export async function openSqliteStore(location: SqliteLocation): Promise<SqliteStore> {
   mkdirSync(dirname(location.path), { recursive: true, mode: 0o700 });
@@ -71,13 +78,23 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
       unpinKey: (messageId, hold) => writer.call('unpinKey', { messageId, hold }),
       closeKey: (messageId) => writer.call('closeKey', messageId),
       destroyKey: (messageId) => writer.call('destroyKey', messageId),
-      async checkpoint() {
-        await maintenance.call('checkpoint', undefined);
-      },
+      checkpoint: () => moveLog(writer, maintenance),
       copyTo: (contentPath, keysPath) => maintenance.call('copyTo', { contentPath, keysPath }),
       close,
     },
   };
+}
+
+/**
+ * Moves the write-ahead log into the file, beside the appends; where it has grown long, the writer is asked to move the little that came meanwhile and to begin it anew.
+ */
+async function moveLog(writer: Thread<StoreCalls>, maintenance: Thread<StoreCalls>): Promise<void> {
+  for (let pass = 0; pass < MOVES_MAX; pass += 1) {
+    const { written, waiting } = await maintenance.call('checkpoint', undefined);
+    if (written < WAL_PAGES_LONG) return;
+    if (waiting < WAL_PAGES_FEW) break;
+  }
+  await writer.call('restart', undefined);
 }
 
 function startRole(role: WorkerRole, location: SqliteLocation): Promise<Thread<StoreCalls>> {

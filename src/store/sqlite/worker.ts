@@ -6,7 +6,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import type { MessagePort } from 'node:worker_threads';
 
 import { assertNever } from '../../model/errors.ts';
-import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
+import { BUSY_WAIT_MS, openEncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import { decodeBatch, encodeResults } from '../batch-codec.ts';
 import { releaseBuffer } from '../growing-buffer.ts';
@@ -15,7 +15,7 @@ import type { Appender } from './append.ts';
 import { copyDatabase } from './copy.ts';
 import { formatRefusal } from '../thread.ts';
 import type { ThreadReply } from '../thread.ts';
-import type { StoreRequest, WorkerSetup } from './protocol.ts';
+import type { StoreRequest, WalPages, WorkerSetup } from './protocol.ts';
 import { migrate } from './schema.ts';
 import {
   claimJobs,
@@ -32,6 +32,11 @@ import {
 
 /** The writer's cache holds the pages that random keys come upon; maintenance only passes pages on. */
 const CACHE_KIB = { writer: 32_768, maintenance: 1024 } as const;
+
+/** Milliseconds that the writer waits for readers before it lets the log grow on. */
+const RESTART_WAIT_MS = 50;
+/** To this the log's file shrinks when it begins anew, after a backup let it grow. */
+const WAL_FILE_BYTES_MAX = 128 * 1024 * 1024;
 
 /** Entries of one transaction at most. */
 const GROUP_ENTRIES_MAX = 4000;
@@ -50,6 +55,7 @@ function serve(port: MessagePort, setup: WorkerSetup): void {
   }
   // Moving the log into the file inside a commit costs 30–150 ms; the maintenance thread does it beside.
   database.pragma('wal_autocheckpoint = 0');
+  database.pragma(`journal_size_limit = ${WAL_FILE_BYTES_MAX}`);
   const appender = setup.role === 'writer' ? createAppender(database) : undefined;
   listen(port, database, appender);
 }
@@ -142,6 +148,8 @@ function handle(
       return void database.pragma('wal_checkpoint(TRUNCATE)');
     case 'checkpoint':
       return checkpoint(database);
+    case 'restart':
+      return restartLog(database);
     case 'copyTo':
       return copyDatabase(database, (workerData as WorkerSetup).key, request.args.contentPath, request.args.keysPath);
     case 'close':
@@ -153,10 +161,24 @@ function handle(
   }
 }
 
-/** Moves what readers allow; answers how many pages still wait. */
-function checkpoint(database: EncryptedDatabase): number {
+/** Moves what readers allow. */
+function checkpoint(database: EncryptedDatabase): WalPages {
   const [row] = database.pragma('wal_checkpoint(PASSIVE)') as { log: number; checkpointed: number }[];
-  return row === undefined ? 0 : Math.max(0, row.log - row.checkpointed);
+  if (row === undefined || row.log < 0) return { written: 0, waiting: 0 };
+  return { written: row.log, waiting: Math.max(0, row.log - row.checkpointed) };
+}
+
+/**
+ * Moves what is left and has the next append begin the log anew. Only the writer can: while it writes, something always waits. Readers are waited for but briefly; a
+ * copy for a backup reads for minutes, and the log grows until it is done.
+ */
+function restartLog(database: EncryptedDatabase): undefined {
+  database.pragma(`busy_timeout = ${RESTART_WAIT_MS}`);
+  try {
+    database.pragma('wal_checkpoint(RESTART)');
+  } finally {
+    database.pragma(`busy_timeout = ${BUSY_WAIT_MS}`);
+  }
 }
 
 function answer(port: MessagePort, request: StoreRequest, act: () => unknown): void {
