@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
@@ -51,19 +52,15 @@ describe('the SQLite file', () => {
     const place = await newPlace();
     const store = await open(place);
     const sealed = Buffer.alloc(60_000);
-    let isDone = false;
     const appendOn = async (lane: number): Promise<void> => {
-      for (let number = 0; number < 100; number += 1)
-        await store.writer.append(
-          Array.from({ length: 10 }, (_none, index) => makeEntry(`${lane}/${number}/${index}`, { sealed })),
-        );
+      for (let number = 0; number < 100; number += 1) {
+        const entries = Array.from({ length: 10 }, (_none, at) => makeEntry(`${lane}/${number}/${at}`, { sealed }));
+        await store.writer.append(entries);
+      }
     };
-    const appending = Promise.all([0, 1, 2, 3].map(appendOn)).then(() => (isDone = true));
-    while (!isDone) {
-      await store.writer.checkpoint();
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    await appending;
+    const lanes = [0, 1, 2, 3].map(appendOn);
+    while ((await Promise.race([...lanes, sleep(20, 'under way')])) === 'under way') await store.writer.checkpoint();
+    await Promise.all(lanes);
     const { size } = await stat(join(place, 'archive.db-wal'));
     expect(await store.reader.size()).toBe(4000);
     expect(size).toBeLessThan(160_000_000);
