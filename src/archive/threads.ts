@@ -51,6 +51,8 @@ const FOLLOW_EVERY_MS = 100;
 const PUBLISH_EVERY_MS = 1000;
 /** Milliseconds between two moves of the write-ahead log. */
 const CHECKPOINT_EVERY_MS = 2000;
+/** Milliseconds between two looks for a month of the index to be merged, and how long such a month must have been left alone. */
+const OPTIMISE_EVERY_MS = 600_000;
 
 /**
  * Starts the threads.
@@ -180,6 +182,11 @@ function startTimers(
   let following: NodeJS.Timeout | undefined;
   let committed = 0;
   let stopped = false;
+  const optimising = setInterval(() => {
+    // A damaged month is told by whoever searches it, and built anew by the follower.
+    follow.call('optimise', { quietMs: OPTIMISE_EVERY_MS }).catch(() => undefined);
+  }, OPTIMISE_EVERY_MS);
+  optimising.unref();
   return {
     onCommitted(size: number) {
       if (stopped) return;
@@ -199,6 +206,7 @@ function startTimers(
     },
     stop() {
       stopped = true;
+      clearInterval(optimising);
       clearTimeout(following);
       clearTimeout(publishing);
       clearTimeout(moving);

@@ -74,7 +74,7 @@ export type SearchOptions = {
   /** 1 to 200. */
   readonly limit: number;
   readonly cursor?: string;
-  /** Default 10,000. */
+  /** Default 1,000. */
   readonly countMax?: number;
   /** Default `newest`. */
   readonly order?: 'newest' | 'oldest';

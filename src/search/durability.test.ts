@@ -12,7 +12,6 @@ import { openIndexReader } from './index-reader.ts';
 import { openIndexWriter } from './index-writer.ts';
 import { makeDocument, TEST_KEY, withDirectory } from './testing/temp.ts';
 
-const NOW_MS = Date.UTC(2026, 5, 1);
 /** Message `n` is change `n + 1` of the log; three months take turns. */
 const change = (messageNo: number): IndexChange => ({
   put: makeDocument(messageNo, `message ${messageNo}`, { sentAtMs: Date.UTC(2026, messageNo % 3, 10) + messageNo }),
@@ -46,7 +45,7 @@ describe('the watermark', () => {
   test('is never ahead of what is synced: the files as they were at that moment hold every change up to it', () => {
     withDirectory((directory) => {
       const live = join(directory, 'live');
-      const writer = openIndexWriter({ directory: live, key: TEST_KEY, nowMs: NOW_MS, durableChanges: 40 });
+      const writer = openIndexWriter({ directory: live, key: TEST_KEY, durableChanges: 40 });
       let durable = 0;
       let syncedBytes = new Map<string, number>();
       const moments = new Set<number>();
@@ -68,7 +67,7 @@ describe('the watermark', () => {
         cpSync(live, cut, { recursive: true });
         for (const [name, bytes] of syncedBytes)
           if (name !== 'index-state.db-wal') truncateSync(join(cut, name), bytes);
-        const after = openIndexWriter({ directory: cut, key: TEST_KEY, nowMs: NOW_MS });
+        const after = openIndexWriter({ directory: cut, key: TEST_KEY });
         expect(after.watermark()).toBe(durable);
         expect(listAll(cut).slice(0, durable)).toEqual(upTo(durable));
         // Following the log from there brings the rest, and no message twice.
@@ -87,7 +86,7 @@ describe('the watermark', () => {
 
   test('is durable after flush and close', () => {
     withDirectory((directory) => {
-      const writer = openIndexWriter({ directory, key: TEST_KEY, nowMs: NOW_MS });
+      const writer = openIndexWriter({ directory, key: TEST_KEY });
       writer.apply([change(0)], 1);
       expect([writer.watermark(), durableWatermark(directory)]).toEqual([1, 0]);
       writer.flush();
@@ -95,7 +94,7 @@ describe('the watermark', () => {
       writer.apply([change(1)], 2);
       writer.apply([], 3);
       writer.close();
-      const again = openIndexWriter({ directory, key: TEST_KEY, nowMs: NOW_MS });
+      const again = openIndexWriter({ directory, key: TEST_KEY });
       expect(again.watermark()).toBe(3);
       again.close();
     });
@@ -106,7 +105,7 @@ describe('a process that is killed', () => {
   test('at any moment loses nothing up to the watermark, and nothing is doubled when the log is followed again', async () => {
     for (const linesBeforeKill of [1, 5, 12, 30]) {
       await withKilledWriter(linesBeforeKill, (directory, acknowledged) => {
-        const writer = openIndexWriter({ directory, key: TEST_KEY, nowMs: NOW_MS });
+        const writer = openIndexWriter({ directory, key: TEST_KEY });
         const watermark = writer.watermark();
         expect(watermark).toBeLessThanOrEqual(acknowledged + 100);
         expect(listAll(directory).slice(0, watermark)).toEqual(upTo(watermark));
@@ -129,7 +128,7 @@ describe('a process that is killed', () => {
     const script = `
       import { openIndexWriter } from ${JSON.stringify(new URL('index-writer.ts', import.meta.url).href)};
       import { makeDocument, TEST_KEY } from ${JSON.stringify(new URL('testing/temp.ts', import.meta.url).href)};
-      const writer = openIndexWriter({ directory: ${JSON.stringify(directory)}, key: TEST_KEY, nowMs: ${NOW_MS}, durableChanges: 250 });
+      const writer = openIndexWriter({ directory: ${JSON.stringify(directory)}, key: TEST_KEY, durableChanges: 250 });
       for (let start = 0; start < 100_000; start += 100) {
         const changes = Array.from({ length: 100 }, (_, index) => {
           const n = start + index;

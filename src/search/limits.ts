@@ -12,7 +12,7 @@ export const PROXIMITY_WORDS_MAX = 100;
 /** Hits of one page. */
 export const PAGE_HITS_MAX = 200;
 /** Hits are counted up to here unless the caller asks for less; beyond, the total is "at least". */
-export const COUNT_MAX = 10_000;
+export const COUNT_MAX = 1_000;
 /** Ceiling of what a caller may ask to have counted. */
 export const COUNT_CEILING = 1_000_000;
 /** Hits that facets look at unless told otherwise, newest first. */

@@ -31,6 +31,8 @@ export type FollowCalls = {
   reach: { args: number; result: number };
   /** Builds the index again beside the one in use, then puts it in its place. */
   rebuild: { args: undefined; result: { records: number } };
+  /** Merges the pieces of one month of the index that is over and was left alone for `quietMs`; tells which. */
+  optimise: { args: { quietMs: number }; result: string | undefined };
   close: { args: undefined; result: undefined };
 };
 
@@ -67,7 +69,7 @@ async function openIndex(): Promise<IndexWriter> {
 }
 
 function openWriter(directory: string): IndexWriter {
-  return openIndexWriter({ directory, key: setup.indexKey, nowMs: Date.now() });
+  return openIndexWriter({ directory, key: setup.indexKey });
 }
 
 function isCorrupt(cause: unknown): boolean {
@@ -75,6 +77,9 @@ function isCorrupt(cause: unknown): boolean {
 }
 
 let target = await reader.size();
+/** When each month last changed, by our clock; what changed before the start may well go on changing. */
+const changedAtMs = new Map<string, number>();
+const startedAtMs = Date.now();
 const life = { closed: false, mended: false };
 /** Whatever is being done to the index; never rejects. */
 let running: Promise<void> | undefined;
@@ -141,6 +146,7 @@ async function buildAnew(
       // One that is damaged cannot follow, and need not: it is about to be replaced.
       if (index.watermark() < target) await followBatch().catch(() => undefined);
     }
+    while (built.optimise(Date.now()) !== undefined) await breathe();
   } finally {
     built.close();
   }
@@ -179,7 +185,7 @@ async function applyRange(
 ): Promise<void> {
   const { changes, states, destroyedAtMs } = await deriveRange(deriver, handed, from, to);
   if (states.length > 0) await writeStates(states);
-  into.apply(changes, from);
+  for (const month of into.apply(changes, from)) changedAtMs.set(month, Date.now());
   // What was destroyed must not stay readable as words of the index: the files it stood in are written anew. Only then has the index followed,
   // so that an erasure which a crash or a reader prevented is done again.
   for (const month of new Set(destroyedAtMs.map(monthOf))) into.eraseMonth(month);
@@ -243,6 +249,10 @@ serveThread<FollowCalls>(
         follow();
       }
       return { records: index.watermark() };
+    },
+    async optimise({ quietMs }) {
+      const nowMs = Date.now();
+      return index.optimise(nowMs, (month) => nowMs - (changedAtMs.get(month) ?? startedAtMs) >= quietMs);
     },
     async close() {
       life.closed = true;

@@ -14,6 +14,7 @@ import type { ConversationId, MessageId } from '../../model/ids.ts';
 import type { LoggedRecord } from '../../model/record.ts';
 import { findCursorNowMs } from '../../search/cursor.ts';
 import { openIndexReader } from '../../search/index-reader.ts';
+import { COUNT_MAX } from '../../search/limits.ts';
 import { formatQuery } from '../../search/query-format.ts';
 import { parseQuery } from '../../search/query.ts';
 import { gatherBytes } from '../../store/growing-buffer.ts';
@@ -95,9 +96,6 @@ export type ReadSetup = ThreadSetup & { readonly counter: MessagePort; readonly 
 
 /** Records by which the index may be behind before it is said: what is captured within a moment of full load. */
 const BEHIND_MAX = 20_000;
-
-/** Hits are counted up to here; beyond, the total is "at least". */
-const COUNT_MAX = 10_000;
 
 const setup = workerData as ReadSetup;
 const counter = callOverPort<CountCalls>(setup.counter);
