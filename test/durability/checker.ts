@@ -138,7 +138,11 @@ async function findBlock(product: Product, word: string): Promise<Map<string, nu
 }
 
 /** (a), (b), (c), (g): the journal against what was exported. */
-function compare(told: ReadonlyMap<string, Told>, records: readonly ExportedRecord[], clocksAgree: boolean): CheckResult {
+function compare(
+  told: ReadonlyMap<string, Told>,
+  records: readonly ExportedRecord[],
+  clocksAgree: boolean,
+): CheckResult {
   const result: CheckResult = {
     sent: told.size,
     acknowledged: 0,
@@ -204,9 +208,13 @@ async function checkLog(
     else if (verdict.report.olds !== names.length) violations.push(`(e) Go saw ${verdict.report.olds} checkpoints`);
   }
   await compareLeaves(product, records, result);
-  const sample = names.filter((_name, index) => (names.length - 1 - index) % Math.ceil(names.length / OWN_CHECKPOINTS_MAX) === 0);
+  const sample = names.filter(
+    (_name, index) => (names.length - 1 - index) % Math.ceil(names.length / OWN_CHECKPOINTS_MAX) === 0,
+  );
   const earlier = sample.flatMap((name) => ['--checkpoint', join(checkpoints, name)]);
-  const { code, stdout, stderr } = await runCli(['verify', '--data', product.data, '--json', ...earlier], { ...product.env });
+  const { code, stdout, stderr } = await runCli(['verify', '--data', product.data, '--json', ...earlier], {
+    ...product.env,
+  });
   const report = code === 0 || code === 1 ? (parseReport(stdout) ?? undefined) : undefined;
   if (report === undefined) violations.push(`(f) verify ended with ${code}: ${stderr}`);
   else if (!report.ok) violations.push(...report.faults.map((fault) => `(f) verify: ${JSON.stringify(fault)}`));

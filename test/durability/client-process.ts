@@ -31,7 +31,7 @@ const counts: ClientCounts = { sent: 0, acked: 0, refused: 0, unknown: 0, again:
 const retries: { n: number; attempts: number; dueAtMs: number }[] = [];
 const acked: number[] = [];
 let nextN = setup.firstN ?? 0;
-let mode: 'go' | 'drain' | 'pause' | 'stop' = 'pause';
+const state: { mode: Exclude<ClientOrder, 'counts'> } = { mode: 'pause' };
 let goneSinceMs = performance.now();
 let made = 0;
 let underWay = 0;
@@ -44,7 +44,7 @@ function takeTurn(): Turn | undefined {
   const due = retries.findIndex(({ dueAtMs }) => dueAtMs <= now);
   const [retry] = due < 0 ? [] : retries.splice(due, 1);
   if (retry !== undefined) return { ...retry, isAgain: false };
-  if (mode !== 'go' || retries.length >= RETRIES_MAX) return undefined;
+  if (state.mode !== 'go' || retries.length >= RETRIES_MAX) return undefined;
   if (setup.perSecond !== undefined && made >= ((now - goneSinceMs) / 1000) * setup.perSecond) return undefined;
   made += 1;
   const old = random() < setup.againShare ? acked[Math.floor(random() * acked.length)] : undefined;
@@ -55,8 +55,8 @@ function takeTurn(): Turn | undefined {
 /** One connection: sends one message after the other. */
 async function runLane(): Promise<void> {
   let socket: Socket | undefined;
-  while (mode !== 'stop') {
-    if (mode === 'pause') {
+  while (state.mode !== 'stop') {
+    if (state.mode === 'pause') {
       await pause(CONNECT_EVERY_MS);
       continue;
     }
@@ -80,7 +80,12 @@ async function send(socket: Socket, { n, attempts, isAgain }: Turn): Promise<voi
   if (isAgain) counts.again += 1;
   else if (attempts === 0) counts.sent += 1;
   const status = await exchange(socket, bytes);
-  journal.write(n, payload.sid, payload.hash, status === 200 ? 'acked' : status === undefined ? 'unknown' : `error:${status}`);
+  journal.write(
+    n,
+    payload.sid,
+    payload.hash,
+    status === 200 ? 'acked' : status === undefined ? 'unknown' : `error:${status}`,
+  );
   if (isAgain) return;
   if (status === 200) {
     counts.acked += 1;
@@ -91,7 +96,12 @@ async function send(socket: Socket, { n, attempts, isAgain }: Turn): Promise<voi
   else counts.refused += 1;
   // Platforms give up in the end; what was cut off and never sent again is there once or not at all.
   if (random() < setup.giveUpShare) counts.givenUp += 1;
-  else retries.push({ n, attempts: attempts + 1, dueAtMs: performance.now() + Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempts) });
+  else
+    retries.push({
+      n,
+      attempts: attempts + 1,
+      dueAtMs: performance.now() + Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempts),
+    });
 }
 
 function open(): Promise<Socket | undefined> {
@@ -133,14 +143,14 @@ function exchange(socket: Socket, bytes: Buffer): Promise<number | undefined> {
 }
 
 async function obey({ id, order }: { id: number; order: ClientOrder }): Promise<void> {
-  if (order === 'go' && mode !== 'go') {
+  if (order === 'go' && state.mode !== 'go') {
     goneSinceMs = performance.now();
     made = 0;
   }
-  if (order !== 'counts') mode = order;
-  const isQuiet = (): boolean =>
-    underWay === 0 && (order !== 'drain' || retries.length === 0);
-  while ((order === 'pause' || order === 'drain') && !isQuiet()) await pause(CONNECT_EVERY_MS);
+  if (order !== 'counts') state.mode = order;
+  const mustWait = (): boolean =>
+    (order === 'pause' && underWay > 0) || (order === 'drain' && underWay + retries.length > 0);
+  while (mustWait()) await pause(CONNECT_EVERY_MS);
   if (order === 'stop') await lanes;
   process.send?.({ id, counts: { ...counts, waiting: retries.length } });
   if (order === 'stop') {

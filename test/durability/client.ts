@@ -60,7 +60,7 @@ export async function startClient(
     waiting.delete(id);
   });
   child.on('exit', (code) => {
-    for (const { reject } of waiting.values()) reject(new Error(`client ${setup.client} ended with ${code}`));
+    for (const waiter of waiting.values()) waiter.reject(new Error(`client ${setup.client} ended with ${code}`));
   });
   const answerOf = (id: number): Promise<ClientCounts> =>
     new Promise((resolve, reject) => {

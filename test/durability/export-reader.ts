@@ -39,10 +39,7 @@ export async function readExport(path: string): Promise<ExportedRecord[]> {
   }
 }
 
-type OpenStream = (
-  entry: yauzl.Entry,
-  callback: (cause: Error | null, stream: NodeJS.ReadableStream) => void,
-) => void;
+type OpenStream = (entry: yauzl.Entry, callback: (cause: Error | null, stream: NodeJS.ReadableStream) => void) => void;
 
 function findEntry(zip: yauzl.ZipFile, name: string): Promise<yauzl.Entry> {
   return new Promise((resolve, reject) => {

@@ -71,7 +71,9 @@ function note(told: Map<string, Told>, line: string): void {
  */
 export function assertOtherFileSystem(journal: string, data: string): void {
   if (deviceOf(journal) === deviceOf(data))
-    throw new Error(`the journal (${journal}) must lie on another file system than the archive (${data}); see --journal`);
+    throw new Error(
+      `the journal (${journal}) must lie on another file system than the archive (${data}); see --journal`,
+    );
 }
 
 /** Of the nearest directory that exists. */

@@ -107,7 +107,12 @@ export function startProduct(product: Product, { wrap = [], env = {} }: StartOpt
     ended,
     isOver: () => over,
     log: () => log,
-    ready: () => waitReady(product, () => over, () => log),
+    ready: () =>
+      waitReady(
+        product,
+        () => over,
+        () => log,
+      ),
     kill: () => end('SIGKILL'),
     stop: () => end('SIGTERM'),
   };

@@ -1,0 +1,6 @@
+/** All scenarios, in the order in which they are run. */
+import type { Scenario } from '../scenario.ts';
+import { KILL } from './kill.ts';
+import { POWER_CUT } from './power-cut.ts';
+
+export const SCENARIOS: readonly Scenario[] = [KILL, POWER_CUT];
