@@ -14,6 +14,8 @@ const CLIENTS = ['a', 'b'];
 /** Connections of all clients together. */
 const CONNECTIONS = 16;
 const WATCH_EVERY_MS = 40;
+/** Milliseconds that the clients may take to get on. */
+const MOVES_MS_MAX = 60_000;
 
 export type Rig = {
   readonly product: Product;
@@ -23,6 +25,8 @@ export type Rig = {
   tell(order: ClientOrder): Promise<ClientCounts>;
   /** Waits, and keeps the checkpoints that the server publishes meanwhile. Ends early where the server does. */
   watch(server: Server, ms: number): Promise<void>;
+  /** Waits until so many more are acknowledged or refused; false where that does not come to pass, or `isOver` says so. */
+  moves(what: 'acked' | 'refused', byAtLeast: number, isOver?: () => boolean): Promise<boolean>;
   /** A fault has happened. */
   count(fault: string): void;
   /** Something is not as it must be. */
@@ -73,6 +77,15 @@ export async function makeRig(
         if (text !== undefined) await checker.keepCheckpoint(text);
         await pause(Math.max(0, Math.min(WATCH_EVERY_MS, deadline - performance.now())));
       }
+    },
+    async moves(what, byAtLeast, isOver = () => false) {
+      const { [what]: before } = await tell('counts');
+      const deadline = performance.now() + MOVES_MS_MAX;
+      while (!isOver() && performance.now() < deadline) {
+        if ((await tell('counts'))[what] >= before + byAtLeast) return true;
+        await pause(WATCH_EVERY_MS);
+      }
+      return false;
     },
     count: (fault) => (faults[fault] = (faults[fault] ?? 0) + 1),
     complain: (line) => complaints.push(line),

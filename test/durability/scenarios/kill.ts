@@ -35,26 +35,29 @@ export const KILL: Scenario = {
 };
 
 /** One start and one kill. @returns how long the start takes, ms, as far as is known */
-async function killOnce(rig: Rig, readyMs: number): Promise<number> {
+export async function killOnce(rig: Rig, readyMs: number): Promise<number> {
   const server = startProduct(rig.product);
   const isEarly = rig.random() < START_SHARE;
   const afterMs = rig.random() * (isEarly ? readyMs : LOAD_MS_MAX);
   let seenMs = readyMs;
   let isReady = false;
-  if (isEarly) {
-    void server.ready().then(
-      (is) => (isReady = is),
-      () => undefined,
-    );
-  } else {
-    isReady = await server.ready();
-    if (!isReady) rig.complain(`the server did not start after a kill: ${server.log().slice(-500)}`);
-    seenMs = performance.now() - server.startedAtMs;
+  try {
+    if (isEarly) {
+      void server.ready().then(
+        (is) => (isReady = is),
+        () => undefined,
+      );
+    } else {
+      isReady = await server.ready();
+      if (!isReady) rig.complain(`the server did not start after a kill: ${server.log().slice(-500)}`);
+      seenMs = performance.now() - server.startedAtMs;
+    }
+    await rig.watch(server, afterMs);
+    if (server.isOver()) rig.complain(`the server ended by itself: ${server.log().slice(-500)}`);
+    rig.count(isReady ? 'kill in service' : 'kill while starting');
+  } finally {
+    await server.kill();
   }
-  await rig.watch(server, afterMs);
-  if (server.isOver()) rig.complain(`the server ended by itself: ${server.log().slice(-500)}`);
-  rig.count(isReady ? 'kill in service' : 'kill while starting');
-  await server.kill();
   await rig.checker.keepCheckpoint();
   return seenMs;
 }
