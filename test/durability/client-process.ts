@@ -13,8 +13,10 @@ import { makePayload, makeRequest } from './payload.ts';
 
 /** Milliseconds until an answer that does not come counts as unknown. */
 const ANSWER_MS_MAX = 20_000;
-/** Milliseconds between two tries to reach a server that does not listen. */
-const CONNECT_EVERY_MS = 10;
+/** Milliseconds between two tries to reach a server that does not listen; more often they would take the time that its start needs. */
+const CONNECT_EVERY_MS = 50;
+/** Milliseconds until a connection without work looks for some again. */
+const IDLE_MS = 10;
 /** Milliseconds until a refused or cut-off message is sent again; doubled with each attempt. */
 const RETRY_MS = 25;
 const RETRY_MS_MAX = 1000;
@@ -57,13 +59,17 @@ async function runLane(): Promise<void> {
   let socket: Socket | undefined;
   while (state.mode !== 'stop') {
     if (state.mode === 'pause') {
-      await pause(CONNECT_EVERY_MS);
+      await pause(IDLE_MS);
       continue;
     }
     socket = socket === undefined || socket.destroyed ? await open() : socket;
-    const turn = socket === undefined ? undefined : takeTurn();
-    if (socket === undefined || turn === undefined) {
+    if (socket === undefined) {
       await pause(CONNECT_EVERY_MS);
+      continue;
+    }
+    const turn = takeTurn();
+    if (turn === undefined) {
+      await pause(IDLE_MS);
       continue;
     }
     underWay += 1;
@@ -150,7 +156,7 @@ async function obey({ id, order }: { id: number; order: ClientOrder }): Promise<
   if (order !== 'counts') state.mode = order;
   const mustWait = (): boolean =>
     (order === 'pause' && underWay > 0) || (order === 'drain' && underWay + retries.length > 0);
-  while (mustWait()) await pause(CONNECT_EVERY_MS);
+  while (mustWait()) await pause(IDLE_MS);
   if (order === 'stop') await lanes;
   process.send?.({ id, counts: { ...counts, waiting: retries.length } });
   if (order === 'stop') {

@@ -14,7 +14,7 @@ const LAUNCHER = fileURLToPath(new URL('../../bin/cartulary.mjs', import.meta.ur
 /** A start that takes longer hangs, however busy the machine is. */
 const READY_MS_MAX = 300_000;
 const STOP_MS_MAX = 60_000;
-const POLL_MS = 10;
+const POLL_MS = 20;
 /** What is kept of what a server said. */
 const LOG_CHARS_MAX = 20_000;
 
