@@ -1,9 +1,10 @@
 /**
- * What `npm test`, `npm run check`, `npm run bench` and `npm run build` run: plain JavaScript for any Node from 20.19,
+ * What `npm test`, `npm run test:durability`, `npm run check`, `npm run bench` and `npm run build` run: plain JavaScript for any Node from 20.19,
  * which sees to the dependencies, then does the work with the pinned Node first in PATH.
  *
  *   node scripts/run.mjs test  [arguments for vitest]
  *   node scripts/run.mjs check [names of steps, all by default]
+ *   node scripts/run.mjs durability [arguments for test/durability/main.ts]
  *   node scripts/run.mjs bench [arguments for bench/main.ts]
  *   node scripts/run.mjs build
  */
@@ -34,6 +35,7 @@ const STEPS = {
 const [task = '', ...args] = process.argv.slice(2);
 const tasks = {
   test: () => runCompiled('vitest/vitest.mjs', ['run', ...args]),
+  durability: () => runCompiled('../test/durability/main.ts', args),
   bench: () => runCompiled('../bench/main.ts', args, NODE_FLAGS),
   build: () => runProgram('../scripts/build.mjs', args),
   check,

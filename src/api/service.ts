@@ -16,7 +16,9 @@ import { createInlineGaps } from '../capture/tee.ts';
 import type { InlineGaps } from '../capture/tee.ts';
 import { workJobs } from '../capture/work.ts';
 import type { WorkParts } from '../capture/work.ts';
+import { CartularyError } from '../model/errors.ts';
 import type { Settings } from '../settings.ts';
+import { isDiskFailed } from '../store/thread.ts';
 
 /** What faces are given. */
 export type Service = {
@@ -56,7 +58,7 @@ export function createLogger(level: Settings['logLevel']): Logger {
 export async function openService(settings: Settings, options: ServiceOptions = {}): Promise<Service> {
   const log = createLogger(settings.logLevel);
   const now = options.now ?? Date.now;
-  const onFatal = options.onFatal ?? ((cause: unknown) => exitOnFatal(log, cause));
+  const onFatal = options.onFatal ?? ((cause: unknown) => exitOnFatal(log, settings.data, cause));
   const house = await openHouse({
     directory: settings.data,
     ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
@@ -76,6 +78,12 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     ...(options.allowPrivate === undefined ? {} : { allowPrivate: options.allowPrivate }),
   };
   const loops: Promise<void>[] = [];
+  const start = (everyMs: number, act: () => Promise<void>): void =>
+    void loops.push(loop(stop.signal, everyMs, log, () => act().catch(stopWhereDiskFailed)));
+  const stopWhereDiskFailed = (cause: unknown): void => {
+    if (isDiskFailed(cause)) onFatal(cause);
+    throw cause;
+  };
   return {
     settings,
     house,
@@ -90,8 +98,8 @@ export async function openService(settings: Settings, options: ServiceOptions = 
       settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
     startWork() {
       loops.push(untilDone(stop.signal, log, () => archive.finishDestructions()));
-      loops.push(loop(stop.signal, WORK_EVERY_MS, log, () => workJobs(work)));
-      loops.push(loop(stop.signal, POLL_EVERY_MS, log, () => pollSources(work)));
+      start(WORK_EVERY_MS, () => workJobs(work));
+      start(POLL_EVERY_MS, () => pollSources(work));
     },
     async close() {
       stop.abort();
@@ -152,12 +160,26 @@ function createAlarm(log: Logger, now: () => number): (source: Source, reason: s
   };
 }
 
-function exitOnFatal(log: Logger, cause: unknown): void {
+function exitOnFatal(log: Logger, data: string, cause: unknown): void {
+  if (isDiskFailed(cause)) {
+    log.fatal(
+      { cause: errorName(cause), what: describeDiskFailure(cause) },
+      `the disk failed; nothing more is acknowledged, and what was acknowledged is safe. Check the disk (dmesg), start again, then run "cartulary verify --data ${data}"`,
+    );
+    process.exit(70);
+  }
   log.fatal(
     { cause: errorName(cause) },
     'a part of the archive died; nothing more is acknowledged. Start again; if it stays, run "cartulary doctor"',
   );
   process.exit(70);
+}
+
+/** Which file or which step: texts of these errors name paths and steps, never content. */
+function describeDiskFailure(cause: unknown): string {
+  if (cause instanceof CartularyError) return cause.message;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return `archive.db: ${code.replace('SQLITE_IOERR_', '').toLowerCase()}`;
 }
 
 function errorName(cause: unknown): string {

@@ -8,7 +8,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { decodeResults } from '../store/batch-codec.ts';
 import { createGroupQueue } from '../store/group-queue.ts';
 import type { StoreWriter } from '../store/store.ts';
-import { startThread, threadUrl } from '../store/thread.ts';
+import { isDiskFailed, startThread, threadUrl } from '../store/thread.ts';
 import type { Thread } from '../store/thread.ts';
 import { destructionListPath, noteDestruction } from './destruction-list.ts';
 import type { Destruction } from './destruction-list.ts';
@@ -65,6 +65,8 @@ export async function startArchiveThreads(
   options: { readonly onFatal: (cause: unknown) => void; readonly onStalled: (cause: unknown) => void },
 ): Promise<ArchiveThreads> {
   const { onFatal } = options;
+  // What is derived may wait for a person; a disk that fails may not.
+  const onStalled = (cause: unknown): void => (isDiskFailed(cause) ? onFatal(cause) : options.onStalled(cause));
   const { writer } = store;
   // The follower may report before the constant is assigned, hence the box.
   const box: { follow?: Thread<FollowCalls> } = {};
@@ -99,7 +101,7 @@ export async function startArchiveThreads(
     ),
   ]);
 
-  const timers = startTimers(writer, follow, log, options.onStalled);
+  const timers = startTimers(writer, follow, log, onStalled);
   return {
     read,
     follow,
@@ -124,13 +126,17 @@ export async function startArchiveThreads(
         await verify.end();
       }
     },
-    noteDestruction: (entry) => noteDestruction(destructionListPath(setup.layout), entry),
+    noteDestruction: (entry) =>
+      noteDestruction(destructionListPath(setup.layout), entry).catch((cause: unknown) => {
+        if (isDiskFailed(cause)) onFatal(cause);
+        throw cause;
+      }),
     async close() {
       timers.stop();
       stateWriter.stop();
       await queue.drain();
       await seal.end();
-      await log.call('publish', undefined).catch(options.onStalled);
+      await log.call('publish', undefined).catch(onStalled);
       await Promise.all([read.end(), log.end(), follow.end()]);
       await count.end();
     },

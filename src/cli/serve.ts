@@ -5,7 +5,9 @@ import { startServer } from '../api/server.ts';
 import { openService } from '../api/service.ts';
 import type { Service } from '../api/service.ts';
 import { runDemo, startTwilioStandIn } from '../demo/run.ts';
+import { CartularyError } from '../model/errors.ts';
 import type { Settings } from '../settings.ts';
+import { isDiskFailed, isDiskFull } from '../store/thread.ts';
 import { paint, say } from './output.ts';
 
 /** Milliseconds that a shutdown may take before the process ends anyway. */
@@ -20,7 +22,9 @@ export async function serve(settings: Settings, isDemo: boolean): Promise<void> 
     const service = await openService(
       settings,
       standIn === undefined ? {} : { allowPrivate: [{ host: standIn.host, port: standIn.port }] },
-    );
+    ).catch((cause: unknown) => {
+      throw asStartError(settings, cause);
+    });
     closers.unshift(() => service.close());
     const server = await startServer(service);
     closers.unshift(() => server.close());
@@ -42,6 +46,17 @@ export async function serve(settings: Settings, isDemo: boolean): Promise<void> 
     for (const close of closers) await close();
     clearTimeout(deadline);
   }
+}
+
+/** What kept an archive from being opened, which writes to it, in one line with what a person must do. */
+function asStartError(settings: Settings, cause: unknown): unknown {
+  if (isDiskFailed(cause)) {
+    const code = cause instanceof CartularyError ? cause.message : String((cause as { code?: unknown }).code);
+    return new CartularyError('disk-failed', `the disk of ${settings.data} failed: ${code}`, { cause });
+  }
+  if (!isDiskFull(cause)) return cause;
+  const text = `the disk of ${settings.data} is full, and nothing can be captured: make room there (df "${settings.data}"), then start again`;
+  return new CartularyError('file', text, { cause });
 }
 
 function announce(service: Service, server: { readonly url: string; readonly hooksUrl: string }): void {

@@ -38,6 +38,11 @@ export const ERRORS = {
     title: 'Stored data is damaged',
     hint: 'Run "cartulary verify", then restore from a backup.',
   },
+  'disk-failed': {
+    status: 500,
+    title: 'The disk failed',
+    hint: 'Check the disk (dmesg) and its space, start again, then run "cartulary verify".',
+  },
   'key-missing': {
     status: 500,
     title: 'A key cannot be opened',

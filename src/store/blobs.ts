@@ -8,7 +8,7 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
-import { syncDirectory } from '../vault/durable-file.ts';
+import { orDiskFailed, syncDirectory, syncFile } from '../vault/durable-file.ts';
 
 /** A store of sealed media. */
 export type BlobStore = {
@@ -77,9 +77,9 @@ async function putBlob(
       for await (const chunk of ciphertext) {
         hash.update(chunk);
         bytes += chunk.length;
-        await handle.writeFile(chunk);
+        await orDiskFailed(temporary, handle.writeFile(chunk));
       }
-      await handle.sync();
+      await syncFile(handle, temporary);
     } finally {
       await handle.close();
     }

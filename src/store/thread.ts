@@ -149,12 +149,27 @@ export async function startThread<Calls extends CallTable>(
   return thread;
 }
 
+/** What a call is answered when there is no room: it waits for room, and the process goes on. */
+const DISK_FULL = 'the disk is full';
+
+/** Whether there was no room for what was asked, whoever found out. */
+export function isDiskFull(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false;
+  const code = 'code' in cause ? String(cause.code) : '';
+  return code === 'ENOSPC' || code === 'SQLITE_FULL' || (code === 'overloaded' && cause.message === DISK_FULL);
+}
+
+/** Whether the disk itself failed, so that nobody may go on: what the kernel holds of the file is unknown then. */
+export function isDiskFailed(cause: unknown): boolean {
+  if (!(cause instanceof Error) || !('code' in cause)) return false;
+  return cause.code === 'disk-failed' || String(cause.code).startsWith('SQLITE_IOERR');
+}
+
 /** An error that ended a thread is a copy without its class; where it is one of ours, it says what to do again. */
 function reviveError(cause: unknown): unknown {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   if (cause instanceof Error && code in ERRORS) return new CartularyError(code as ErrorCode, cause.message, { cause });
-  if (code === 'ENOSPC' || code === 'SQLITE_FULL')
-    return new CartularyError('overloaded', 'the disk is full', { cause });
+  if (isDiskFull(cause)) return new CartularyError('overloaded', DISK_FULL, { cause });
   return cause;
 }
 
@@ -253,7 +268,7 @@ export function formatRefusal(id: number, cause: unknown): ThreadReply {
     return { id, ok: false, code: cause.code, message: cause.message, detail: { ...cause.detail } };
   const code =
     cause instanceof Error && 'code' in cause ? String(cause.code) : cause instanceof Error ? cause.name : 'unknown';
-  if (code === 'SQLITE_FULL' || code === 'ENOSPC')
-    return { id, ok: false, code: 'overloaded', message: 'the disk is full' };
+  if (isDiskFailed(cause)) return { id, ok: false, code: 'disk-failed', message: `the disk failed (${code})` };
+  if (isDiskFull(cause)) return { id, ok: false, code: 'overloaded', message: DISK_FULL };
   return { id, ok: false, code: 'internal', message: `a part failed (${code})` };
 }

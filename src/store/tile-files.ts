@@ -9,7 +9,7 @@ import { parseTilePath, TILE_WIDTH } from '../ledger/tiles.ts';
 import type { ReadTile } from '../ledger/tiles.ts';
 import { entriesPath, tilePath } from '../ledger/tiles.ts';
 import { CartularyError } from '../model/errors.ts';
-import { syncDirectory } from '../vault/durable-file.ts';
+import { orDiskFailed, syncDirectory, syncFile } from '../vault/durable-file.ts';
 import { ensureDirectory } from './blobs.ts';
 
 export type TileFiles = {
@@ -105,8 +105,8 @@ async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.new`;
   const handle = await open(temporary, 'w', 0o644);
   try {
-    await handle.writeFile(bytes);
-    await handle.sync();
+    await orDiskFailed(path, handle.writeFile(bytes));
+    await syncFile(handle, path);
   } finally {
     await handle.close();
   }

@@ -1,10 +1,11 @@
 /**
  * Writing small files so that a power cut leaves either the old content or the new, never a part: a temporary file in the same
  * directory → fsync → rename → fsync of the directory. After an error of fsync the file counts as lost: a retry can report a success that
- * never reached the disk, so the temporary file is removed and the error goes up.
+ * never reached the disk, so the temporary file is removed, and the error goes up as one that ends the process (`disk-failed`).
  */
 import { randomBytes } from 'node:crypto';
 import { link, open, rename, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname, join, basename } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
@@ -28,8 +29,8 @@ export async function writeFileDurably(
     const file = await open(temporary, 'wx', mode);
     try {
       await file.chmod(mode);
-      await file.writeFile(bytes);
-      await file.sync();
+      await orDiskFailed(path, file.writeFile(bytes));
+      await syncFile(file, path);
     } finally {
       await file.close();
     }
@@ -48,9 +49,32 @@ export async function syncDirectory(directory: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(directory, 'r');
   try {
-    await handle.sync();
+    await syncFile(handle, directory);
   } finally {
     await handle.close();
+  }
+}
+
+/**
+ * Makes an open file durable.
+ * @param path what it is called in the error
+ * @throws CartularyError `disk-failed`: whoever gets it must not go on, since the kernel reports a lost page once only
+ */
+export function syncFile(file: FileHandle, path: string): Promise<void> {
+  return orDiskFailed(path, file.sync());
+}
+
+/**
+ * Tells an error of the disk from one that a person can remove while the process runs (no space, no right).
+ * @throws CartularyError `disk-failed` for EIO
+ */
+export async function orDiskFailed<Result>(path: string, act: Promise<Result>): Promise<Result> {
+  try {
+    return await act;
+  } catch (cause) {
+    const { code, syscall } = cause as NodeJS.ErrnoException;
+    if (code !== 'EIO') throw cause;
+    throw new CartularyError('disk-failed', `${syscall} of ${path}: ${code}`, { cause });
   }
 }
 

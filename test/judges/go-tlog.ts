@@ -73,6 +73,8 @@ export type GoReport = {
   inclusions: number;
   cosignatures: number;
   oldSize: number;
+  /** How many files of `oldCheckpointFiles` it checked. */
+  olds: number;
 };
 
 /** What is to be judged. Paths are of files on disk. */
@@ -89,6 +91,8 @@ export type GoFsck = {
   checkpointFile?: string;
   /** An older checkpoint, which the newer one must continue. */
   oldCheckpointFile?: string;
+  /** A directory of older checkpoints, each of which the newer one must continue. */
+  oldCheckpointFiles?: string;
 };
 
 /** Lets the judge check a whole directory. */
@@ -99,6 +103,7 @@ export async function fsckWithGo(options: GoFsck): Promise<GoVerdict> {
   if (options.witness !== undefined) flags.push('-witness', options.witness);
   if (options.checkpointFile !== undefined) flags.push('-checkpoint', options.checkpointFile);
   if (options.oldCheckpointFile !== undefined) flags.push('-old', options.oldCheckpointFile);
+  if (options.oldCheckpointFiles !== undefined) flags.push('-olds', options.oldCheckpointFiles);
   const { code, output } = await run(judge.binary, flags, '');
   return code === 0 ? { ok: true, report: JSON.parse(output) } : { ok: false, problem: output.trim() };
 }

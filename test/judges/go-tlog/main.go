@@ -1,12 +1,13 @@
 // Command go-tlog judges a log that Cartulary wrote, with the verifiers of the Go project
 // (golang.org/x/mod/sumdb/note and tlog), which share no line with ours.
 //
-//	go-tlog fsck   -dir DIR -vkey VKEY [-witness VKEY] [-every K] [-checkpoint FILE] [-old FILE]
+//	go-tlog fsck   -dir DIR -vkey VKEY [-witness VKEY] [-every K] [-checkpoint FILE] [-old FILE] [-olds DIR]
 //	go-tlog proofs
 //
 // fsck reads a directory in the form of C2SP tlog-tiles and checks: the signatures of the checkpoint; every entry of every
 // bundle; every tile of every level, byte for byte, against tiles made anew from the entries; the root; an inclusion proof
-// of every K-th entry; and, with -old, that the older checkpoint is signed and is a prefix of the newer one.
+// of every K-th entry; and, with -old, that the older checkpoint is signed and is a prefix of the newer one, which -olds
+// asks of every file of a directory.
 //
 // proofs reads one JSON object a line from standard input, inclusion or consistency claims, and answers with one line for
 // each: "ok", or what is wrong.
@@ -69,6 +70,7 @@ type report struct {
 	Inclusions   int64  `json:"inclusions"`
 	Cosignatures int    `json:"cosignatures"`
 	OldSize      int64  `json:"oldSize"`
+	Olds         int    `json:"olds"`
 }
 
 func runFsck(args []string) error {
@@ -79,6 +81,7 @@ func runFsck(args []string) error {
 	every := flags.Int64("every", 1, "check the inclusion proof of every K-th entry")
 	checkpoint := flags.String("checkpoint", "", "file of the checkpoint; DIR/checkpoint by default")
 	old := flags.String("old", "", "file of an older checkpoint")
+	olds := flags.String("olds", "", "directory of files of older checkpoints")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -115,6 +118,18 @@ func runFsck(args []string) error {
 	if *old != "" {
 		if out.OldSize, err = checkConsistency(*dir, head, *old, *vkey); err != nil {
 			return err
+		}
+	}
+	if *olds != "" {
+		files, err := ioutil.ReadDir(*olds)
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			if _, err := checkConsistency(*dir, head, filepath.Join(*olds, file.Name()), *vkey); err != nil {
+				return fmt.Errorf("%s: %v", file.Name(), err)
+			}
+			out.Olds++
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(out)

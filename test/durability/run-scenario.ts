@@ -1,0 +1,48 @@
+/** Runs one scenario, and says why where it cannot be run. */
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+
+import type { Scenario, ScenarioResult, ScenarioRun } from './scenario.ts';
+import { missingNeed } from './tools.ts';
+
+/** A scenario that was run, or was not. */
+export type Ran = ScenarioResult & {
+  readonly scenario: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly skipped?: string;
+};
+
+const NOTHING: ScenarioResult = {
+  sent: 0,
+  acknowledged: 0,
+  unacknowledgedKept: 0,
+  again: 0,
+  lost: 0,
+  doubled: 0,
+  checkpoints: 0,
+  leaves: 0,
+  judge: '',
+  violations: [],
+  faults: {},
+};
+
+/** Where journals are kept by default: memory, which is another file system than that of the archive. */
+export function journalRoot(): string {
+  return existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+}
+
+/** Runs a scenario. What it cannot get over is a violation, too. */
+export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise<Ran> {
+  const begunAt = performance.now();
+  const head = { scenario: scenario.name, rounds: run.rounds };
+  const skipped = missingNeed(scenario.needs);
+  if (skipped !== undefined) return { ...NOTHING, ...head, seconds: 0, skipped };
+  let result: ScenarioResult;
+  try {
+    result = await scenario.run(run);
+  } catch (cause) {
+    result = { ...NOTHING, violations: [cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)] };
+  }
+  return { ...result, ...head, seconds: (performance.now() - begunAt) / 1000 };
+}

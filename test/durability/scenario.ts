@@ -1,0 +1,36 @@
+/** What a durability scenario is: one kind of fault, done again and again to a server under load. */
+import type { CheckResult } from './checker.ts';
+
+/** A program or a right that a scenario cannot do without. */
+export type Need = 'root' | 'strace' | 'xfs_io' | 'mkfs.ext4' | 'faketime' | 'linux';
+
+/** One run of a scenario. */
+export type ScenarioRun = {
+  readonly rounds: number;
+  readonly seed: number;
+  /** An empty directory for the archive. */
+  readonly data: string;
+  /** An empty directory on another file system, for journals and checkpoints. */
+  readonly journal: string;
+  /** New messages a second of each of the two clients; as fast as it goes where absent. */
+  readonly perSecond?: number;
+  /** Is told how far it is. */
+  report(line: string): void;
+};
+
+/** What a run did and found. */
+export type ScenarioResult = CheckResult & {
+  /** How often the fault happened, by kind; each kind must have happened. */
+  readonly faults: Readonly<Record<string, number>>;
+};
+
+/** A kind of fault. */
+export type Scenario = {
+  readonly name: string;
+  /** One sentence. */
+  readonly proves: string;
+  readonly needs: readonly Need[];
+  /** Rounds of the short form and of the long one. */
+  readonly rounds: { readonly short: number; readonly long: number };
+  run(run: ScenarioRun): Promise<ScenarioResult>;
+};

@@ -1,0 +1,10 @@
+/** All scenarios, in the order in which they are run. */
+import type { Scenario } from '../scenario.ts';
+import { CLOCK } from './clock.ts';
+import { DISK_FULL } from './disk-full.ts';
+import { IO_ERROR } from './io-error.ts';
+import { KILL } from './kill.ts';
+import { MIXED } from './mixed.ts';
+import { POWER_CUT } from './power-cut.ts';
+
+export const SCENARIOS: readonly Scenario[] = [KILL, POWER_CUT, DISK_FULL, IO_ERROR, CLOCK, MIXED];
