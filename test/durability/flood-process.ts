@@ -8,11 +8,9 @@ import { FATE, runFlood } from './flood.ts';
 import type { FloodPlan, PhaseResult } from './flood.ts';
 import { openJournal } from './journal.ts';
 
-/** A flood whose fates go into a journal, for the checker. */
+/** A flood. Where a journal is named, the fates of its messages go there for the checker. */
 export type JournalledPlan = FloodPlan & {
-  /** The directory of the journals. */
-  readonly journal: string;
-  readonly client: string;
+  readonly journal?: { readonly directory: string; readonly client: string };
 };
 
 if (process.send !== undefined && process.argv[2] === 'flood')
@@ -23,7 +21,8 @@ if (process.send !== undefined && process.argv[2] === 'flood')
 /** The journal is written at the end: a flood that stops for each message to be written is none. It outlives the server, which is all it must. */
 async function runJournalled(plan: JournalledPlan): Promise<readonly PhaseResult[]> {
   const { phases, fates } = await runFlood(plan);
-  const journal = openJournal(plan.journal, plan.client);
+  if (plan.journal === undefined) return phases;
+  const journal = openJournal(plan.journal.directory, plan.journal.client);
   const makeMessage = createFloodMessages(plan);
   for (const [number, fate] of fates.entries()) {
     if (fate === FATE.unsent) continue;

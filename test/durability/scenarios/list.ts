@@ -3,5 +3,6 @@ import type { Scenario } from '../scenario.ts';
 import { KILL } from './kill.ts';
 import { OVERLOAD } from './overload.ts';
 import { POWER_CUT } from './power-cut.ts';
+import { SOAK } from './soak.ts';
 
-export const SCENARIOS: readonly Scenario[] = [KILL, POWER_CUT, OVERLOAD];
+export const SCENARIOS: readonly Scenario[] = [KILL, POWER_CUT, OVERLOAD, SOAK];

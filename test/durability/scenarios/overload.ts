@@ -59,7 +59,10 @@ async function overload(run: ScenarioRun, { hookUrl }: Product): Promise<Flooded
   const seconds = run.rounds;
   const measureSeconds = seconds < LONG_SECONDS ? 2 : 10;
   const flood = async (client: string, seed: number, phases: readonly Phase[]): Promise<readonly PhaseResult[]> =>
-    startFlood({ url: hookUrl, signUrl: hookUrl, token: AUTH_TOKEN, journal: run.journal, client, seed, phases }).done;
+    startFlood({
+      ...{ url: hookUrl, signUrl: hookUrl, token: AUTH_TOKEN, seed, phases },
+      journal: { directory: run.journal, client },
+    }).done;
   // Compilers have their say first, as in a server that has been running for a while.
   const fair = { seconds: measureSeconds, connections: CONNECTIONS_FAIR };
   const measured = (await flood('fair', run.seed, [fair, fair]))[1];
