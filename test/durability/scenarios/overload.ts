@@ -112,14 +112,14 @@ function judge(run: ScenarioRun, { perSecond, over, after }: Flooded, read: Late
 /** Searches and asks for readiness all the while: who reads must not starve because somebody writes. */
 function watchReaders(product: Product, server: Server): { stop(): Promise<Latencies> } {
   const latencies = createLatencies();
-  let stopped = false;
+  const stopped = new AbortController();
   const ask = async (path: string): Promise<void> => {
     const answer = await fetch(product.url + path, { headers: { authorization: `Bearer ${product.apiKey}` } });
     await answer.arrayBuffer();
     if (answer.status !== 200) throw new Error(`GET ${path}: ${answer.status}`);
   };
   const watch = async (): Promise<void> => {
-    while (!stopped && !server.isOver()) {
+    while (!stopped.signal.aborted && !server.isOver()) {
       const startedAt = performance.now();
       await ask('/api/v1/messages?q=the&limit=20');
       addLatency(latencies, performance.now() - startedAt);
@@ -132,7 +132,7 @@ function watchReaders(product: Product, server: Server): { stop(): Promise<Laten
   done.catch(() => undefined);
   return {
     async stop() {
-      stopped = true;
+      stopped.abort();
       await done;
       return latencies;
     },
