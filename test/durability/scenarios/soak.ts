@@ -34,24 +34,26 @@ export const SOAK: Scenario = {
   async run(run) {
     const product = await makeProduct(`${run.data}/data`);
     const server = await startReady(product);
+    let flooding: ReturnType<typeof flood> | undefined;
     try {
       const perSecond = await measureRate(run, product);
       const seconds = Math.ceil((run.rounds * 60) / SAMPLE_SECONDS) * SAMPLE_SECONDS;
       const phase: Phase = { seconds: SAMPLE_SECONDS, perSecond: perSecond / 2, connections: CONNECTIONS };
-      const { done } = flood(
+      const soaking = flood(
         run,
         product,
         1,
         Array.from({ length: seconds / SAMPLE_SECONDS }, () => phase),
       );
+      flooding = soaking;
       const stop = new AbortController();
       const watching = watch(product, server, stop.signal);
       const working = work(run, product, stop.signal);
-      const phases = await done.finally(() => stop.abort());
-      const [samples, works] = await Promise.all([watching, working]);
+      const [phases, samples, works] = await Promise.all([soaking.done.finally(() => stop.abort()), watching, working]);
       for (const [at, result] of phases.entries()) note(samples[at], result);
       return await judge(run, product, { phases, samples, works });
     } finally {
+      flooding?.stop();
       await server.stop();
     }
   },
