@@ -2,15 +2,17 @@
  * Errors as RFC 9457 problem details: a stable `type`, what happened, what to do. The sender's fault is 4xx; ours is 5xx or a wait, because
  * platforms do not send again after a 4xx. A 5xx carries the request's id, never the cause.
  */
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import type { Logger } from 'pino';
 import { z } from 'zod';
 
 import { CartularyError, ERRORS } from '../model/errors.ts';
 import type { ErrorCode } from '../model/errors.ts';
+import { TOO_BUSY } from './admission.ts';
+import type { Service } from './service.ts';
 
 /** The body of an error answer. */
 export const problemSchema = z
@@ -24,8 +26,9 @@ export const problemSchema = z
   })
   .meta({ id: 'Problem' });
 
-/** Seconds a sender is asked to wait when we cannot keep up. */
+/** Seconds a sender is asked to wait when we cannot keep up: at least, and how many more by chance, so that those refused together do not come back together. */
 const RETRY_AFTER_SECONDS = 2;
+const RETRY_SPREAD_SECONDS = 4;
 
 /** What Fastify itself refuses, in our words. */
 const FASTIFY_CODES: Readonly<Record<string, { code: ErrorCode; message: string }>> = {
@@ -98,12 +101,13 @@ export function sendProblem(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
-  log: Pick<Logger, 'error'>,
+  { log, admission }: Pick<Service, 'log' | 'admission'>,
 ): void {
   const { code, message, detail } = classify(error);
   const { status, title, hint } = ERRORS[code];
-  if (status >= 500) log.error({ code, requestId: request.id, cause: describeCause(error) }, 'request failed');
-  if (status === 503 || status === 429) void reply.header('retry-after', String(RETRY_AFTER_SECONDS));
+  if (code === 'overloaded') admission.noteRefusal(message);
+  else if (status >= 500) log.error({ code, requestId: request.id, cause: describeCause(error) }, 'request failed');
+  if (status === 503 || status === 429) void reply.header('retry-after', retryAfter());
   // Fastify would close the connection while the sender still writes, and the sender would see a broken pipe instead of this answer. What comes is thrown away
   // instead, until `requestTimeout`.
   if (code === 'too-large') void reply.removeHeader('connection');
@@ -123,6 +127,40 @@ export function sendProblem(
         requestId: request.id,
       }),
     );
+}
+
+/** Bytes of a body that are waited for before a refused connection is closed: to close it while its sender still writes would take the answer from it. */
+const AWAITED_BYTES_MAX = 16 * 1024;
+
+/**
+ * Answers `overloaded` without all that a request is otherwise given: under a flood this is most of what there is to do.
+ * Then it closes the connection, because a sender that comes again at once would come before those who wait to be accepted.
+ */
+export function refuseQuickly(request: IncomingMessage, response: ServerResponse): void {
+  const bytes = Number(request.headers['content-length'] ?? (request.method === 'GET' ? 0 : Number.NaN));
+  if (bytes <= AWAITED_BYTES_MAX)
+    request.once('end', () => answerOverloaded(request, response, ['connection', 'close'])).resume();
+  // What comes of a large one is thrown away as it comes.
+  else answerOverloaded(request, response, []);
+}
+
+function answerOverloaded(request: IncomingMessage, response: ServerResponse, more: readonly string[]): void {
+  const { status, title, hint } = ERRORS.overloaded;
+  const body = JSON.stringify({
+    ...{ type: '/problems/overloaded', title, status, detail: TOO_BUSY, hint },
+    requestId: randomUUID(),
+  });
+  rememberAnswered(request);
+  response.writeHead(status, [
+    ...['content-type', 'application/problem+json; charset=utf-8', 'content-length', String(body.length)],
+    ...['retry-after', retryAfter(), 'cache-control', 'no-store'],
+    ...['x-content-type-options', 'nosniff', 'referrer-policy', 'no-referrer', ...more],
+  ]);
+  response.end(body);
+}
+
+function retryAfter(): string {
+  return String(RETRY_AFTER_SECONDS + randomInt(RETRY_SPREAD_SECONDS));
 }
 
 function classify(error: unknown): { code: ErrorCode; message: string; detail: Readonly<Record<string, unknown>> } {

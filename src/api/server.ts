@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
+import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { fastify } from 'fastify';
@@ -11,12 +12,14 @@ import type { FastifyInstance } from 'fastify';
 
 import { standardEventsJsonSchema, STANDARD_EVENTS_VERSION } from '../capture/connectors/standard-webhooks-schema.ts';
 import { CartularyError, ERRORS } from '../model/errors.ts';
+import type { SourceId } from '../model/ids.ts';
 import type { ListenAddress, Settings } from '../settings.ts';
 import { version } from '../version.ts';
+import { TOO_BUSY } from './admission.ts';
 import { createBodyRoom } from './body-room.ts';
 import type { BodyRoom } from './body-room.ts';
 import { describeApi } from './openapi.ts';
-import { answerBrokenRequest, rememberAnswered, sendProblem } from './problem.ts';
+import { answerBrokenRequest, refuseQuickly, rememberAnswered, sendProblem } from './problem.ts';
 import type { Route } from './route.ts';
 import { registerHooks } from './routes/hooks.ts';
 import { registerLog } from './routes/log.ts';
@@ -27,7 +30,8 @@ import type { Service } from './service.ts';
 /** Every described operation. */
 export const ROUTES: readonly Route[] = [...RECORD_ROUTES, ...MESSAGE_ROUTES];
 
-/** Connections at once; further ones are closed, and senders come again. Bounds what those can fill who only connect. */
+/** Connections at once; further ones are closed, and senders come again. Bounds what those can fill who only connect. As many may wait to be accepted (Node's own 511 are
+ * full after a moment's flood, and whoever comes then tries again after seconds). */
 const CONNECTIONS_MAX = 4096;
 const HEADERS_MS_MAX = 15_000;
 /** Bytes of an address with its headers. Strangers fill them before anybody is known; the longest query that is understood fits. */
@@ -70,7 +74,7 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
     keepAliveTimeout: 65_000,
     connectionTimeout: 0,
     clientErrorHandler: answerBrokenRequest,
-    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply, service.log),
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply, service),
     ...(settings.tlsCert === undefined || settings.tlsKey === undefined
       ? { http: { maxHeaderSize: HEADER_BYTES_MAX } }
       : {
@@ -84,20 +88,50 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
   app.server.maxConnections = CONNECTIONS_MAX;
   // Headers are short; who takes longer for them holds a connection and sends nothing.
   app.server.headersTimeout = HEADERS_MS_MAX;
-  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, service.log));
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, service));
   app.setNotFoundHandler((request, reply) => {
-    sendProblem(new CartularyError('not-found', 'there is nothing at this address'), request, reply, service.log);
+    sendProblem(new CartularyError('not-found', 'there is nothing at this address'), request, reply, service);
   });
   app.addHook('onSend', async (request, reply) => {
     rememberAnswered(request.raw);
+    if (service.admission.isCrowded()) void reply.header('connection', 'close');
     void reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
-  app.get('/readyz', async () => ({ status: 'ready', records: await service.archive.size() }));
+  app.get('/readyz', async () => ({
+    status: 'ready',
+    records: await service.archive.size(),
+    overloaded: service.admission.isFull(),
+  }));
   const room = createBodyRoom();
   if (faces.hooks) registerHooks(app, service, room);
   if (faces.api) registerApi(app, service, room);
+  refuseEarly(app, service);
   return app;
+}
+
+/** Stands in front of everything else: whoever cannot be let in costs as little as can be. */
+function refuseEarly(app: FastifyInstance, service: Service): void {
+  app.server.on('connection', () => service.admission.noteConnection());
+  const handlers = app.server.listeners('request') as RequestListener[];
+  app.server.removeAllListeners('request').on('request', (request, response) => {
+    if (service.admission.isFull() && bringsRecords(service, request.url ?? '')) {
+      service.admission.noteRefusal(TOO_BUSY);
+      refuseQuickly(request, response);
+    } else for (const handle of handlers) handle(request, response);
+  });
+}
+
+/**
+ * Does a request bring what must be kept, and may it be refused? Inline sources may not: their shop's traffic goes on without us.
+ * @param url as it came, from a stranger
+ */
+function bringsRecords({ archive }: Service, url: string): boolean {
+  const end = url.indexOf('?');
+  const path = end === -1 ? url : url.slice(0, end);
+  if (path === '/api/v1/records') return true;
+  if (!path.startsWith('/hooks/')) return false;
+  return archive.registry.findSource(path.slice('/hooks/'.length) as SourceId)?.teeUrl === undefined;
 }
 
 function registerApi(app: FastifyInstance, service: Service, room: BodyRoom): void {
@@ -122,7 +156,7 @@ function registerApi(app: FastifyInstance, service: Service, room: BodyRoom): vo
 }
 
 async function listen(app: FastifyInstance, address: ListenAddress, settings: Settings): Promise<string> {
-  await app.listen({ host: address.host, port: address.port });
+  await app.listen({ host: address.host, port: address.port, backlog: CONNECTIONS_MAX });
   const bound = app.server.address() as AddressInfo;
   const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
   return `${settings.tlsCert === undefined ? 'http' : 'https'}://${host}:${bound.port}`;

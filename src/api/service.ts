@@ -19,6 +19,8 @@ import type { WorkParts } from '../capture/work.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { Settings } from '../settings.ts';
 import { isDiskFailed } from '../store/thread.ts';
+import { createAdmission } from './admission.ts';
+import type { Admission } from './admission.ts';
 
 /** What faces are given. */
 export type Service = {
@@ -29,6 +31,7 @@ export type Service = {
   readonly log: Logger;
   readonly receive: ReceiveParts;
   readonly inlineGaps: InlineGaps;
+  readonly admission: Admission;
   readonly work: WorkParts;
   readonly now: () => number;
   /** Base of the URLs given to platforms. */
@@ -94,6 +97,11 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     work,
     receive: { archive, ring, now, onBadSignature: createAlarm(log, now) },
     inlineGaps: createInlineGaps(archive, now, stop.signal),
+    admission: createAdmission({
+      now: () => performance.now(),
+      atTurnEnd: setImmediate,
+      onRefused: (why, count) => log.warn({ why, count }, 'asked to come again: they were not acknowledged'),
+    }),
     publicUrl: () =>
       settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
     startWork() {

@@ -1,5 +1,5 @@
 /**
- * The long form: `npm run test:durability -- [scenario…] [--rounds N] [--seed S] [--json FILE] [--data DIR] [--journal DIR] [--short]`.
+ * The long form: `npm run test:durability -- [scenario…] [--rounds N | --minutes N] [--svg FILE] [--seed S] [--json FILE] [--data DIR] [--journal DIR] [--short]`.
  * Exit codes: 0 all held, 1 something did not, 2 not understood. A scenario that cannot run here is named with the reason.
  */
 import { mkdirSync } from 'node:fs';
@@ -13,12 +13,15 @@ import { journalRoot, runScenario } from './run-scenario.ts';
 import type { Ran } from './run-scenario.ts';
 import { SCENARIOS } from './scenarios/list.ts';
 import { DEFAULT_SEED } from './seeds.ts';
+import { panelsOf } from './soak-watch.ts';
+import { plotOverTime } from './time-plot.ts';
 
 type Options = {
   readonly names: readonly string[];
   readonly rounds: number | undefined;
   readonly seed: number;
   readonly json: string | undefined;
+  readonly svg: string | undefined;
   readonly data: string;
   readonly journal: string;
   readonly short: boolean;
@@ -33,6 +36,8 @@ function readOptions(): Options {
     allowPositionals: true,
     options: {
       rounds: { type: 'string' },
+      minutes: { type: 'string' },
+      svg: { type: 'string' },
       seed: { type: 'string' },
       json: { type: 'string' },
       data: { type: 'string' },
@@ -42,13 +47,15 @@ function readOptions(): Options {
   });
   const unknown = positionals.find((name) => SCENARIOS.every((scenario) => scenario.name !== name));
   if (unknown !== undefined) throw new Error(`"${unknown}" is none of ${SCENARIOS.map(({ name }) => name).join(', ')}`);
-  for (const text of [values.rounds, values.seed])
+  const rounds = values.rounds ?? values.minutes;
+  for (const text of [rounds, values.seed])
     if (text !== undefined && !/^\d{1,9}$/.test(text)) throw new Error('--rounds and --seed are whole numbers');
   return {
     names: positionals.length === 0 ? SCENARIOS.map(({ name }) => name) : positionals,
-    rounds: values.rounds === undefined ? undefined : Number(values.rounds),
+    rounds: rounds === undefined ? undefined : Number(rounds),
     seed: Number(values.seed ?? DEFAULT_SEED),
     json: values.json,
+    svg: values.svg,
     data: values.data ?? tmpdir(),
     journal: values.journal ?? journalRoot(),
     short: values.short ?? false,
@@ -78,6 +85,15 @@ async function main(options: Options): Promise<number> {
     const head = { at: new Date().toISOString(), node: version, machine: `${platform} ${arch}`, seed: options.seed };
     await writeFile(options.json, `${JSON.stringify({ ...head, results }, undefined, 2)}\n`);
   }
+  const samples = results.find((ran) => ran.samples !== undefined)?.samples;
+  if (options.svg !== undefined && samples !== undefined)
+    await writeFile(
+      options.svg,
+      plotOverTime(
+        samples.map(({ second }) => second),
+        panelsOf(samples),
+      ),
+    );
   return results.some(({ violations }) => violations.length > 0) ? 1 : 0;
 }
 

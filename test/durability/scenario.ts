@@ -1,5 +1,6 @@
 /** What a durability scenario is: one kind of fault, done again and again to a server under load. */
 import type { CheckResult } from './checker.ts';
+import type { Sample } from './soak-watch.ts';
 
 /** A program or a right that a scenario cannot do without. */
 export type Need = 'root' | 'strace' | 'xfs_io' | 'mkfs.ext4' | 'faketime' | 'linux';
@@ -22,6 +23,8 @@ export type ScenarioRun = {
 export type ScenarioResult = CheckResult & {
   /** How often the fault happened, by kind; each kind must have happened. */
   readonly faults: Readonly<Record<string, number>>;
+  /** How figures went over time, where that is what a scenario is about. */
+  readonly samples?: readonly Sample[];
 };
 
 /** A kind of fault. */

@@ -39,9 +39,17 @@ afterAll(async () => {
 describe('beside a running server', { timeout: 60_000 }, () => {
   it('paths are those of who types them, not of the server', async () => {
     await writeFile(join(elsewhere, 'old.jsonl'), `${LINE}\n`);
-    const imported = await runCli(['import', 'jsonl', 'old.jsonl', '--data', place.data, '--json'], {}, elsewhere);
+    const imported = await runCli(
+      ['import', 'jsonl', 'old.jsonl', '--data', place.data, '--json'],
+      {},
+      { cwd: elsewhere },
+    );
     expect(JSON.parse(imported.stdout)).toMatchObject({ read: 1, sealed: 1, duplicates: 0, rejected: [] });
-    const exported = await runCli(['export', '--out', 'bundle.zip', '--data', place.data, '--json'], {}, elsewhere);
+    const exported = await runCli(
+      ['export', '--out', 'bundle.zip', '--data', place.data, '--json'],
+      {},
+      { cwd: elsewhere },
+    );
     expect(exported.code).toBe(0);
     expect((await stat(join(elsewhere, 'bundle.zip'))).isFile()).toBe(true);
   });

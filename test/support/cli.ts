@@ -26,7 +26,7 @@ export type CliResult = { readonly code: number; readonly stdout: string; readon
 export async function runCli(
   args: readonly string[],
   env: Record<string, string> = {},
-  cwd: string = process.cwd(),
+  { cwd = process.cwd(), msMax = COMMAND_MS_MAX }: { readonly cwd?: string; readonly msMax?: number } = {},
 ): Promise<CliResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, ...env },
@@ -41,10 +41,10 @@ export async function runCli(
   const timer = setTimeout(() => {
     isLate = true;
     child.kill('SIGKILL');
-  }, COMMAND_MS_MAX);
+  }, msMax);
   const code = await new Promise<number>((resolve) => child.on('close', (value) => resolve(value ?? -1)));
   clearTimeout(timer);
-  if (isLate) throw new Error(`cartulary ${args.join(' ')} did not end in ${COMMAND_MS_MAX} ms: ${stderr}${stdout}`);
+  if (isLate) throw new Error(`cartulary ${args.join(' ')} did not end in ${msMax} ms: ${stderr}${stdout}`);
   return { code, stdout, stderr };
 }
 

@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import type { Source } from '../../archive/registry.ts';
 import { LIMITS } from '../../capture/limits.ts';
-import { getConnector, receiveEnvelope, takeEnvelope, verifyEnvelope } from '../../capture/receive.ts';
+import { getConnector, takeEnvelope, verifyEnvelope } from '../../capture/receive.ts';
 import { isKeptInTime, passOn } from '../../capture/tee.ts';
 import type { PassedRequest } from '../../capture/tee.ts';
 import { CartularyError, ERRORS } from '../../model/errors.ts';
@@ -17,13 +17,13 @@ import { parseId } from '../../model/ids.ts';
 import type { BodyRoom } from '../body-room.ts';
 import type { Service } from '../service.ts';
 
-/** Requests under way at once; above it senders are asked to come again, so that latency and memory stay bounded. */
-const UNDER_WAY_MAX = 2000;
+/** Requests of inline sources under way at once; above it their senders are asked to come again. */
+const INLINE_MAX = 2000;
 const INFLATE = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) } as const;
 
 /** Registers the hooks, in a scope of their own because bodies must stay bytes. */
 export function registerHooks(app: FastifyInstance, service: Service, room: BodyRoom): void {
-  let underWay = 0;
+  let inline = 0;
   void app.register(async (scope) => {
     // Nothing is read for a source that there is not.
     scope.addHook('onRequest', async (request) => {
@@ -36,15 +36,14 @@ export function registerHooks(app: FastifyInstance, service: Service, room: Body
       bodyLimit: LIMITS.hookBodyBytesMax,
       async handler(request, reply) {
         const source = getSource(service, (request.params as { sourceId: string }).sourceId);
+        if (source.teeUrl === undefined) return receive(service, source, request, reply);
         // In front of the shop's own handler its traffic goes on though we are busy, as far as that can be had.
-        const underWayMax = source.teeUrl === undefined ? UNDER_WAY_MAX : 2 * UNDER_WAY_MAX;
-        if (underWay >= underWayMax) throw new CartularyError('overloaded', 'too many requests are under way');
-        underWay += 1;
+        if (inline >= INLINE_MAX) throw new CartularyError('overloaded', 'too many requests are passed on at once');
+        inline += 1;
         try {
-          if (source.teeUrl === undefined) return await receive(service, source, request, reply);
-          return await receiveInline(service, source, source.teeUrl, request, reply, underWay > UNDER_WAY_MAX);
+          return await receiveInline(service, source, source.teeUrl, request, reply);
         } finally {
-          underWay -= 1;
+          inline -= 1;
         }
       },
     });
@@ -57,7 +56,12 @@ async function receive(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const { answer } = await receiveEnvelope(service.receive, source, await makeEnvelope(service, request));
+  const connector = getConnector(source);
+  const envelope = await makeEnvelope(service, request);
+  const verdict = await verifyEnvelope(service.receive, source, connector, envelope);
+  const { answer } = await service.admission.admit(envelope.body.length, () =>
+    takeEnvelope(service, source, connector, envelope, verdict),
+  );
   return reply.code(answer.status).header('content-type', answer.contentType).send(answer.body);
 }
 
@@ -68,10 +72,9 @@ async function receiveInline(
   teeUrl: string,
   request: FastifyRequest,
   reply: FastifyReply,
-  isBusy: boolean,
 ): Promise<FastifyReply> {
   // What is bad of itself (a forged signature, a bomb) is refused before anything is passed on.
-  const { done: keeping } = await beginKeeping(service, source, request, isBusy);
+  const { done: keeping } = await beginKeeping(service, source, request);
   const [answer, isKept] = await Promise.all([passOn(teeUrl, makeRequest(service, request)), isKeptInTime(keeping)]);
   if (!isKept) {
     service.log.error({ source: source.id }, 'passed on without being kept in time; a gap opens');
@@ -89,14 +92,13 @@ async function beginKeeping(
   service: Service,
   source: Source,
   request: FastifyRequest,
-  isBusy: boolean,
 ): Promise<{ readonly done: Promise<unknown> }> {
   try {
     const connector = getConnector(source);
     const envelope = await makeEnvelope(service, request);
     const verdict = await verifyEnvelope(service.receive, source, connector, envelope);
-    if (isBusy) throw new CartularyError('overloaded', 'too many requests are under way');
-    return { done: takeEnvelope(service, source, connector, envelope, verdict) };
+    const keep = (): Promise<unknown> => takeEnvelope(service, source, connector, envelope, verdict);
+    return { done: service.admission.admit(envelope.body.length, keep) };
   } catch (cause) {
     if (cause instanceof CartularyError && ERRORS[cause.code].status < 500) throw cause;
     return { done: Promise.reject(cause) };

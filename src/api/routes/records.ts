@@ -25,14 +25,16 @@ const sendRecords = defineRoute({
   },
   bodyBytesMax: 10 * 1024 * 1024,
   handle: ({ service, caller, body, request }) =>
-    receiveRecords(service.receive, caller, {
-      transport: 'ingest',
-      method: 'POST',
-      url: service.publicUrl() + (request.raw.url ?? ''),
-      headers: [['content-type', request.headers['content-type'] ?? 'application/json']],
-      body,
-      receivedAtMs: service.now(),
-    }),
+    service.admission.admit(body.length, () =>
+      receiveRecords(service.receive, caller, {
+        transport: 'ingest',
+        method: 'POST',
+        url: service.publicUrl() + (request.raw.url ?? ''),
+        headers: [['content-type', request.headers['content-type'] ?? 'application/json']],
+        body,
+        receivedAtMs: service.now(),
+      }),
+    ),
 });
 
 /** Operations that bring records in. */

@@ -2,6 +2,7 @@
  * The thread that checks an archive against itself and against what is remembered of it. It trusts nothing it reads: the log is checked from its
  * files, the records against the log, each record is opened and compared with the commitment in its leaf, each blob with its name.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
 
 import {
@@ -89,10 +90,14 @@ type Run = {
 
 async function verify(args: VerifyCalls['verify']['args'], context: CallContext): Promise<VerifyReport> {
   const run: Run = { faults: [], checked: 0, destroyed: 0, blobs: 0, succeeds: [] };
+  // Capture goes on meanwhile, so what was written first is read last: records, then the signer's memory, then the checkpoint.
+  const remembered = await readSignerMemory(setup.layout.signerMemory);
+  const checkpointText = await readCheckpointOf(remembered?.size ?? 0);
   const stored = await reader.size();
   const isFormer = (text: string): boolean => originOf(text) !== setup.origin && args.formerVkeys.length > 0;
   const log = await verifyPublished(
     { ...args, earlier: args.earlier.filter((text) => !isFormer(text)) },
+    { checkpointText, remembered },
     run,
     context.signal,
   );
@@ -100,7 +105,6 @@ async function verify(args: VerifyCalls['verify']['args'], context: CallContext)
     fault(run, 'records-missing', `the log has ${log.size} leaves, the store ${stored} records: the tail was cut off`);
   if (args.refusal !== undefined)
     fault(run, 'signing-refused', `the signer does not sign what the store holds now: ${args.refusal}`);
-  const remembered = await readSignerMemory(setup.layout.signerMemory);
   if (remembered === undefined) {
     const text = 'what the signer remembers is gone: an older head than the last one would not be noticed';
     fault(run, 'memory-missing', text);
@@ -125,19 +129,38 @@ async function verify(args: VerifyCalls['verify']['args'], context: CallContext)
   };
 }
 
+type Heads = {
+  readonly checkpointText: string | undefined;
+  readonly remembered: Awaited<ReturnType<typeof readSignerMemory>>;
+};
+
+/** Milliseconds within which a head that is remembered is published, and between two looks. */
+const PUBLISH_MS_MAX = 2000;
+const LOOK_EVERY_MS = 20;
+
+/** The published checkpoint. The signer remembers a head before it publishes it: one that is about to be is waited for. */
+async function readCheckpointOf(size: number): Promise<string | undefined> {
+  const deadline = performance.now() + PUBLISH_MS_MAX;
+  for (;;) {
+    const text = await files.readCheckpoint();
+    // The size is the second line (C2SP tlog-checkpoint); whether it is signed is seen afterwards.
+    if (text === undefined || Number(text.split('\n', 2)[1]) >= size || performance.now() > deadline) return text;
+    await pause(LOOK_EVERY_MS);
+  }
+}
+
 /** The public files: entries, tiles, checkpoint, and every head that is known from before. */
 async function verifyPublished(
   args: VerifyCalls['verify']['args'],
+  { checkpointText, remembered }: Heads,
   run: Run,
   signal: AbortSignal,
 ): Promise<{ readonly size: number; readonly root: string }> {
-  const checkpointText = await files.readCheckpoint();
   if (checkpointText === undefined) {
     if ((await reader.size()) > 0)
       fault(run, 'checkpoint-missing', 'there is no checkpoint; run "cartulary rebuild --log"');
     return { size: 0, root: '' };
   }
-  const remembered = await readSignerMemory(setup.layout.signerMemory);
   const report = await verifyLog({
     checkpointText,
     vkeys: args.vkey,

@@ -5,6 +5,8 @@ import { DISK_FULL } from './disk-full.ts';
 import { IO_ERROR } from './io-error.ts';
 import { KILL } from './kill.ts';
 import { MIXED } from './mixed.ts';
+import { OVERLOAD } from './overload.ts';
 import { POWER_CUT } from './power-cut.ts';
+import { SOAK } from './soak.ts';
 
-export const SCENARIOS: readonly Scenario[] = [KILL, POWER_CUT, DISK_FULL, IO_ERROR, CLOCK, MIXED];
+export const SCENARIOS: readonly Scenario[] = [KILL, POWER_CUT, DISK_FULL, IO_ERROR, CLOCK, MIXED, OVERLOAD, SOAK];
