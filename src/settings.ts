@@ -130,7 +130,12 @@ export function isLoopback(host: string): boolean {
 }
 
 function readPassphrase(path: string): string {
-  const found = statSync(path, { throwIfNoEntry: false });
+  let found;
+  try {
+    found = statSync(path, { throwIfNoEntry: false });
+  } catch {
+    throw new CartularyError('setting', 'CARTULARY_PASSPHRASE_FILE names no file that can be looked at');
+  }
   if (found === undefined || !found.isFile())
     throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: there is no file ${path}`);
   if ((found.mode & 0o077) !== 0)
@@ -142,7 +147,8 @@ function readConfigFile(path: string): Record<string, unknown> {
   if (!existsSync(path)) return {};
   let value: unknown;
   try {
-    value = parseYaml(readFileSync(path, 'utf8'));
+    // Without the parser's warnings, which quote the file.
+    value = parseYaml(readFileSync(path, 'utf8'), { logLevel: 'error' });
   } catch {
     throw new CartularyError('setting', `${path} is not valid YAML`);
   }

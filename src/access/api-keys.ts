@@ -59,7 +59,8 @@ export function createApiKey(
   };
 }
 
-const KEY_TEXT = /^ck_([0-9a-f]{32})_([A-Za-z0-9_-]{43})$/;
+/** The last digit holds but four bits of the secret; the other two are zero, so that a key has one text (RFC 4648 §3.5). */
+const KEY_TEXT = /^ck_([0-9a-f]{32})_([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])$/;
 
 /**
  * Finds out which key a text is.
@@ -80,7 +81,8 @@ export function authenticateApiKey(text: string, findKey: (id: ApiKeyId) => ApiK
 /** @throws CartularyError `bad-input` on a name that is no scope */
 export function parseScopes(names: readonly string[]): Scope[] {
   return names.map((name) => {
-    if (!(name in SCOPES))
+    // A name that is no right must never be stored with a key: `constructor` is in every object.
+    if (!Object.hasOwn(SCOPES, name))
       throw new CartularyError('bad-input', `there is no such scope; scopes are ${ALL_SCOPES.join(', ')}`);
     return name as Scope;
   });

@@ -125,7 +125,7 @@ export async function callLocalSocket(
     else if ('result' in line) return { result: line.result };
     else {
       const { code, message, detail } = line.error;
-      throw new CartularyError(code in ERRORS ? (code as ErrorCode) : 'internal', message, { detail });
+      throw new CartularyError(Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'internal', message, { detail });
     }
   }
   throw new CartularyError('stopping', 'the process that holds the data directory ended before it answered');

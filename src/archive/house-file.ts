@@ -40,12 +40,20 @@ export async function isInitialised(directory: string): Promise<boolean> {
   return (await stat(dataLayout(directory).house).catch(() => undefined)) !== undefined;
 }
 
-/** Reads which archives a data directory holds. */
+/** Reads which archives a data directory holds. @throws CartularyError `corrupt` */
 export async function readHouseFile(layout: Pick<DataLayout, 'house'>): Promise<HouseFile['archives'][number]> {
-  const parsed = houseSchema.safeParse(JSON.parse(await readFile(layout.house, 'utf8')));
+  const parsed = houseSchema.safeParse(parseJson(await readFile(layout.house, 'utf8')));
   const [first] = parsed.success ? parsed.data.archives : [];
   if (first === undefined) throw new CartularyError('corrupt', `${layout.house} cannot be read`);
   return first;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Writes which archive a data directory holds. */

@@ -33,8 +33,9 @@ export function packRecord(bytes: Uint8Array): Uint8Array {
 
 /** Unpacks what `packRecord` packed. @throws CartularyError `corrupt` */
 export function unpackRecord(packed: Uint8Array): Uint8Array {
-  const data = Buffer.from(packed.buffer, packed.byteOffset + 1, Math.max(0, packed.byteLength - 1));
-  switch (packed[0] ?? -1) {
+  if (packed.length === 0) throw new CartularyError('corrupt', 'a record has no bytes');
+  const data = Buffer.from(packed.buffer, packed.byteOffset + 1, packed.byteLength - 1);
+  switch (packed[0]) {
     case CODEC_NONE:
       return data;
     case CODEC_LZ4_1:
@@ -59,5 +60,8 @@ export function commitmentOf(kind: number, r: Uint8Array, bytes: Uint8Array): Ui
 export function succeededHead(bytes: Uint8Array): Head {
   const { event } = parseRecordHead(bytes);
   if (event.kind !== 'log.succeeded') throw new CartularyError('corrupt', 'this record tells of no succession');
-  return { origin: event.origin, size: event.size, root: Buffer.from(event.root, 'base64') };
+  const { origin, size, root } = event;
+  if (typeof origin !== 'string' || typeof size !== 'number' || typeof root !== 'string')
+    throw new CartularyError('corrupt', 'this record of a succession names no head');
+  return { origin, size, root: Buffer.from(root, 'base64') };
 }

@@ -108,17 +108,19 @@ function encodeExtras({ jobs, settings }: FiledRecord): Buffer | undefined {
  */
 export function* readSealBatch(buffer: ArrayBuffer): Generator<SealItem> {
   const source = Buffer.from(buffer);
+  assertRoom(source, COUNT_BYTES);
   const count = source.readUInt32LE(0);
   let at = COUNT_BYTES;
   for (let index = 0; index < count; index += 1) {
     const head = at + 64;
+    assertRoom(source, at + HEAD_BYTES);
     const recordBytes = source.readUInt32LE(head + 12);
     const documentBytes = source.readUInt32LE(head + 16);
     const extraBytes = source.readUInt32LE(head + 20);
     const recordAt = at + HEAD_BYTES;
     const documentAt = recordAt + recordBytes;
     const extraAt = documentAt + documentBytes;
-    if (extraAt + extraBytes > source.length) throw new CartularyError('internal', 'a batch is cut short');
+    assertRoom(source, extraAt + extraBytes);
     yield {
       messageId: source.subarray(at, at + 16),
       recordId: source.subarray(at + 16, at + 32),
@@ -135,6 +137,10 @@ export function* readSealBatch(buffer: ArrayBuffer): Generator<SealItem> {
   }
 }
 
+function assertRoom(source: Buffer, bytes: number): void {
+  if (bytes > source.length) throw new CartularyError('internal', 'a batch is cut short');
+}
+
 const NO_EXTRAS: { readonly jobs: readonly DraftJob[]; readonly settings: readonly SettingChange[] } = {
   jobs: [],
   settings: [],
@@ -146,12 +152,16 @@ function decodeUnique(kind: number, bytes: Uint8Array): AppendEntry['unique'] {
 }
 
 function decodeExtras(bytes: Buffer): { jobs: readonly DraftJob[]; settings: SettingChange[] } {
-  const extras = JSON.parse(bytes.toString('utf8')) as Extras;
-  return {
-    jobs: extras.jobs,
-    settings: extras.settings.map(({ name, value }) => ({
-      name,
-      value: value === undefined ? undefined : Buffer.from(value, 'base64'),
-    })),
-  };
+  try {
+    const { jobs, settings } = JSON.parse(bytes.toString('utf8')) as Extras;
+    return {
+      jobs,
+      settings: settings.map(({ name, value }) => ({
+        name,
+        value: value === undefined ? undefined : Buffer.from(value, 'base64'),
+      })),
+    };
+  } catch (cause) {
+    throw new CartularyError('internal', 'the extras of a batch cannot be read', { cause });
+  }
 }

@@ -45,6 +45,7 @@ function lookUpPhone(trimmed: string, raw: string, region: string | undefined): 
   // Not extracted: a number that stands in a text, or behind a prefix nobody stripped, is not the sender.
   const options = { extract: false, ...(region === undefined ? {} : { defaultCountry: region as CountryCode }) };
   const parsed = parsePhoneNumberFromString(trimmed, options);
-  if (parsed !== undefined && parsed.isPossible()) return writeAddress('e164', parsed.number, raw);
+  if (parsed !== undefined && parsed.isPossible() && E164.test(parsed.number))
+    return writeAddress('e164', parsed.number, raw);
   return writeAddress('phone_raw', trimmed, raw);
 }

@@ -90,7 +90,7 @@ export function parseRecordHead(bytes: Uint8Array): RecordHead {
   const at = buffer.lastIndexOf(RAW_BEGINS);
   if (at < 0) return parseRecord(bytes);
   try {
-    return JSON.parse(`${buffer.toString('utf8', 0, at)}}`) as RecordHead;
+    return assertRecord(JSON.parse(`${buffer.toString('utf8', 0, at)}}`));
   } catch {
     // What was found belongs to something else (an object of the sender's that looks like a raw slice).
     return parseRecord(bytes);
@@ -118,7 +118,10 @@ export function parseRecordLabel(bytes: Uint8Array): RecordLabel {
   const match = LABEL.exec(beginning.toString('latin1'));
   if (match === null) {
     const { archive, record, message, capturedAt, event } = parseRecordHead(bytes);
-    return { archive, record, message, capturedAtMs: capturedAt.ms, kind: event.kind };
+    const { ms } = (capturedAt ?? {}) as { readonly ms?: unknown };
+    if (typeof ms !== 'number' || typeof event.kind !== 'string')
+      throw new CartularyError('corrupt', 'a record lacks its time or the kind of its event');
+    return { archive, record, message, capturedAtMs: ms, kind: event.kind };
   }
   const [, archive, record, message, ms, kind = ''] = match;
   return {
@@ -141,8 +144,13 @@ export function parseRecord(bytes: Uint8Array): ArchiveRecord {
   } catch (cause) {
     throw new CartularyError('corrupt', 'a record is not JSON', { cause });
   }
-  if (typeof value !== 'object' || value === null || !('v' in value) || value.v !== 1 || !('event' in value)) {
-    throw new CartularyError('corrupt', 'a record has an unknown version');
-  }
+  return assertRecord(value);
+}
+
+/** The rest of it stands under the commitment in its leaf: who wrote the record wrote that. */
+function assertRecord(value: unknown): ArchiveRecord {
+  const { v, event } = (value ?? {}) as { readonly [Name in keyof ArchiveRecord]?: unknown };
+  if (v !== 1) throw new CartularyError('corrupt', 'a record has an unknown version');
+  if (typeof event !== 'object' || event === null) throw new CartularyError('corrupt', 'a record has no event');
   return value as ArchiveRecord;
 }

@@ -45,7 +45,12 @@ function match(text: string): RegExpExecArray | null {
  */
 export function parseCursor(text: string, query: Query, order: 'newest' | 'oldest'): Cursor {
   const [, writtenOrder, month = '', row, total, totalRelation, , queryHash] = match(text) ?? [];
-  if (writtenOrder !== order || queryHash !== hashValue(formatQuery(query))) {
+  if (
+    !Number.isSafeInteger(Number(row)) ||
+    !Number.isSafeInteger(Number(total)) ||
+    writtenOrder !== order ||
+    queryHash !== hashValue(formatQuery(query))
+  ) {
     throw new CartularyError('bad-input', 'the cursor does not belong to this search; begin at the first page');
   }
   return {

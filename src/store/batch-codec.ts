@@ -86,8 +86,19 @@ function encodeExtras(entry: AppendEntry): Buffer | undefined {
   return Buffer.from(JSON.stringify(extras), 'utf8');
 }
 
-/** Unpacks what `encodeBatch` packed; the entries are views into the buffer. */
+/**
+ * Unpacks what `encodeBatch` packed; the entries are views into the buffer.
+ * @throws CartularyError `internal` where it is cut short or something else
+ */
 export function decodeBatch(buffer: ArrayBuffer): AppendEntry[] {
+  try {
+    return readEntries(buffer);
+  } catch (cause) {
+    throw new CartularyError('internal', 'a batch cannot be read', { cause });
+  }
+}
+
+function readEntries(buffer: ArrayBuffer): AppendEntry[] {
   const source = Buffer.from(buffer);
   const count = source.readUInt32LE(0);
   const entries: AppendEntry[] = [];
@@ -103,6 +114,7 @@ export function decodeBatch(buffer: ArrayBuffer): AppendEntry[] {
     const sealedAt = leafAt + leafBytes;
     const extraAt = sealedAt + sealedBytes;
     at = extraAt + extraBytes;
+    if (at > source.length) throw new CartularyError('internal', 'a batch is cut short');
     entries.push({
       messageId: source.subarray(head, head + 16),
       secret: source.subarray(head + 16, head + 48),

@@ -184,7 +184,7 @@ function settle(waiting: Map<number, Waiter>, reply: Exclude<ThreadReply, { even
   if (reply.ok) waiter.resolve(reply.result);
   else
     waiter.reject(
-      new CartularyError(reply.code in ERRORS ? (reply.code as ErrorCode) : 'internal', reply.message, {
+      new CartularyError(Object.hasOwn(ERRORS, reply.code) ? (reply.code as ErrorCode) : 'internal', reply.message, {
         detail: reply.detail ?? {},
       }),
     );

@@ -93,6 +93,11 @@ function parseChannelAddress(prefix: string, value: string): Address {
   return { scheme: 'handle', value: user, scope: prefix.slice(0, -1) };
 }
 
+/** A text as one element of a path. JSON can hold half a character, which a URL cannot. */
+export function pathElement(text: string): string {
+  return encodeURIComponent(text.toWellFormed());
+}
+
 /** Who is at the ends of a text, as the payload names them. */
 export type EndsGiven = {
   readonly direction: 'inbound' | 'outbound';

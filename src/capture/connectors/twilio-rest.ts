@@ -21,6 +21,7 @@ import {
   parseTwilioTime,
   readEnds,
   statusEvent,
+  pathElement,
 } from './twilio-common.ts';
 import type { Ends, ReadContext } from './twilio-common.ts';
 import { readConversationEvent } from './twilio-conversations.ts';
@@ -176,8 +177,8 @@ function resourceContent(
 
 /** Where the list of a message's media is. */
 function mediaListUrl(key: MessageKey, context: ReadContext): string {
-  const account = encodeURIComponent(key.account);
-  return `${apiBaseOf(context.source)}/2010-04-01/Accounts/${account}/Messages/${encodeURIComponent(key.id)}/Media.json`;
+  const account = pathElement(key.account);
+  return `${apiBaseOf(context.source)}/2010-04-01/Accounts/${account}/Messages/${pathElement(key.id)}/Media.json`;
 }
 
 /** The list that names a message's media (Twilio, "Media subresource"): the message resource only counts them. */

@@ -14,7 +14,7 @@ import type { Connector, PlatformCredentials, PlatformRequest } from '../connect
 import { parseForm, parseQuery } from '../form.ts';
 import { isJsonObject, parseJsonSafely } from '../json.ts';
 import { SIGNATURE_SCHEMES } from '../signatures.ts';
-import { accountOf, apiBaseOf, contextOf, TWILIO, TWILIO_API } from './twilio-common.ts';
+import { accountOf, apiBaseOf, contextOf, TWILIO, TWILIO_API, pathElement } from './twilio-common.ts';
 import { readEventStreams } from './twilio-events.ts';
 import { readForm } from './twilio-form.ts';
 import { readRestAnswer, TWILIO_MEDIA_LIST } from './twilio-rest.ts';
@@ -76,13 +76,11 @@ function get(url: string): PlatformRequest {
 }
 
 function fetchMessage(source: SourceView, key: MessageKey): PlatformRequest {
-  const id = encodeURIComponent(key.id);
+  const id = pathElement(key.id);
   if (key.conversation !== undefined) {
-    return get(
-      `https://conversations.twilio.com/v1/Conversations/${encodeURIComponent(key.conversation)}/Messages/${id}`,
-    );
+    return get(`https://conversations.twilio.com/v1/Conversations/${pathElement(key.conversation)}/Messages/${id}`);
   }
-  return get(`${apiBaseOf(source)}/2010-04-01/Accounts/${encodeURIComponent(key.account)}/Messages/${id}.json`);
+  return get(`${apiBaseOf(source)}/2010-04-01/Accounts/${pathElement(key.account)}/Messages/${id}.json`);
 }
 
 function listSince(source: SourceView, sinceMs: number): PlatformRequest {

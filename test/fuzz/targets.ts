@@ -1,0 +1,17 @@
+/** Every parser and decoder of the product, each with the input it is given. */
+import { CAPTURE_TARGETS } from './capture.ts';
+import { IMPORT_TARGETS } from './imports.ts';
+import { LEDGER_TARGETS } from './ledger.ts';
+import { MODEL_TARGETS, SEARCH_TARGETS, STORE_TARGETS } from './store.ts';
+import type { Target } from './target.ts';
+import { VAULT_TARGETS } from './vault.ts';
+
+export const TARGETS: readonly Target[] = [
+  ...LEDGER_TARGETS,
+  ...VAULT_TARGETS,
+  ...MODEL_TARGETS,
+  ...SEARCH_TARGETS,
+  ...STORE_TARGETS,
+  ...CAPTURE_TARGETS,
+  ...IMPORT_TARGETS,
+];
