@@ -9,7 +9,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import type { MessagePage } from '../../src/archive/views.ts';
 import type { VerifyReport } from '../../src/archive/threads/verify-thread.ts';
-import { createRandom } from '../../bench/texts.ts';
+import { createRandom } from '../../bench/random.ts';
 import { freePort, makePlace, runJson, serve } from '../support/cli.ts';
 import { AUTH_TOKEN, inboundFields, inParallel, signedForm } from '../support/twilio.ts';
 
