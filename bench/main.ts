@@ -2,21 +2,26 @@
  * `npm run bench`: every figure of docs/performance.md, each against its baseline in the same run. Ratios are what counts; the load of the machine is printed beside them.
  *
  *   npm run bench -- [SUBJECT…] [--messages 200000] [--mix plain|shop] [--seed 7] [--runs 3] [--json FILE]
- *                    [--data DIR] [--keep] [--archive DIR]
+ *                    [--data DIR] [--keep] [--archive DIR] [--check | --store]
+ *   npm run bench -- plot FILE… --out FILE.svg
  *
  * Subjects: capture searchable start search proof verify export disk rebuild ack memory import; all of them where none is named. `--data DIR` measures on the disk of
- * DIR, `--keep` leaves the archive there, `--archive DIR` measures one that was left: ack and memory add some messages to it.
+ * DIR, `--keep` leaves the archive there, `--archive DIR` measures one that was left: ack and memory add some messages to it. `--check` fails where a ratio is
+ * worse than the stored one by a fifth, `--store` stores them. `plot` draws how figures grow, from what several runs left with `--json`.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { toFigure } from './figure.ts';
+import { formatNumber, toFigure } from './figure.ts';
 import type { Figure, Measured } from './figure.ts';
+import { growthPanels } from './growth.ts';
 import { findPlace, openPlace } from './place.ts';
 import type { Place } from './place.ts';
-import { describeMachine, formatLoad, formatMachine } from './report-file.ts';
+import { plot } from './plot.ts';
+import { checkRun, storeRun } from './ratios.ts';
+import { describeMachine, formatLoad, formatMachine, readReport } from './report-file.ts';
 import type { RunReport } from './report-file.ts';
 import type { BenchOptions } from './run.ts';
 import { capture } from './steps/capture.ts';
@@ -35,15 +40,33 @@ const { values, positionals } = parseArgs({
     data: { type: 'string' },
     keep: { type: 'boolean', default: false },
     archive: { type: 'string' },
+    check: { type: 'boolean', default: false },
+    store: { type: 'boolean', default: false },
+    out: { type: 'string' },
   },
 });
 
 await main();
 
 async function main(): Promise<void> {
+  const [first, ...files] = positionals;
+  if (first === 'plot') return drawGrowth(files);
   const report = await measure(readOptions(), readSubjects());
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
   if (belowFloor(report.figures).length > 0) process.exitCode = 1;
+  if (values.check) {
+    const { compared, worse } = checkRun(report);
+    for (const { id, stored, measured } of worse)
+      console.log(`WORSE: ${id} was ${formatNumber(stored)} ×, is ${formatNumber(measured)} ×`);
+    console.log(`${compared} ratios compared, ${worse.length} worse by more than a fifth`);
+    process.exitCode = worse.length > 0 ? 1 : 0;
+  }
+  if (values.store) storeRun(report);
+}
+
+function drawGrowth(files: readonly string[]): void {
+  if (files.length === 0 || values.out === undefined) throw new Error('plot takes files of runs and --out FILE.svg');
+  writeFileSync(values.out, plot(growthPanels(files.map(readReport)), 'How figures grow with the archive'));
 }
 
 function readOptions(): BenchOptions {

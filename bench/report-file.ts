@@ -1,5 +1,6 @@
 /** What a run leaves for machines: its figures and what they depend on. */
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 
 import type { Figure } from './figure.ts';
@@ -57,6 +58,14 @@ export function formatMachine(machine: Machine): string {
 /** Load averages as people read them. */
 export function formatLoad(load: readonly number[] = loadavg()): string {
   return load.map((value) => value.toFixed(2)).join(' ');
+}
+
+/** Reads what a run left. @throws Error where it is none */
+export function readReport(path: string): RunReport {
+  const report = JSON.parse(readFileSync(path, 'utf8')) as Partial<RunReport>;
+  if (!Array.isArray(report.figures) || typeof report.messages !== 'number')
+    throw new Error(`${path} is no file of a run: it has no figures`);
+  return report as RunReport;
 }
 
 function findCommit(): string | undefined {
