@@ -4,19 +4,25 @@
  *   npm run bench -- [SUBJECT…] [--messages 200000] [--mix plain|shop] [--seed 7] [--runs 3] [--json FILE]
  *                    [--data DIR] [--keep] [--archive DIR] [--check | --store]
  *   npm run bench -- plot FILE… --out FILE.svg
+ *   npm run bench -- capacity FILE… [--price 0.08] [--out FILE.svg] [--store]
+ *   npm run bench -- report FILE…
  *
- * Subjects: capture searchable start search proof verify export disk rebuild ack memory import; all of them where none is named. `--data DIR` measures on the disk of
+ * Subjects: capture searchable start search proof verify export disk rebuild backup ack memory import limits others; all of them where none is named. `--data DIR` measures on the disk of
  * DIR, `--keep` leaves the archive there, `--archive DIR` measures one that was left: ack and memory add some messages to it. `--check` fails where a ratio is
- * worse than the stored one by a fifth, `--store` stores them. `plot` draws how figures grow, from what several runs left with `--json`.
+ * worse than the stored one by a fifth, `--store` stores them. `plot` draws how figures grow, from what several runs left with `--json`;
+ * `capacity` continues them to a mid-sized shop (`--store`: for `cartulary capacity` as well); `report` prints them as Markdown.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { MEASURED } from '../src/archive/capacity-measured.ts';
+import { capacityPanels, formatCapacity, storeMeasurements, toMeasurements } from './capacity.ts';
 import { formatNumber, toFigure } from './figure.ts';
 import type { Figure, Measured } from './figure.ts';
 import { growthPanels } from './growth.ts';
+import { toMarkdown } from './markdown.ts';
 import { findPlace, openPlace } from './place.ts';
 import type { Place } from './place.ts';
 import { plot } from './plot.ts';
@@ -43,6 +49,7 @@ const { values, positionals } = parseArgs({
     check: { type: 'boolean', default: false },
     store: { type: 'boolean', default: false },
     out: { type: 'string' },
+    price: { type: 'string', default: '0.08' },
   },
 });
 
@@ -51,6 +58,8 @@ await main();
 async function main(): Promise<void> {
   const [first, ...files] = positionals;
   if (first === 'plot') return drawGrowth(files);
+  if (first === 'capacity') return tellCapacity(files);
+  if (first === 'report') return console.log(toMarkdown(files.map(readReport)));
   const report = await measure(readOptions(), readSubjects());
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
   if (belowFloor(report.figures).length > 0) process.exitCode = 1;
@@ -67,6 +76,17 @@ async function main(): Promise<void> {
 function drawGrowth(files: readonly string[]): void {
   if (files.length === 0 || values.out === undefined) throw new Error('plot takes files of runs and --out FILE.svg');
   writeFileSync(values.out, plot(growthPanels(files.map(readReport)), 'How figures grow with the archive'));
+}
+
+function tellCapacity(files: readonly string[]): void {
+  const price = Number(values.price);
+  if (!(price > 0)) throw new Error('--price is dollars a GB and month');
+  // Without files, what the product's own forecast stands on.
+  const measured = files.length === 0 ? MEASURED : toMeasurements(files.map(readReport));
+  console.log(formatCapacity(measured, price));
+  if (values.out !== undefined)
+    writeFileSync(values.out, plot(capacityPanels(measured), 'What a mid-sized shop will need'));
+  if (values.store) storeMeasurements(measured);
 }
 
 function readOptions(): BenchOptions {

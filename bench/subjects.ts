@@ -1,10 +1,13 @@
 /** What can be measured, in the order in which it is. */
 import type { Subject } from './run.ts';
 import { measureAck } from './steps/ack.ts';
+import { measureBackup } from './steps/backup.ts';
 import { measureDisk } from './steps/disk.ts';
 import { measureExport } from './steps/export.ts';
 import { measureImport } from './steps/import.ts';
+import { measureLimits } from './steps/limits.ts';
 import { measureMemory } from './steps/memory.ts';
+import { measureOthers } from './steps/others.ts';
 import { measureProofs } from './steps/proof.ts';
 import { measureRebuild } from './steps/rebuild.ts';
 import { measureSearch } from './steps/search.ts';
@@ -23,7 +26,10 @@ export const SUBJECTS: ReadonlyMap<string, Subject> = new Map([
   ['export', measureExport],
   ['disk', measureDisk],
   ['rebuild', measureRebuild],
+  ['backup', measureBackup],
   ['ack', measureAck],
   ['memory', measureMemory],
   ['import', measureImport],
+  ['limits', measureLimits],
+  ['others', measureOthers],
 ]);

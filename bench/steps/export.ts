@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 
 import { exportMessages } from '../../src/evidence/export-run.ts';
 import { EXPORTERS } from '../../src/evidence/exports/list.ts';
-import { openBaseline } from '../baseline.ts';
+import { openBaseline } from '../baselines/sqlite.ts';
 import { timeOf } from '../figure.ts';
 import { openPlace } from '../place.ts';
 import type { BenchRun } from '../run.ts';

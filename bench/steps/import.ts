@@ -8,8 +8,8 @@ import { pipeline } from 'node:stream/promises';
 
 import { importFile } from '../../src/capture/import-run.ts';
 import { IMPORTERS } from '../../src/capture/imports/list.ts';
-import { openBaseline, readFields } from '../baseline.ts';
-import type { Arrival } from '../baseline.ts';
+import { openBaseline, readFields } from '../baselines/sqlite.ts';
+import type { Arrival } from '../baselines/sqlite.ts';
 import { median, timeOf } from '../figure.ts';
 import { makePlace } from '../place.ts';
 import type { BenchRun } from '../run.ts';

@@ -1,7 +1,7 @@
 /** Rebuild of the search index from the records, against filling an FTS5 index from the baseline's rows. */
 import { existsSync } from 'node:fs';
 
-import { openBaseline } from '../baseline.ts';
+import { openBaseline } from '../baselines/sqlite.ts';
 import { timeOf } from '../figure.ts';
 import { openPlace } from '../place.ts';
 import type { BenchRun } from '../run.ts';

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 
 import type { Archive } from '../../src/archive/archive.ts';
 import type { Caller } from '../../src/archive/caller.ts';
-import { openBaseline } from '../baseline.ts';
-import type { SqliteBaseline } from '../baseline.ts';
+import { openBaseline } from '../baselines/sqlite.ts';
+import type { SqliteBaseline } from '../baselines/sqlite.ts';
 import { median, percentile, timeOf } from '../figure.ts';
 import { openPlace } from '../place.ts';
 import type { BenchRun } from '../run.ts';

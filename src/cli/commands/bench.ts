@@ -20,6 +20,8 @@ export function registerBench(program: Command): void {
     .option('--data <dir>', 'measure in a new directory under this one, on its disk (default: the temporary directory)')
     .option('--keep', 'leave the archive there')
     .option('--archive <dir>', 'measure an archive that --keep has left')
+    .option('--check', 'fail where a ratio is worse than the stored one by a fifth')
+    .option('--store', 'store the ratios')
     .action(async (subjects: string[], options: Readonly<Record<string, string | true>>) => {
       const script = join(fileURLToPath(new URL('../../../bench', import.meta.url)), 'main.ts');
       if (!existsSync(script))

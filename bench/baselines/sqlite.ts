@@ -4,8 +4,8 @@
  */
 import Database from 'better-sqlite3-multiple-ciphers';
 
-import type { Envelope } from '../src/model/envelope.ts';
-import type { Told } from './texts/shop.ts';
+import type { Envelope } from '../../src/model/envelope.ts';
+import type { Told } from '../texts/shop.ts';
 
 /** Something told, as the envelope that it comes in. */
 export type Arrival = { readonly told: Told; readonly envelope: Envelope };
