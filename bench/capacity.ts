@@ -59,14 +59,14 @@ export function toMeasurements(reports: readonly RunReport[]): Measurements {
 export function formatCapacity(measured: Measurements, pricePerGbMonth: number): string {
   const texts = SHOP.textsPerMonth * 12 * SHOP.years;
   const growth = { recordsNow: 0, recordsPerMonth: SHOP.textsPerMonth * measured.recordsPerText, years: SHOP.years };
-  const lines = forecastAll(measured, growth).map(({ name, what, unit, then, exponent, confidence }) => {
+  const lines = forecastAll(measured, growth).map(({ name, what, unit, ahead, exponent, confidence }) => {
     const sizes = new Set((measured.samples[name] ?? []).map(({ records }) => records)).size;
     const value =
       unit === 'bytes'
-        ? formatBytes(then)
-        : unit === 's' && then > 7200
-          ? `${formatNumber(then / 3600)} h`
-          : `${formatNumber(then)} ${unit}`;
+        ? formatBytes(ahead)
+        : unit === 's' && ahead > 7200
+          ? `${formatNumber(ahead / 3600)} h`
+          : `${formatNumber(ahead)} ${unit}`;
     return `| ${what} | ${value} | records^${exponent.toFixed(2)}, ${sizes} size${sizes === 1 ? ', exponent assumed' : 's'} | ${confidence} |`;
   });
   const disk = fitPower(measured.samples.disk ?? []);

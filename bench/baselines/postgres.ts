@@ -1,5 +1,5 @@
 /** The same messages in a PostgreSQL table with a GIN index over their words: the same bytes, unique key, indexes and durability as the SQLite table, 1,000 rows a transaction. */
-import pg from 'pg';
+import { Client } from 'pg';
 
 import { readFields } from './sqlite.ts';
 import type { Arrival } from './sqlite.ts';
@@ -30,7 +30,7 @@ export async function openPostgres(directory: string): Promise<PostgresBaseline 
   const server = await startPostgres(directory);
   if (server === undefined) return undefined;
   const client = await untilReady(async () => {
-    const fresh = new pg.Client({ connectionString: server.url });
+    const fresh = new Client({ connectionString: server.url });
     await fresh.connect();
     return fresh;
   });

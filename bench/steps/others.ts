@@ -105,7 +105,7 @@ async function measurePublicInbox(
   );
   const mbox = arrivals.flatMap(({ told }, index) => {
     const { sender, text } = readFields(told);
-    return text === null ? [] : [`${commitOf(makeMail(told.key, sender ?? '', told.atMs, text), told.atMs, index)}`];
+    return text === null ? [] : [commitOf(makeMail(told.key, sender ?? '', told.atMs, text), told.atMs, index)];
   });
   const repository = join(inbox, 'git', '0.git');
   execFileSync('git', ['init', '-q', '--bare', repository], quiet);

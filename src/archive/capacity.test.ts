@@ -44,7 +44,7 @@ describe('forecasts', () => {
   it('forecasts only what was measured', () => {
     const lines = forecastAll(measured, { recordsNow: 1e6, recordsPerMonth: 1e6, years: 1 });
     expect(lines.map(({ name }) => name)).toEqual(['verify', 'disk']);
-    expect(lines[0]?.then).toBeCloseTo(520);
+    expect(lines[0]?.ahead).toBeCloseTo(520);
   });
 
   it('names the month in which a bound is reached', () => {

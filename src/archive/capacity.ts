@@ -93,7 +93,7 @@ export type CapacityLine = {
   readonly what: string;
   readonly unit: string;
   readonly now: number;
-  readonly then: number;
+  readonly ahead: number;
   readonly confidence: Confidence;
   readonly exponent: number;
 };
@@ -106,7 +106,7 @@ export function forecastAll(measured: Measurements, { recordsNow, recordsPerMont
     if (fit === undefined) return [];
     const { value, confidence } = forecast(fit, end);
     const now = recordsNow === 0 ? 0 : forecast(fit, recordsNow).value;
-    return [{ name, what, unit, now, then: value, confidence, exponent: fit.exponent }];
+    return [{ name, what, unit, now, ahead: value, confidence, exponent: fit.exponent }];
   });
 }
 

@@ -22,6 +22,9 @@ export type CapacityReport = {
   readonly measured: Pick<Measurements, 'date' | 'machine' | 'recordsPerText'>;
 };
 
+/** With fewer records, what an empty archive takes is most of its disk and says nothing of a large one. */
+const RECORDS_MIN = 100_000;
+
 const PARTS = [
   ['index', /(^|\/)index\//],
   ['log', /(^|\/)log\//],
@@ -45,7 +48,10 @@ const capacity = defineOperation(
     const months = Math.max(1, names.filter((name) => /index-\d{4}-\d{2}\.db$/.test(name)).length);
     const recordsPerMonth = textsAMonth === undefined ? records / months : textsAMonth * MEASURED.recordsPerText;
     const growth = { recordsNow: records, recordsPerMonth, years };
-    const measured = { ...MEASURED, samples: { ...MEASURED.samples, disk: [{ records, value: total }] } };
+    const measured = {
+      ...MEASURED,
+      samples: { ...MEASURED.samples, ...(records < RECORDS_MIN ? {} : { disk: [{ records, value: total }] }) },
+    };
     const { blocks, bsize } = await statfs(directory);
     return {
       records,

@@ -56,22 +56,26 @@ function printReport({
   print(`bytes on disk a record: ${parts.join(', ')}`);
   for (const line of lines)
     print(
-      `${line.what}: ${formatValue(line, line.now)} now, ${formatValue(line, line.then)} then (${WORTH[line.confidence]})`,
+      `${line.what}: ${formatValue(line, line.now)} now, ${formatValue(line, line.ahead)} then (${WORTH[line.confidence]})`,
     );
   const reached = bounds.filter(({ inMonths }) => inMonths !== undefined);
   for (const { rule, inMonths } of bounds)
     print(
-      `${inMonths === undefined ? `not in ${years} years` : inMonths === 0 ? 'now' : `in ${inMonths} months`}: ${rule}`,
+      `${inMonths === undefined ? `not in ${years} years` : inMonths === 0 ? 'now' : inMonthsText(inMonths)}: ${rule}`,
     );
   const first = Math.min(...reached.map(({ inMonths }) => inMonths ?? Number.POSITIVE_INFINITY));
   print(
     reached.length === 0
       ? 'One machine is enough.'
-      : `Plan for many machines (PostgreSQL) ${first === 0 ? 'now' : `in ${first} months`}: one machine is enough until then.`,
+      : `Plan for many machines (PostgreSQL) ${first === 0 ? 'now' : inMonthsText(first)}: one machine is enough until then.`,
   );
   say(
     `Disk is this archive's own; times were measured on ${measured.date} on ${measured.machine}, and yours will differ.`,
   );
+}
+
+function inMonthsText(months: number): string {
+  return `in ${months} month${months === 1 ? '' : 's'}`;
 }
 
 function formatValue({ unit }: CapacityLine, value: number): string {
