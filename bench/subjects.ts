@@ -1,0 +1,35 @@
+/** What can be measured, in the order in which it is. */
+import type { Subject } from './run.ts';
+import { measureAck } from './steps/ack.ts';
+import { measureBackup } from './steps/backup.ts';
+import { measureDisk } from './steps/disk.ts';
+import { measureExport } from './steps/export.ts';
+import { measureImport } from './steps/import.ts';
+import { measureLimits } from './steps/limits.ts';
+import { measureMemory } from './steps/memory.ts';
+import { measureOthers } from './steps/others.ts';
+import { measureProofs } from './steps/proof.ts';
+import { measureRebuild } from './steps/rebuild.ts';
+import { measureSearch } from './steps/search.ts';
+import { measureStart } from './steps/start.ts';
+import { measureVerify } from './steps/verify.ts';
+
+/** Subjects that make the archive themselves: it is measured while it is made. */
+export const MAKING: readonly string[] = ['capture', 'searchable'];
+
+/** Subjects of an archive that is there. */
+export const SUBJECTS: ReadonlyMap<string, Subject> = new Map([
+  ['start', measureStart],
+  ['search', measureSearch],
+  ['proof', measureProofs],
+  ['verify', measureVerify],
+  ['export', measureExport],
+  ['disk', measureDisk],
+  ['rebuild', measureRebuild],
+  ['backup', measureBackup],
+  ['ack', measureAck],
+  ['memory', measureMemory],
+  ['import', measureImport],
+  ['limits', measureLimits],
+  ['others', measureOthers],
+]);
