@@ -2,13 +2,13 @@
  * `npm run bench`: every figure of docs/performance.md, each against its baseline in the same run. Ratios are what counts; the load of the machine is printed beside them.
  *
  *   npm run bench -- [SUBJECT…] [--messages 200000] [--mix plain|shop] [--seed 7] [--runs 3] [--json FILE]
- *                    [--data DIR] [--keep] [--archive DIR] [--check | --store]
+ *                    [--data DIR] [--keep] [--archive DIR] [--alone] [--check | --store]
  *   npm run bench -- plot FILE… --out FILE.svg
  *   npm run bench -- capacity FILE… [--price 0.08] [--out FILE.svg] [--store]
  *   npm run bench -- report FILE…
  *
  * Subjects: capture searchable start search proof verify export disk rebuild backup ack memory import limits others; all of them where none is named. `--data DIR` measures on the disk of
- * DIR, `--keep` leaves the archive there, `--archive DIR` measures one that was left: ack and memory add some messages to it. `--check` fails where a ratio is
+ * DIR, `--keep` leaves the archive there, `--archive DIR` measures one that was left: ack and memory add some messages to it. `--alone` leaves the baseline out of capture. `--check` fails where a ratio is
  * worse than the stored one by a fifth, `--store` stores them. `plot` draws how figures grow, from what several runs left with `--json`;
  * `capacity` continues them to a mid-sized shop (`--store`: for `cartulary capacity` as well); `report` prints them as Markdown.
  */
@@ -45,6 +45,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
     data: { type: 'string' },
     keep: { type: 'boolean', default: false },
+    alone: { type: 'boolean', default: false },
     archive: { type: 'string' },
     check: { type: 'boolean', default: false },
     store: { type: 'boolean', default: false },
@@ -96,7 +97,7 @@ function readOptions(): BenchOptions {
     if (!/^\d{1,9}$/.test(values[name])) throw new Error(`--${name} is a whole number`);
     return Math.max(1, Number(values[name]));
   };
-  return { messages: count('messages'), seed: count('seed'), runs: count('runs'), mix };
+  return { messages: count('messages'), seed: count('seed'), runs: count('runs'), mix, alone: values.alone };
 }
 
 function readSubjects(): readonly string[] {

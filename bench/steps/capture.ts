@@ -32,7 +32,7 @@ export type Captured = { readonly place: Place; readonly figures: readonly Measu
 export async function capture(directory: string, options: BenchOptions): Promise<Captured> {
   const { messages, seed, mix, runs } = options;
   const { place, service, source } = await makePlace(directory, { seed, mix });
-  const baseline = openBaseline(place.baselinePath);
+  const baseline = options.alone ? undefined : openBaseline(place.baselinePath);
   const warmUp = Math.min(WARM_UP, messages);
   const shop = openShop(seed, messages + warmUp, mix);
   const size = Math.min(ROUND_MAX, Math.ceil(messages / Math.max(1, runs)));
@@ -48,11 +48,11 @@ export async function capture(directory: string, options: BenchOptions): Promise
       rounds.push(await takeRound({ service, source, baseline, place }, told));
     }
   } finally {
-    baseline.close();
+    baseline?.close();
     await service.close();
   }
   savePlace(place);
-  return { place, figures: figuresOf(rounds) };
+  return { place, figures: figuresOf(rounds, options.alone) };
 }
 
 /** What is told about the next texts, with what is told of earlier ones in between. */
@@ -70,20 +70,20 @@ async function takeRound(
   bench: {
     readonly service: Service;
     readonly source: Source;
-    readonly baseline: SqliteBaseline;
+    readonly baseline: SqliteBaseline | undefined;
     readonly place: Place;
   },
   told: readonly Told[],
 ): Promise<Round> {
   const { service, source, baseline, place } = bench;
   const arrivals = told.map((one): Arrival => ({ told: one, envelope: makeEnvelope(source.id, one) }));
-  const baselineSeconds = baseline.store(arrivals);
+  const baselineSeconds = baseline?.store(arrivals) ?? 0;
   const envelopes = arrivals.map(({ envelope }) => envelope);
   const taken = await takeAll(service, source, envelopes);
   place.known.messages += told.filter(({ isNew }) => isNew).length;
   const bytes = envelopes.reduce((sum, envelope) => sum + envelopeBytes(envelope), 0);
   place.known.envelopeBytes += bytes;
-  place.known.baselineBytes += bytes;
+  if (baseline !== undefined) place.known.baselineBytes += bytes;
   return { told: told.length, baselineSeconds, ...taken };
 }
 
@@ -110,7 +110,8 @@ async function takeAll(
 }
 
 /** The value is that of all rounds together, since what an index puts off is paid in some of them only; the spread is that of the rounds. */
-function figuresOf(rounds: readonly Round[]): Measured[] {
+function figuresOf(rounds: readonly Round[], alone: boolean): Measured[] {
+  const unit = 'envelopes/s';
   const total = (of: (round: Round) => number): number => rounds.reduce((sum, round) => sum + of(round), 0);
   const rate = (seconds: (round: Round) => number) => ({
     value: total(({ told }) => told) / total(seconds),
@@ -120,11 +121,21 @@ function figuresOf(rounds: readonly Round[]): Measured[] {
     value: total(({ baselineSeconds }) => baselineSeconds) / total(seconds),
     runs: rounds.map((round) => round.baselineSeconds / seconds(round)),
   });
+  if (alone)
+    return [
+      { id: 'capture.rate', what: 'capture in process', unit, better: 'more', ...rate(({ seconds }) => seconds) },
+      {
+        id: 'searchable.rate',
+        what: 'the same until searchable',
+        unit,
+        better: 'more',
+        ...rate(({ searchableSeconds }) => searchableSeconds),
+      },
+    ];
   const base = rate(({ baselineSeconds }) => baselineSeconds);
   const baseline = { what: 'plaintext SQLite + FTS5', value: base.value };
   const kept = rate(({ seconds }) => seconds);
   const found = rate(({ searchableSeconds }) => searchableSeconds);
-  const unit = 'envelopes/s';
   return [
     { id: 'capture.baseline', what: 'plaintext SQLite + FTS5', unit, better: 'more', ...base },
     { id: 'capture.rate', what: 'capture in process', unit, better: 'more', ...kept, baseline },

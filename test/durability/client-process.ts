@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { createRandom } from '../../bench/texts.ts';
+import { createRandom } from '../../bench/random.ts';
 import type { ClientCounts, ClientOrder, ClientSetup } from './client.ts';
 import { openJournal } from './journal.ts';
 import { makePayload, makeRequest } from './payload.ts';

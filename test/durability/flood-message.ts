@@ -1,7 +1,8 @@
 /** Signed webhooks by the tens of thousands a second: what is the same in all of them is made once. */
 import { createHmac } from 'node:crypto';
 
-import { createRandom, makeText } from '../../bench/texts.ts';
+import { createRandom } from '../../bench/random.ts';
+import { makeWords } from './words.ts';
 
 const TEXTS = 2048;
 const CONSTANT = {
@@ -33,7 +34,7 @@ export function floodSid(seed: number, number: number): string {
 /** Makes the maker of a flood's requests, as they go over the wire. */
 export function createFloodMessages({ url, signUrl, token, seed }: FloodTarget): (number: number) => string {
   const random = createRandom(seed);
-  const texts = Array.from({ length: TEXTS }, (_none, index) => makeText(random, index));
+  const texts = Array.from({ length: TEXTS }, () => makeWords(random));
   const encoded = texts.map((text) => new URLSearchParams({ Body: text }).toString());
   const target = new URL(url);
   const head = `POST ${target.pathname} HTTP/1.1\r\nHost: ${target.host}\r\nUser-Agent: TwilioProxy/1.1\r\nContent-Type: application/x-www-form-urlencoded; charset=UTF-8\r\nX-Twilio-Signature: `;

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 
 import twilio from 'twilio/lib/webhooks/webhooks.js';
 
-import { createRandom, makeText } from '../../bench/texts.ts';
+import { createRandom } from '../../bench/random.ts';
 import { AUTH_TOKEN, inboundFields } from '../support/twilio.ts';
+import { makeWords } from './words.ts';
 
 /** Messages that share a word no other message has: as many as a page of a search holds, so that one search answers for all of them. */
 export const BLOCK = 200;
@@ -27,7 +28,7 @@ export function blockWord(client: string, n: number): string {
 export function makePayload(client: string, n: number): Payload {
   const digest = createHash('sha256').update(`${client} ${n}`).digest();
   const sid = `SM${digest.toString('hex', 0, 16)}`;
-  const words = makeText(createRandom(digest.readUInt32LE(16)), n);
+  const words = makeWords(createRandom(digest.readUInt32LE(16)));
   const text = `${words} ${blockWord(client, n)} n${letters(n)}`;
   const from = `+1555${String(1_000_000 + (digest.readUInt32LE(20) % 5000)).slice(-7)}`;
   const form = new URLSearchParams(inboundFields(sid, text, { From: from })).toString();

@@ -1,5 +1,5 @@
 /** What every scenario stands on: an archive, two clients, a checker, and the end of it all. */
-import { createRandom } from '../../bench/texts.ts';
+import { createRandom } from '../../bench/random.ts';
 import { createChecker } from './checker.ts';
 import type { Checker } from './checker.ts';
 import { startClient } from './client.ts';
