@@ -49,7 +49,7 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
     await queue.drain();
     await reader.close();
     await maintenance.end();
-    await writer.call('truncate', undefined);
+    await writer.call('scrub', undefined);
     await writer.end();
   };
   return {
@@ -71,6 +71,7 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
       unpinKey: (messageId, hold) => writer.call('unpinKey', { messageId, hold }),
       closeKey: (messageId) => writer.call('closeKey', messageId),
       destroyKey: (messageId) => writer.call('destroyKey', messageId),
+      scrub: () => writer.call('scrub', undefined),
       async checkpoint() {
         await maintenance.call('checkpoint', undefined);
       },
