@@ -45,6 +45,9 @@ export type Progress = { readonly done: number; readonly total: number };
 /** An open archive. */
 export type Archive = ReturnType<typeof createArchive>;
 
+/** Nothing can be put on record, since the database is damaged. */
+class UnrecordedError extends Error {}
+
 /** Hits of one page at most. */
 export const PAGE_LIMIT_MAX = 200;
 
@@ -79,6 +82,7 @@ export function createArchive(parts: ArchiveParts) {
     try {
       result = await work();
     } catch (cause) {
+      if (cause instanceof UnrecordedError) throw cause;
       await audit(callerActor(caller), {
         action,
         outcome: 'failed',
@@ -241,20 +245,10 @@ function lookups(parts: ArchiveParts, act: Act) {
       request: { vkey?: string; earlier?: readonly string[] },
       context: { signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
     ): Promise<VerifyReport> {
-      const box: { report?: VerifyReport } = {};
-      const work = async (): Promise<VerifyReport> => (box.report = await runVerification(parts, request, context));
-      try {
-        return await act(caller, 'log:read', 'verify', {}, work, ({ ok, size, faults }) => ({
-          ok,
-          size,
-          faults: faults.length,
-        }));
-      } catch (cause) {
-        // Where the damage is such that nothing can be put on record any more, what was found must be told all the more; it holds no content.
-        if (box.report === undefined) throw cause;
-        const text = 'this verification could not be put on record';
-        return { ...box.report, ok: false, faults: [...box.report.faults, { code: 'audit-not-kept', text }] };
-      }
+      return verifyOnRecord(
+        (work) => act(caller, 'log:read', 'verify', {}, work, describeVerification),
+        () => runVerification(parts, request, context),
+      );
     },
 
     /** The signed head of the log, brought up to date. */
@@ -266,6 +260,31 @@ function lookups(parts: ArchiveParts, act: Act) {
     /** Completeness of the index as it is now, by comparing sets. */
     compareIndex: async (): Promise<IndexComparison> => read.call('compare', { followed: await reachIndex() }),
   };
+}
+
+/** Verifies and puts on record that it was done, where anything still can be. @param act does the work and puts it on record */
+async function verifyOnRecord(
+  act: (work: () => Promise<VerifyReport>) => Promise<VerifyReport>,
+  run: () => Promise<VerifyReport>,
+): Promise<VerifyReport> {
+  const box: { report?: VerifyReport } = {};
+  try {
+    return await act(async () => {
+      box.report = await run();
+      // A write would come upon the damage and end the process before anybody is told.
+      if (box.report.faults.some(({ code }) => code === 'database-damaged')) throw new UnrecordedError();
+      return box.report;
+    });
+  } catch (cause) {
+    // Where the damage is such that nothing can be put on record any more, what was found must be told all the more; it holds no content.
+    if (box.report === undefined) throw cause;
+    const text = 'this verification could not be put on record';
+    return { ...box.report, ok: false, faults: [...box.report.faults, { code: 'audit-not-kept', text }] };
+  }
+}
+
+function describeVerification({ ok, size, faults }: VerifyReport): AuditAct['detail'] {
+  return { ok, size, faults: faults.length };
 }
 
 async function runVerification(
@@ -321,15 +340,21 @@ function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: 
     randomBytes: (bytes: number): Uint8Array => parts.random.take(bytes),
     findKey: (id: ApiKeyId): ApiKey | undefined => registry.findKey(id),
 
-    /** Builds the search index again from the records. */
-    rebuildIndex: (caller: Caller, onProgress?: (progress: Progress) => void): Promise<{ records: number }> =>
-      act(caller, 'operate', 'rebuild', {}, () =>
-        parts.threads.follow.call(
+    /** Builds again from the records what is derived of them: the files of the log, the search index, the states of messages. */
+    rebuild: (
+      caller: Caller,
+      onProgress?: (progress: Progress) => void,
+    ): Promise<{ records: number; leaves: number }> =>
+      act(caller, 'operate', 'rebuild', {}, async () => {
+        const index = await parts.threads.follow.call(
           'rebuild',
           undefined,
           onProgress === undefined ? {} : { onProgress: (value) => onProgress(value as Progress) },
-        ),
-      ),
+        );
+        // Last, since it is refused where the records are not those that were signed.
+        const { size } = await parts.threads.log.call('rebuild', undefined);
+        return { ...index, leaves: size };
+      }),
 
     /** Writes a backup into a new directory under `into`, while capture goes on. */
     backup: (

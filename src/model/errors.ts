@@ -38,6 +38,16 @@ export const ERRORS = {
     title: 'Stored data is damaged',
     hint: 'Run "cartulary verify", then restore from a backup.',
   },
+  'index-damaged': {
+    status: 500,
+    title: 'The search index is damaged',
+    hint: 'Run "cartulary rebuild": the index is a copy, and the records are whole.',
+  },
+  'log-damaged': {
+    status: 500,
+    title: 'A file of the public log is damaged',
+    hint: 'Run "cartulary rebuild": the files of the log are written again from the records.',
+  },
   'key-missing': {
     status: 500,
     title: 'A key cannot be opened',

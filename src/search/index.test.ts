@@ -631,10 +631,10 @@ describe('files', () => {
       writeFileSync(path, Buffer.alloc(statSync(path).size, 1));
       const writer = openIndexWriter({ directory: index.directory, key: TEST_KEY, nowMs: NOW_MS });
       expect(() => index.reader.search(read('word7'), { limit: 1 })).toThrow(
-        expect.objectContaining({ code: 'corrupt' }),
+        expect.objectContaining({ code: 'index-damaged' }),
       );
       expect(() => writer.apply([{ put: makeDocument(1, 'x') }], 5_000)).toThrow(
-        expect.objectContaining({ code: 'corrupt' }),
+        expect.objectContaining({ code: 'index-damaged' }),
       );
       writer.rebuildMonth('2026-01', kept);
       expect(searchAll(index, 'word7')).toEqual([7]);
@@ -705,7 +705,7 @@ describe('files', () => {
       expect(reader.isSound('2026-01')).toBe(false);
       const again = openIndexWriter({ directory, key: TEST_KEY, nowMs: NOW_MS });
       expect(() => again.apply([{ put: makeDocument(4, 'new') }], 9)).toThrow(
-        expect.objectContaining({ code: 'corrupt' }),
+        expect.objectContaining({ code: 'index-damaged' }),
       );
       again.close();
       rmSync(path);
@@ -719,9 +719,11 @@ describe('files', () => {
       index.writer.flush();
       const other = Buffer.alloc(32, 8);
       const stranger = openIndexReader({ directory: index.directory, key: other });
-      expect(() => stranger.search(read('secret'), { limit: 1 })).toThrow(expect.objectContaining({ code: 'corrupt' }));
+      expect(() => stranger.search(read('secret'), { limit: 1 })).toThrow(
+        expect.objectContaining({ code: 'index-damaged' }),
+      );
       expect(() => openIndexWriter({ directory: index.directory, key: other, nowMs: NOW_MS })).toThrow(
-        expect.objectContaining({ code: 'corrupt' }),
+        expect.objectContaining({ code: 'index-damaged' }),
       );
     });
   });
