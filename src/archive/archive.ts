@@ -17,6 +17,8 @@ import { writeBackup } from './backup.ts';
 import type { BackupReport } from './backup.ts';
 import { assertAllowed, callerActor } from './caller.ts';
 import type { Caller } from './caller.ts';
+import { describeVerification, runVerification, UnrecordedError, verifyOnRecord } from './verification.ts';
+import { noteUnfinished } from './unfinished-files.ts';
 import { destroyMessage, finishDestructions } from './destroy.ts';
 import { keepMedium } from './keep-medium.ts';
 import type { IncomingMedium } from './keep-medium.ts';
@@ -44,9 +46,6 @@ export type Progress = { readonly done: number; readonly total: number };
 
 /** An open archive. */
 export type Archive = ReturnType<typeof createArchive>;
-
-/** Nothing can be put on record, since the database is damaged. */
-class UnrecordedError extends Error {}
 
 /** Hits of one page at most. */
 export const PAGE_LIMIT_MAX = 200;
@@ -115,6 +114,10 @@ export function createArchive(parts: ArchiveParts) {
 
     /** Stores a medium of a message and puts it on record. Errors: `too-large`. */
     keepMedium: (medium: IncomingMedium): Promise<RecordOutcome> => keepMedium(parts, medium),
+
+    /** Notes files outside that are about to be written, so that the next start removes them where this process is killed. */
+    noteUnfinished: (files: { part: string; reserved: string }): Promise<() => Promise<void>> =>
+      noteUnfinished(parts, files),
 
     /** Opens a medium for an export that is on record already. */
     openBlob: (owner: MediaOwner, blob: string): AsyncIterable<Uint8Array> => parts.media.open(owner, blob),
@@ -260,45 +263,6 @@ function lookups(parts: ArchiveParts, act: Act) {
     /** Completeness of the index as it is now, by comparing sets. */
     compareIndex: async (): Promise<IndexComparison> => read.call('compare', { followed: await reachIndex() }),
   };
-}
-
-/** Verifies and puts on record that it was done, where anything still can be. @param act does the work and puts it on record */
-async function verifyOnRecord(
-  act: (work: () => Promise<VerifyReport>) => Promise<VerifyReport>,
-  run: () => Promise<VerifyReport>,
-): Promise<VerifyReport> {
-  const box: { report?: VerifyReport } = {};
-  try {
-    return await act(async () => {
-      box.report = await run();
-      // A write would come upon the damage and end the process before anybody is told.
-      if (box.report.faults.some(({ code }) => code === 'database-damaged')) throw new UnrecordedError();
-      return box.report;
-    });
-  } catch (cause) {
-    // Where the damage is such that nothing can be put on record any more, what was found must be told all the more; it holds no content.
-    if (box.report === undefined) throw cause;
-    const text = 'this verification could not be put on record';
-    return { ...box.report, ok: false, faults: [...box.report.faults, { code: 'audit-not-kept', text }] };
-  }
-}
-
-function describeVerification({ ok, size, faults }: VerifyReport): AuditAct['detail'] {
-  return { ok, size, faults: faults.length };
-}
-
-async function runVerification(
-  { threads, vkey, formerVkeys }: ArchiveParts,
-  request: { readonly vkey?: string; readonly earlier?: readonly string[] },
-  context: { signal?: AbortSignal; onProgress?: (progress: Progress) => void },
-): Promise<VerifyReport> {
-  // A signer that refuses to sign is itself a finding: the verification goes on and says why.
-  const refusal = await threads.log.call('publish', undefined).then(
-    () => undefined,
-    (cause: unknown) => (cause instanceof Error ? cause.message : 'it failed'),
-  );
-  const known = { vkey: request.vkey ?? vkey, formerVkeys, earlier: request.earlier ?? [] };
-  return threads.runVerify({ ...known, ...(refusal === undefined ? {} : { refusal }) }, context);
 }
 
 function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: Allow; audit: Auditor }) {

@@ -15,7 +15,7 @@ import { lockDirectory } from '../store/lock.ts';
 import { openStore } from '../store/engine.ts';
 import { reviveError } from '../store/thread.ts';
 import { openTileFiles } from '../store/tile-files.ts';
-import { writeFileDurably } from '../vault/durable-file.ts';
+import { removeTemporaries, writeFileDurably } from '../vault/durable-file.ts';
 import { createKeyring, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
 import { createRandomPool } from '../vault/random.ts';
 import { formatRecoveryKit } from '../vault/recovery-kit.ts';
@@ -139,7 +139,9 @@ export async function openHouse(options: HouseOptions): Promise<House> {
   }
   const lock = lockDirectory(layout.lock);
   try {
-    const root = await openLocalRoot({ path: options.rootKeyPath ?? layout.rootKey, passphrase: options.passphrase });
+    const rootKeyPath = options.rootKeyPath ?? layout.rootKey;
+    await removeTemporaries(rootKeyPath);
+    const root = await openLocalRoot({ path: rootKeyPath, passphrase: options.passphrase });
     const archive = await openArchive(layout, root, options);
     return {
       layout,
@@ -163,6 +165,8 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   const entry = await readHouseFile(layout);
   const archiveId = entry.id as ArchiveId;
   const place = archiveLayout(layout, archiveId);
+  const written = [layout.house, place.keyring, place.signerMemory, destructionListPath(place), place.vkey];
+  for (const path of written) await removeTemporaries(path);
   const keyring = await openKeyring(place, root);
   await assertDatabase(place);
   await mkdir(place.index, { recursive: true, mode: 0o700 });

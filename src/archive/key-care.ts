@@ -9,7 +9,7 @@ import { CartularyError } from '../model/errors.ts';
 import type { ArchiveId } from '../model/ids.ts';
 import { lockDirectory } from '../store/lock.ts';
 import { openTileFiles } from '../store/tile-files.ts';
-import { writeFileDurably } from '../vault/durable-file.ts';
+import { removeTemporaries, writeFileDurably } from '../vault/durable-file.ts';
 import { getWrappedFileKey, rewrapKeyring, rotateArchiveKey, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
 import { createRandomPool } from '../vault/random.ts';
 import { formatRecoveryKit, restoreLocalRootFromKit } from '../vault/recovery-kit.ts';
@@ -147,7 +147,9 @@ async function withArchive<Result>(place: KeyPlace, act: (opened: Opened) => Pro
   const lock = lockDirectory(data.lock);
   try {
     const rootOptions = { path: place.rootKeyPath ?? data.rootKey, passphrase: place.passphrase };
-    return await act({ layout: archiveLayout(data, id as ArchiveId), rootOptions, name, id: id as ArchiveId, origin });
+    const layout = archiveLayout(data, id as ArchiveId);
+    for (const path of [rootOptions.path, layout.keyring]) await removeTemporaries(path);
+    return await act({ layout, rootOptions, name, id: id as ArchiveId, origin });
   } finally {
     lock.release();
   }
