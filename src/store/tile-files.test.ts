@@ -44,9 +44,9 @@ describe('tile files', () => {
   });
 
   it('say that one is missing, never that it is empty', async () => {
-    await expect(files.readTile(0, 0, 5)).rejects.toMatchObject({ code: 'corrupt' });
-    await expect(files.readTile(0, 0, 256)).rejects.toMatchObject({ code: 'corrupt' });
-    await expect(files.readEntries(7, 1)).rejects.toMatchObject({ code: 'corrupt' });
+    await expect(files.readTile(0, 0, 5)).rejects.toMatchObject({ code: 'log-damaged' });
+    await expect(files.readTile(0, 0, 256)).rejects.toMatchObject({ code: 'log-damaged' });
+    await expect(files.readEntries(7, 1)).rejects.toMatchObject({ code: 'log-damaged' });
     await mkdir(join(directory, tilePath(0, 3, 256)), { recursive: true });
     await expect(files.readTile(0, 3, 256)).rejects.toMatchObject({ code: 'EISDIR' });
   });

@@ -80,7 +80,7 @@ async function readPreferFull(
 }
 
 function missing(cause: unknown): unknown {
-  return isMissing(cause) ? new CartularyError('corrupt', 'a file of the log is missing', { cause }) : cause;
+  return isMissing(cause) ? new CartularyError('log-damaged', 'a file of the log is missing', { cause }) : cause;
 }
 
 function isMissing(cause: unknown): boolean {
