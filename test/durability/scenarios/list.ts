@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which they are run. */
 import type { Scenario } from '../scenario.ts';
+import { BACKUP } from './backup.ts';
 import { CLOCK } from './clock.ts';
 import { DISK_FULL } from './disk-full.ts';
 import { IO_ERROR } from './io-error.ts';
@@ -9,4 +10,14 @@ import { OVERLOAD } from './overload.ts';
 import { POWER_CUT } from './power-cut.ts';
 import { SOAK } from './soak.ts';
 
-export const SCENARIOS: readonly Scenario[] = [KILL, POWER_CUT, DISK_FULL, IO_ERROR, CLOCK, MIXED, OVERLOAD, SOAK];
+export const SCENARIOS: readonly Scenario[] = [
+  KILL,
+  POWER_CUT,
+  DISK_FULL,
+  IO_ERROR,
+  CLOCK,
+  MIXED,
+  BACKUP,
+  OVERLOAD,
+  SOAK,
+];
