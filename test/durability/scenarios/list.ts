@@ -2,11 +2,24 @@
 import type { Scenario } from '../scenario.ts';
 import { CLOCK } from './clock.ts';
 import { DISK_FULL } from './disk-full.ts';
+import { FUZZ } from './fuzz.ts';
 import { IO_ERROR } from './io-error.ts';
 import { KILL } from './kill.ts';
 import { MIXED } from './mixed.ts';
+import { MODEL } from './model.ts';
 import { OVERLOAD } from './overload.ts';
 import { POWER_CUT } from './power-cut.ts';
 import { SOAK } from './soak.ts';
 
-export const SCENARIOS: readonly Scenario[] = [KILL, POWER_CUT, DISK_FULL, IO_ERROR, CLOCK, MIXED, OVERLOAD, SOAK];
+export const SCENARIOS: readonly Scenario[] = [
+  KILL,
+  POWER_CUT,
+  DISK_FULL,
+  IO_ERROR,
+  CLOCK,
+  MIXED,
+  OVERLOAD,
+  SOAK,
+  FUZZ,
+  MODEL,
+];
