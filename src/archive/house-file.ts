@@ -5,6 +5,7 @@ import { readFile, stat } from 'node:fs/promises';
 
 import { z } from 'zod';
 
+import { checkShape } from '../model/check-shape.ts';
 import { CartularyError } from '../model/errors.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
 import { dataLayout } from './layout.ts';
@@ -42,7 +43,7 @@ export async function isInitialised(directory: string): Promise<boolean> {
 
 /** Reads which archives a data directory holds. @throws CartularyError `corrupt` */
 export async function readHouseFile(layout: Pick<DataLayout, 'house'>): Promise<HouseFile['archives'][number]> {
-  const parsed = houseSchema.safeParse(parseJson(await readFile(layout.house, 'utf8')));
+  const parsed = checkShape(houseSchema, parseJson(await readFile(layout.house, 'utf8')));
   const [first] = parsed.success ? parsed.data.archives : [];
   if (first === undefined) throw new CartularyError('corrupt', `${layout.house} cannot be read`);
   return first;
