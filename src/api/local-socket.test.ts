@@ -1,4 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
+import { request } from 'node:http';
 import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -6,7 +7,8 @@ import { join } from 'node:path';
 
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
-import { callLocalSocket } from './local-socket.ts';
+import { callLocalSocket, serveLocalSocket } from './local-socket.ts';
+import type { Service } from './service.ts';
 
 const place = await mkdtemp(join(tmpdir(), 'cartulary-socket-'));
 afterAll(() => rm(place, { recursive: true, force: true }));
@@ -50,5 +52,27 @@ describe('a command that asks the process which holds the data directory', () =>
     ['with an error of another shape', `${HEAD}${chunk('{"error":null}\n')}0\r\n\r\n`],
   ])('is told that it ended where it ends %s', async (name, bytes) => {
     await expect(call(await listen(name.replaceAll(' ', '-'), bytes))).rejects.toMatchObject({ code: 'stopping' });
+  });
+});
+
+describe('the process that holds the data directory', () => {
+  it.each(['', '{"q":', 'undefined'])('refuses arguments that are no JSON: %j', async (body) => {
+    const path = join(place, 'holder');
+    const operation = { name: 'echo', run: async (args: unknown) => args };
+    const socket = await serveLocalSocket(path, {} as Service, [operation]);
+    try {
+      expect(await callLocalSocket(path, 'echo', [1], () => undefined)).toEqual({ result: [1] });
+      const answer = await new Promise<string>((resolve, reject) => {
+        const asking = request({ socketPath: path, path: '/echo', method: 'POST' }, (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (part: string) => (text += part));
+          response.on('end', () => resolve(text));
+        });
+        asking.on('error', reject).end(body);
+      });
+      expect(JSON.parse(answer)).toMatchObject({ error: { code: 'bad-input' } });
+    } finally {
+      await socket.close();
+    }
   });
 });

@@ -135,7 +135,7 @@ export async function callLocalSocket(
   onProgress: OperationContext['progress'],
 ): Promise<{ readonly result: unknown } | undefined> {
   const response = await new Promise<IncomingMessage | undefined>((resolve) => {
-    const request = httpRequest({ socketPath: path, path: `/${name}`, method: 'POST' }, resolve);
+    const request = httpRequest({ socketPath: path, path: `/${name}`, method: 'POST', agent: false }, resolve);
     request.on('error', () => resolve(undefined));
     request.end(JSON.stringify(args));
   });
