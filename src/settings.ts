@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 
+import { checkShape } from './model/check-shape.ts';
 import { CartularyError } from './model/errors.ts';
 import { parseLocalRootLocation } from './vault/root-provider.ts';
 
@@ -79,7 +80,7 @@ export function readSettings(
     given[key] = value;
   }
   Object.assign(given, overrides);
-  const parsed = schema.safeParse(given);
+  const parsed = checkShape(schema, given);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const key = String(issue?.path[0] ?? (issue?.code === 'unrecognized_keys' ? issue.keys[0] : ''));

@@ -9,16 +9,28 @@ import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 
+import { z } from 'zod';
+
 import { asSystemError, CartularyError, ERRORS } from '../model/errors.ts';
 import type { ErrorCode } from '../model/errors.ts';
 import type { Operation, OperationContext } from './operation.ts';
 import type { Service } from './service.ts';
 
 /** Lines of an answer: progress as it goes, then one result or error. */
-type Line =
-  | { readonly progress: { done: number; total: number; what?: string } }
-  | { readonly result: unknown }
-  | { readonly error: { code: string; message: string; detail: Record<string, string | number | boolean> } };
+const lineSchema = z.union([
+  z.strictObject({
+    progress: z.strictObject({ done: z.number(), total: z.number(), what: z.string().exactOptional() }),
+  }),
+  z.strictObject({ result: z.unknown() }).refine((line) => 'result' in line),
+  z.strictObject({
+    error: z.strictObject({
+      code: z.string(),
+      message: z.string(),
+      detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+    }),
+  }),
+]);
+type Line = z.output<typeof lineSchema>;
 
 const ARGUMENT_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -64,7 +76,7 @@ async function answer(
   try {
     const operation = operations.get((request.url ?? '').slice(1));
     if (operation === undefined) throw new CartularyError('not-found', 'there is no such operation');
-    const args: unknown = JSON.parse(await readBody(request));
+    const args = parseArguments(await readBody(request));
     write({
       result: await operation.run(
         args,
@@ -75,6 +87,14 @@ async function answer(
     write({ error: describeError(cause) });
   }
   response.end();
+}
+
+function parseArguments(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CartularyError('bad-input', 'the arguments are not JSON', { cause });
+  }
 }
 
 /** The context of a command run by somebody on this machine. */
@@ -106,6 +126,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
 /**
  * Runs an operation in the process that holds the data directory.
  * @returns undefined where nobody answers on the socket
+ * @throws CartularyError as the operation threw it; `stopping` where that process ended before it had answered
  */
 export async function callLocalSocket(
   path: string,
@@ -114,19 +135,47 @@ export async function callLocalSocket(
   onProgress: OperationContext['progress'],
 ): Promise<{ readonly result: unknown } | undefined> {
   const response = await new Promise<IncomingMessage | undefined>((resolve) => {
-    const request = httpRequest({ socketPath: path, path: `/${name}`, method: 'POST' }, resolve);
+    const request = httpRequest({ socketPath: path, path: `/${name}`, method: 'POST', agent: false }, resolve);
     request.on('error', () => resolve(undefined));
     request.end(JSON.stringify(args));
   });
-  if (response === undefined) return undefined;
-  for await (const text of createInterface({ input: response })) {
-    const line = JSON.parse(text) as Line;
-    if ('progress' in line) onProgress(line.progress);
-    else if ('result' in line) return { result: line.result };
-    else {
+  return response === undefined ? undefined : readAnswer(linesOf(response), onProgress);
+}
+
+/** The lines that came until the other side ended, in whatever way. */
+async function* linesOf(response: IncomingMessage): AsyncGenerator<string, void> {
+  try {
+    yield* createInterface({ input: response });
+  } catch {
+    // Killed, or its connection cut: what is missing tells it.
+  }
+}
+
+/**
+ * Reads the lines of an answer.
+ * @throws CartularyError as the operation threw it; `stopping` where the lines end, or one is cut off, before there is a result
+ */
+export async function readAnswer(
+  lines: AsyncIterable<string>,
+  onProgress: OperationContext['progress'],
+): Promise<{ readonly result: unknown }> {
+  for await (const text of lines) {
+    const line = readLine(text);
+    if (line === undefined) break;
+    if ('result' in line) return { result: line.result };
+    if ('error' in line) {
       const { code, message, detail } = line.error;
       throw new CartularyError(Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'internal', message, { detail });
     }
+    onProgress(line.progress);
   }
   throw new CartularyError('stopping', 'the process that holds the data directory ended before it answered');
+}
+
+function readLine(text: string): Line | undefined {
+  try {
+    return lineSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
 }

@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 
 import type { Caller } from '../archive/caller.ts';
+import { checkShape } from '../model/check-shape.ts';
 import { CartularyError } from '../model/errors.ts';
 import { describeIssue } from './problem.ts';
 import type { Service } from './service.ts';
@@ -32,7 +33,7 @@ export function defineOperation<Schema extends z.ZodType>(
   return {
     name,
     async run(args, context) {
-      const parsed = schema.safeParse(args);
+      const parsed = checkShape(schema, args);
       if (!parsed.success) {
         const { field, message } = describeIssue(parsed.error);
         throw new CartularyError('bad-input', message, { cause: parsed.error, detail: { field } });

@@ -5,6 +5,7 @@ import { readFile, stat } from 'node:fs/promises';
 
 import { z } from 'zod';
 
+import { checkShape } from '../model/check-shape.ts';
 import { CartularyError } from '../model/errors.ts';
 import { sha256 } from '../vault/hash.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
@@ -52,7 +53,7 @@ export async function isInitialised(directory: string): Promise<boolean> {
 /** Reads which archives a data directory holds. @throws CartularyError `corrupt` */
 export async function readHouseFile(layout: Pick<DataLayout, 'house'>): Promise<HouseFile['archives'][number]> {
   const text = await readFile(layout.house, 'utf8');
-  const parsed = houseSchema.safeParse(parseJson(text));
+  const parsed = checkShape(houseSchema, parseJson(text));
   const { archives, check } = parsed.success ? parsed.data : { archives: [], check: undefined };
   const [first] = archives;
   if (first !== undefined && (check === undefined || check === sumOf(archives))) return first;

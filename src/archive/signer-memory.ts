@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 
 import { z } from 'zod';
 
+import { checkShape } from '../model/check-shape.ts';
 import { HASH_BYTES } from '../ledger/hash.ts';
 import type { Head, SignerMemory } from '../ledger/signer.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
@@ -22,7 +23,7 @@ export async function readSignerMemory(path: string): Promise<Head | undefined> 
   } catch {
     return undefined;
   }
-  const parsed = headSchema.safeParse(json);
+  const parsed = checkShape(headSchema, json);
   return parsed.success && parsed.data.root.length === HASH_BYTES ? parsed.data : undefined;
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import type { Envelope } from '../model/envelope.ts';
 import type { SourceId } from '../model/ids.ts';
-import { generateHpkeKeyPair } from '../vault/hpke.ts';
+import { generateHpkeKeyPair, sealTo } from '../vault/hpke.ts';
 import { LIMITS } from './limits.ts';
 import { openRing } from './ring.ts';
 import type { Ring } from './ring.ts';
@@ -89,6 +89,29 @@ describe('the ring', () => {
     await ring.put(SOURCE, envelope('a sentence nobody may read', 0), never);
     const [name = ''] = await readdir(join(place, 'sealed', SOURCE));
     expect((await readFile(join(place, 'sealed', SOURCE, name))).includes('sentence')).toBe(false);
+  });
+
+  it.each([
+    ['nothing', 'null'],
+    ['no header at all', '{"transport":"webhook","method":"POST","url":"x","body":"","receivedAtMs":0}'],
+    [
+      'headers of another shape',
+      '{"transport":"webhook","method":"POST","url":"x","headers":[[1]],"body":"","receivedAtMs":0}',
+    ],
+    ['no body', '{"transport":"webhook","method":"POST","url":"x","headers":[],"body":5,"receivedAtMs":0}'],
+    [
+      'a transport that there is not',
+      '{"transport":"x","method":"POST","url":"x","headers":[],"body":"","receivedAtMs":0}',
+    ],
+  ])('hands out no envelope with %s, though it was sealed well', async (name, text) => {
+    // Whoever can write there can seal: the key is public.
+    const context = { info: Buffer.from('cartulary/ring/v1'), aad: Buffer.from(SOURCE) };
+    await mkdir(join(place, name, SOURCE), { recursive: true });
+    await writeFile(join(place, name, SOURCE, '000'), sealTo(keys.publicKey, context, Buffer.from(text)));
+    const ring = open(name);
+    expect(await ring.count(SOURCE)).toMatchObject({ waiting: 1 });
+    expect(await drain(ring)).toEqual([]);
+    expect(await ring.count(SOURCE)).toMatchObject({ waiting: 1 });
   });
 
   it('looks for card data only at what it has room and time for', async () => {

@@ -10,6 +10,7 @@ import type { SourceId } from '../model/ids.ts';
 import { openSealed, sealTo } from '../vault/hpke.ts';
 import type { HpkeKeyPair } from '../vault/hpke.ts';
 import { LIMITS } from './limits.ts';
+import { decodeEnvelope, encodeEnvelope } from './ring-envelope.ts';
 
 export type Ring = {
   /**
@@ -169,13 +170,4 @@ function openEnvelope(keys: HpkeKeyPair, source: SourceId, sealed: Uint8Array): 
   } catch {
     return undefined;
   }
-}
-
-function encodeEnvelope(envelope: Envelope): Uint8Array {
-  return Buffer.from(JSON.stringify({ ...envelope, body: Buffer.from(envelope.body).toString('base64') }), 'utf8');
-}
-
-function decodeEnvelope(bytes: Uint8Array): Envelope {
-  const value = JSON.parse(Buffer.from(bytes).toString('utf8')) as Envelope & { body: string };
-  return { ...value, body: Buffer.from(value.body, 'base64') };
 }

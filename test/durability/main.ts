@@ -1,5 +1,5 @@
 /**
- * The long form: `npm run test:durability -- [scenario…] [--rounds N | --minutes N] [--svg FILE] [--seed S] [--json FILE] [--data DIR] [--journal DIR] [--short]`.
+ * The long form: `npm run test:durability -- [scenario…] [--rounds N | --minutes N] [--svg FILE] [--seed S] [--target NAME] [--json FILE] [--data DIR] [--journal DIR] [--short]`.
  * Exit codes: 0 all held, 1 something did not, 2 not understood. A scenario that cannot run here is named with the reason.
  */
 import { mkdirSync } from 'node:fs';
@@ -20,6 +20,7 @@ type Options = {
   readonly names: readonly string[];
   readonly rounds: number | undefined;
   readonly seed: number;
+  readonly target: string | undefined;
   readonly json: string | undefined;
   readonly svg: string | undefined;
   readonly data: string;
@@ -39,6 +40,7 @@ function readOptions(): Options {
       minutes: { type: 'string' },
       svg: { type: 'string' },
       seed: { type: 'string' },
+      target: { type: 'string' },
       json: { type: 'string' },
       data: { type: 'string' },
       journal: { type: 'string' },
@@ -54,6 +56,7 @@ function readOptions(): Options {
     names: positionals.length === 0 ? SCENARIOS.map(({ name }) => name) : positionals,
     rounds: rounds === undefined ? undefined : Number(rounds),
     seed: Number(values.seed ?? DEFAULT_SEED),
+    target: values.target,
     json: values.json,
     svg: values.svg,
     data: values.data ?? tmpdir(),
@@ -71,7 +74,10 @@ async function main(options: Options): Promise<number> {
     const journal = await mkdtemp(join(options.journal, `cartulary-${scenario.name}-`));
     const rounds = options.rounds ?? (options.short ? scenario.rounds.short : scenario.rounds.long);
     say(`\n== ${scenario.name}: ${scenario.proves} ${rounds} rounds, seed ${options.seed}`);
-    const ran = await runScenario(scenario, { rounds, seed: options.seed, data, journal, report: say });
+    const ran = await runScenario(scenario, {
+      ...{ rounds, seed: options.seed, data, journal, report: say },
+      ...(options.target === undefined ? {} : { only: options.target }),
+    });
     results.push(ran);
     for (const line of ran.violations) say(`   VIOLATION ${line}`);
     // What failed is kept for whoever looks into it.

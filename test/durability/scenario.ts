@@ -15,6 +15,8 @@ export type ScenarioRun = {
   readonly journal: string;
   /** New messages a second of each of the two clients; as fast as it goes where absent. */
   readonly perSecond?: number;
+  /** Only what is named so within the scenario, where it consists of parts. */
+  readonly only?: string;
   /** Is told how far it is. */
   report(line: string): void;
 };

@@ -165,6 +165,7 @@ const oddValues: readonly unknown[] = [
   [[[[[[[[[[]]]]]]]]]],
   JSON.parse('{"__proto__":{"polluted":1}}') as unknown,
   { toString: 1, valueOf: 2, length: -1 },
+  { length: { toString: 1, valueOf: 2 } },
 ];
 
 /** JSON whose structure is kept but for some values or members that are others, doubled, renamed or gone; then as text. */

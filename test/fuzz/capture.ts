@@ -33,7 +33,7 @@ const folder = new URL('../../src/capture/connectors/fixtures/twilio/', import.m
 const fixtures = readdirSync(folder)
   .filter((name) => !name.includes('.url.'))
   .map((name) => ({ name, text: readFileSync(new URL(name, folder), 'utf8') }));
-const forms = fixtures
+export const TWILIO_FORMS = fixtures
   .filter(({ name }) => name.endsWith('.txt'))
   .map(({ text }) => Object.fromEntries(new URLSearchParams(text.trim())));
 const jsonOf = (prefix: string): unknown[] =>
@@ -46,7 +46,7 @@ const answers = jsonOf('rest-');
 const AT = '2026-11-22T12:00:00Z';
 const message = { id: 'm1', channel: 'sms', direction: 'inbound', from: '+14155550100', to: ['+14155550101'] };
 const medium = { url: 'https://cdn.example/a.jpg', mimeType: 'image/jpeg', bytes: 5, sha256: 'ab'.repeat(32) };
-const standardEvents: readonly unknown[] = [
+export const STANDARD_EVENTS: readonly unknown[] = [
   {
     type: 'message.created',
     timestamp: AT,
@@ -101,7 +101,7 @@ const headerValues = hostileText([
 ]);
 
 export const CAPTURE_TARGETS: readonly Target[] = [
-  defineTarget('form', ['parseForm'], hostileForm(forms), (body) => {
+  defineTarget('form', ['parseForm'], hostileForm(TWILIO_FORMS), (body) => {
     const { pairs, wellFormed } = parseForm(body);
     // Node's own reader drops a leading question mark, and breaks the character behind a percent sign that escapes nothing.
     const text = Buffer.from(body).toString('utf8');
@@ -114,7 +114,7 @@ export const CAPTURE_TARGETS: readonly Target[] = [
   defineTarget(
     'JSON of strangers',
     ['parseJsonSafely', 'sliceJsonElements'],
-    jsonBody([...streams, ...standardEvents, { a: [1, 1e25, 'x'] }]),
+    jsonBody([...streams, ...STANDARD_EVENTS, { a: [1, 1e25, 'x'] }]),
     (body) => {
       const value = parseJsonSafely(body);
       const text = new TextDecoder().decode(body);
@@ -127,7 +127,7 @@ export const CAPTURE_TARGETS: readonly Target[] = [
   defineTarget(
     'Twilio forms',
     ['readForm', 'readConversationEvent', 'readEnds'],
-    hostileForm(forms),
+    hostileForm(TWILIO_FORMS),
     (body) => {
       const type = 'application/x-www-form-urlencoded';
       const envelope = envelopeOf(body, { headers: [['Content-Type', type]] });
@@ -178,7 +178,7 @@ export const CAPTURE_TARGETS: readonly Target[] = [
   defineTarget(
     'Standard Webhooks events',
     ['readStandardEvents', 'readStandardEvent'],
-    jsonBody(standardEvents),
+    jsonBody(STANDARD_EVENTS),
     (body) => {
       for (const { events } of STANDARD_WEBHOOKS.read(envelopeOf(body), standardSource)) checkEvents(events);
       for (const { events } of readStandardEvents(envelopeOf(body), standardSource)) {
@@ -195,7 +195,7 @@ export const CAPTURE_TARGETS: readonly Target[] = [
     fc.record({
       scheme: fc.constantFrom(...schemes.filter(({ kind }) => kind !== 'none')),
       headers: fc.array(fc.tuple(fc.constantFrom(...headerNames), headerValues), { maxLength: 4 }),
-      body: hostileForm(forms),
+      body: hostileForm(TWILIO_FORMS),
       url: hostileText(['https://archive.example/hooks/src_1?bodySHA256=ab']),
       secret: fc.constantFrom(SECRET, 'whsec_AAAA', 'whpk_AAAA', '-----BEGIN PUBLIC KEY-----', '\ud800'),
     }),
@@ -208,7 +208,7 @@ export const CAPTURE_TARGETS: readonly Target[] = [
   defineTarget(
     'signed texts of Twilio and Plivo',
     ['twilioSignedTexts', 'plivoSignedTexts'],
-    fc.tuple(hostileText(['https://a.example:443/x?b=1&a=%20#rc=3', 'http://[::1]/']), hostileForm(forms)),
+    fc.tuple(hostileText(['https://a.example:443/x?b=1&a=%20#rc=3', 'http://[::1]/']), hostileForm(TWILIO_FORMS)),
     ([url, body]) => {
       must([...twilioSignedTexts(envelopeOf(body, { url }))].length <= 16, 'many texts');
       must([...plivoSignedTexts(envelopeOf(body, { url }), 'n')].length <= 16, 'many texts');

@@ -6,10 +6,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { authenticateApiKey, createApiKey, parseScopes } from '../../src/access/api-keys.ts';
+import { OPERATIONS } from '../../src/api/operations/list.ts';
+import type { OperationContext } from '../../src/api/operation.ts';
 import { readHouseFile } from '../../src/archive/house-file.ts';
 import { succeededHead, unpackRecord } from '../../src/archive/record-codec.ts';
 import { readSealBatch } from '../../src/archive/seal-batch.ts';
+import { readSignerMemory } from '../../src/archive/signer-memory.ts';
+import { STANDARD_WEBHOOKS } from '../../src/capture/connectors/standard-webhooks.ts';
 import { TWILIO_CONNECTOR } from '../../src/capture/connectors/twilio.ts';
+import { UnreadableEnvelope } from '../../src/capture/unreadable.ts';
 import { CartularyError } from '../../src/model/errors.ts';
 import type { ErrorCode } from '../../src/model/errors.ts';
 import { parsePhoneAddress } from '../../src/model/phone.ts';
@@ -96,6 +101,37 @@ describe('a batch that is cut short', () => {
   it('is refused by the sealing thread, too', () => {
     expect(codeOf(() => [...readSealBatch(Uint8Array.of(1, 0, 0, 0, 9).buffer)])).toBe('internal');
     expect(codeOf(() => [...readSealBatch(new ArrayBuffer(0))])).toBe('internal');
+  });
+});
+
+describe('an object whose length cannot be compared, where a text was expected,', () => {
+  const odd = { length: { toString: 1, valueOf: 1 } };
+  it('is refused as an argument', async () => {
+    const search = OPERATIONS.find(({ name }) => name === 'search');
+    await expect(search?.run({ q: odd }, {} as OperationContext)).rejects.toMatchObject({ code: 'bad-input' });
+  });
+
+  it.each(['id', 'channel', 'from', 'text', 'parts'])('is refused as %s of an event', (name) => {
+    const message = { id: 'm', channel: 'sms', direction: 'inbound', from: 'a', to: ['b'], text: 'x', [name]: odd };
+    const event = { type: 'message.created', timestamp: '2026-11-22T12:00:00Z', data: message };
+    const envelope = {
+      ...{ transport: 'webhook' as const, method: 'POST', url: 'https://archive.example/hooks/src_1', headers: [] },
+      ...{ body: Buffer.from(JSON.stringify(event)), receivedAtMs: 0 },
+    };
+    expect(() => STANDARD_WEBHOOKS.read(envelope, { platform: 'standard-webhooks', settings: {} })).toThrow(
+      UnreadableEnvelope,
+    );
+  });
+
+  it('is no house and no head', async () => {
+    const file = join(place, 'odd');
+    await writeFile(
+      file,
+      JSON.stringify({ version: 1, archives: [{ id: odd, name: odd, origin: odd, createdAt: odd }] }),
+    );
+    await expect(readHouseFile({ house: file })).rejects.toMatchObject({ code: 'corrupt' });
+    await writeFile(file, JSON.stringify({ origin: odd, size: 3, root: odd }));
+    expect(await readSignerMemory(file)).toBeUndefined();
   });
 });
 

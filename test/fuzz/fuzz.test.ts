@@ -1,4 +1,4 @@
-/** The short form of the fuzzing, and proof that no parser was forgotten. The long form: `node test/fuzz/main.ts`. */
+/** The short form of the fuzzing, and proof that no parser was forgotten. The long form: `npm run test:durability -- fuzz`. */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 

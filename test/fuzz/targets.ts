@@ -1,4 +1,5 @@
 /** Every parser and decoder of the product, each with the input it is given. */
+import { API_TARGETS } from './api.ts';
 import { CAPTURE_TARGETS } from './capture.ts';
 import { IMPORT_TARGETS } from './imports.ts';
 import { LEDGER_TARGETS } from './ledger.ts';
@@ -14,4 +15,5 @@ export const TARGETS: readonly Target[] = [
   ...STORE_TARGETS,
   ...CAPTURE_TARGETS,
   ...IMPORT_TARGETS,
+  ...API_TARGETS,
 ];

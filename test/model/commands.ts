@@ -26,8 +26,17 @@ type ModelMessage = {
   destroyed: boolean;
 };
 
+/** How often each kind of command was run, and how long all of that took, ms. */
+export type Spent = Map<string, { times: number; ms: number }>;
+
 /** The whole model: what was sent, and how large the log must be. */
-export type Model = { readonly messages: Map<string, ModelMessage>; size: number; last: unknown; counter: number };
+export type Model = {
+  readonly messages: Map<string, ModelMessage>;
+  readonly spent: Spent;
+  size: number;
+  last: unknown;
+  counter: number;
+};
 
 export type Command = fc.AsyncCommand<Model, Product>;
 
@@ -47,11 +56,18 @@ function command(name: string, run: (model: Model, product: Product) => Promise<
     check: () => true,
     async run(model, product) {
       product.clock.ms += 1_000;
+      const begun = performance.now();
       await run(model, product);
+      note(model.spent, name.replace(/ m\d.*/, ''), performance.now() - begun);
       expect(await product.service.archive.size(), 'the size of the log').toBe(model.size);
     },
     toString: () => name,
   };
+}
+
+function note(spent: Spent, name: string, ms: number): void {
+  const before = spent.get(name) ?? { times: 0, ms: 0 };
+  spent.set(name, { times: before.times + 1, ms: before.ms + ms });
 }
 
 function messageOf(model: Model, name: string, nowMs: number): ModelMessage {

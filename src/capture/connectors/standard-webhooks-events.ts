@@ -3,6 +3,7 @@
  * event when it is sent again.
  */
 import type { z } from 'zod';
+import { checkShape } from '../../model/check-shape.ts';
 import { addressKey } from '../../model/address.ts';
 import type { DeliveryState } from '../../model/delivery.ts';
 import { assertNever } from '../../model/errors.ts';
@@ -77,7 +78,7 @@ function readData(event: z.output<typeof STANDARD_ENVELOPE>, facts: Facts, conte
 
 /** Checks a value; the error names the field and what was expected of it, never what was there. */
 function check<Schema extends z.ZodType>(schema: Schema, value: unknown, place: string): z.output<Schema> {
-  const result = schema.safeParse(value);
+  const result = checkShape(schema, value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const path = (issue?.path ?? [])

@@ -227,21 +227,8 @@ function findInValue(pass: Pass, text: string, kind: KeyKind): SourceFindings | 
 
 const PERCENT_SIGN = /%[0-9a-fA-F]{2}/;
 
-function asEdits(masks: Masks): SourceFindings {
-  const edits: Edit[] = [];
-  for (let at = 0; at < masks.ranges.length; at += 1) {
-    const [start, firstEnd] = masks.ranges[at] ?? [0, 0];
-    let end = firstEnd;
-    let stars = 1;
-    // Neighbours become one edit: a body full of card numbers has millions of masked characters.
-    for (let next = masks.ranges[at + 1]; next !== undefined && next[0] === end; next = masks.ranges[at + 1]) {
-      [, end] = next;
-      stars += 1;
-      at += 1;
-    }
-    edits.push({ start, end, text: '*'.repeat(stars) });
-  }
-  return { edits, counts: masks.counts };
+function asEdits({ ranges, counts }: Masks): SourceFindings {
+  return { edits: ranges.map(({ start, end, stars }) => ({ start, end, text: '*'.repeat(stars) })), counts };
 }
 
 /** The words that a value stands behind, as its name or the value before it give them. */

@@ -20,9 +20,10 @@ export type GuardOptions = {
   readonly oneTimeCodes: boolean;
 };
 
-/** What to mask: ranges of single characters of the original text, in order, not overlapping; each becomes one `*`. */
-export type Masks = { readonly ranges: readonly Range[]; readonly counts: GuardCounts };
-export type Range = readonly [start: number, end: number];
+/** What to mask: ranges of the original text, in order, not overlapping. */
+export type Masks = { readonly ranges: readonly MaskRange[]; readonly counts: GuardCounts };
+/** Characters beside each other; each becomes one `*`, and it may have two units. */
+export type MaskRange = { readonly start: number; readonly end: number; readonly stars: number };
 
 /** Adds up the counts of two different texts. */
 export function addCounts(a: GuardCounts | undefined, b: GuardCounts | undefined): GuardCounts | undefined {
@@ -46,13 +47,12 @@ function combineCounts(a: GuardCounts, b: GuardCounts, combine: (x: number, y: n
 
 const GUARD_KINDS: readonly GuardKind[] = ['card-security-code', 'track-data', 'card-number', 'one-time-code'];
 
-/** Replaces each range by one `*`. */
-export function applyMasks(text: string, ranges: readonly Range[]): string {
+/** Replaces each character of the ranges by one `*`. */
+export function applyMasks(text: string, ranges: readonly MaskRange[]): string {
   const pieces: string[] = [];
   let at = 0;
-  for (const [start, end] of ranges) {
-    if (start > at) pieces.push(text.slice(at, start));
-    pieces.push('*');
+  for (const { start, end, stars } of ranges) {
+    pieces.push(text.slice(at, start), '*'.repeat(stars));
     at = end;
   }
   pieces.push(text.slice(at));
@@ -69,19 +69,17 @@ const MARGIN_CHARS = 1_024;
  */
 export function findMasks(text: string, options: GuardOptions): Masks | undefined {
   if (text.length < 3) return undefined;
-  if (text.length <= PIECE_CHARS + MARGIN_CHARS) return findMasksInPiece(text, options, 0, text.length);
-  const ranges: Range[] = [];
-  let counts: GuardCounts | undefined;
-  for (let core = 0; core < text.length; core += PIECE_CHARS) {
-    const from = Math.max(0, core - MARGIN_CHARS);
-    const piece = text.slice(from, core + PIECE_CHARS + MARGIN_CHARS);
-    const masks = findMasksInPiece(piece, options, core - from, core - from + PIECE_CHARS);
-    if (masks === undefined) continue;
-    const last = ranges.at(-1)?.[1] ?? 0;
-    for (const [start, end] of masks.ranges) if (start + from >= last) ranges.push([start + from, end + from]);
-    counts = addCounts(counts, masks.counts);
+  const collector = openCollector(text.length);
+  if (text.length <= PIECE_CHARS + MARGIN_CHARS) {
+    collectInPiece({ text, options, from: 0, coreStart: 0, coreEnd: text.length }, collector);
+    return closeCollector(collector);
   }
-  return counts === undefined ? undefined : { ranges, counts };
+  for (let coreStart = 0; coreStart < text.length; coreStart += PIECE_CHARS) {
+    const from = Math.max(0, coreStart - MARGIN_CHARS);
+    const coreEnd = coreStart + PIECE_CHARS;
+    collectInPiece({ text: text.slice(from, coreEnd + MARGIN_CHARS), options, from, coreStart, coreEnd }, collector);
+  }
+  return closeCollector(collector);
 }
 
 /**
@@ -89,38 +87,59 @@ export function findMasks(text: string, options: GuardOptions): Masks | undefine
  * @returns undefined where there is nothing
  */
 export function findMasksBehind(before: string, text: string, options: GuardOptions): Masks | undefined {
-  const masks =
-    before.length + text.length <= PIECE_CHARS
-      ? findMasksInPiece(before + text, options, before.length, before.length + text.length)
-      : findMasks(text, options);
-  if (masks === undefined || before.length + text.length > PIECE_CHARS) return masks;
-  const { length } = before;
-  return { ranges: masks.ranges.map(([start, end]): Range => [start - length, end - length]), counts: masks.counts };
+  if (before.length + text.length > PIECE_CHARS) return findMasks(text, options);
+  const collector = openCollector(text.length);
+  const piece = { text: before + text, options, from: -before.length, coreStart: 0, coreEnd: text.length };
+  collectInPiece(piece, collector);
+  return closeCollector(collector);
 }
 
-/** Only what begins between `coreStart` and `coreEnd` counts; the rest is context. */
-function findMasksInPiece(text: string, options: GuardOptions, coreStart: number, coreEnd: number): Masks | undefined {
+/** Part of a text, with where it begins in it; only what begins between `coreStart` and `coreEnd` of the text counts, the rest is context. */
+type Piece = {
+  readonly text: string;
+  readonly options: GuardOptions;
+  readonly from: number;
+  readonly coreStart: number;
+  readonly coreEnd: number;
+};
+
+/** For each character of the text that is to be masked, at its first unit, how many units it has: one byte each, whatever is found. */
+type Collector = { readonly length: number; widths: Uint8Array | undefined; counts: GuardCounts | undefined };
+
+function openCollector(length: number): Collector {
+  return { length, widths: undefined, counts: undefined };
+}
+
+function collectInPiece({ text, options, from, coreStart, coreEnd }: Piece, collector: Collector): void {
   const folded = fold(text);
-  const collector: Collector = { widths: undefined };
   const counts: { [kind in GuardKind]?: number } = {};
-  const take = (kind: GuardKind, start: number, end: number, keep?: (index: number) => boolean): void => {
-    const from = originalStart(folded, start);
-    if (from < coreStart || from >= coreEnd) return;
-    if (collectMasks(folded, text, start, end, keep, collector)) counts[kind] = (counts[kind] ?? 0) + 1;
-  };
-  findAll(folded.chars, options, take);
-  const { widths } = collector;
-  if (widths === undefined) return undefined;
-  const ranges: Range[] = [];
-  for (let index = 0; index < widths.length; index += 1) {
-    const width = widths[index] ?? 0;
-    if (width > 0) ranges.push([index, index + width]);
+  findAll(folded.chars, options, (kind, start, end, keep) => {
+    const begin = originalStart(folded, start) + from;
+    if (begin < coreStart || begin >= coreEnd) return;
+    if (collectMasks({ folded, text, from }, start, end, keep, collector)) counts[kind] = (counts[kind] ?? 0) + 1;
+  });
+  if (Object.keys(counts).length > 0) collector.counts = addCounts(collector.counts, counts);
+}
+
+/** Makes ranges of what was collected: neighbours become one, since a body of card numbers alone has a million masked characters. */
+function closeCollector({ widths, counts }: Collector): Masks | undefined {
+  if (widths === undefined || counts === undefined) return undefined;
+  const ranges: MaskRange[] = [];
+  for (let at = 0; at < widths.length;) {
+    if (widths[at] === 0) {
+      at += 1;
+      continue;
+    }
+    const start = at;
+    let stars = 0;
+    for (let width = widths[at] ?? 0; width > 0; width = widths[at] ?? 0) {
+      stars += 1;
+      at += width;
+    }
+    ranges.push({ start, end: at, stars });
   }
   return { ranges, counts };
 }
-
-/** For each character of the original that is to be masked, at its first unit, how many units it has. */
-type Collector = { widths: Uint8Array | undefined };
 
 type Take = (kind: GuardKind, start: number, end: number, keep?: (index: number) => boolean) => void;
 
@@ -165,8 +184,7 @@ function keepEnds(chars: string, start: number, digits: number): (index: number)
 
 /** Puts the original characters of a span into the collector; without `keep` only digits and letters are masked, with it all but those kept. */
 function collectMasks(
-  folded: Folded,
-  text: string,
+  { folded, text, from }: { readonly folded: Folded; readonly text: string; readonly from: number },
   start: number,
   end: number,
   keep: ((index: number) => boolean) | undefined,
@@ -178,11 +196,11 @@ function collectMasks(
       keep === undefined ? !isCodeCharacter(folded.chars.charCodeAt(index)) : keepsCharacter(folded.chars, index, keep)
     )
       continue;
-    const from = originalStart(folded, index);
-    if (text.charAt(from) === '*') continue;
-    collector.widths ??= new Uint8Array(text.length);
-    if (collector.widths[from] === 0) added = true;
-    collector.widths[from] = originalEnd(folded, text, index) - from;
+    const original = originalStart(folded, index);
+    if (text.charAt(original) === '*') continue;
+    collector.widths ??= new Uint8Array(collector.length);
+    if (collector.widths[original + from] === 0) added = true;
+    collector.widths[original + from] = originalEnd(folded, text, index) - original;
   }
   return added;
 }

@@ -27,6 +27,7 @@ const STRANGE_WORDS_MAX = 3;
 export function findSecurityCodes(chars: string, cards: readonly CardSpan[]): CodeSpan[] {
   const found: CodeSpan[] = [];
   const byStart = new Map(cards.map((card) => [card.start, card]));
+  const ofCards = markCards(chars.length, cards);
   for (const label of findLabels(chars, SECURITY_INDEX)) {
     if (SHORT_LABELS.has(label.label)) {
       const code = codeAfterShortLabel(chars, label);
@@ -36,7 +37,7 @@ export function findSecurityCodes(chars: string, cards: readonly CardSpan[]): Co
     const codes = codesAfterLabel(chars, label, byStart);
     if (codes !== undefined) found.push(...codes);
     else {
-      const before = codeBeforeLabel(chars, label.start, cards);
+      const before = codeBeforeLabel(chars, label.start, ofCards);
       if (before !== undefined) found.push(before);
     }
   }
@@ -45,6 +46,13 @@ export function findSecurityCodes(chars: string, cards: readonly CardSpan[]): Co
     if (code !== undefined) found.push(code);
   }
   return found;
+}
+
+/** For each character whether it belongs to a card number: asked for each label, of which there may be as many as there are cards. */
+function markCards(length: number, cards: readonly CardSpan[]): Uint8Array {
+  const marks = new Uint8Array(cards.length === 0 ? 0 : length);
+  for (const card of cards) marks.fill(1, card.start, card.end);
+  return marks;
 }
 
 /** `cvv2`: the figure belongs to the name where no digit follows it. */
@@ -201,7 +209,7 @@ const TIES = new Set([
 ]);
 
 /** `123 is my cvv`, `123 (cvv)`, `1 2 3 cvv`: a code right before its name. */
-function codeBeforeLabel(chars: string, labelStart: number, cards: readonly CardSpan[]): CodeSpan | undefined {
+function codeBeforeLabel(chars: string, labelStart: number, ofCards: Uint8Array): CodeSpan | undefined {
   let end = labelStart;
   const floor = Math.max(0, labelStart - 24);
   while (end > floor && !isDigit(chars.charCodeAt(end - 1))) end -= 1;
@@ -210,7 +218,7 @@ function codeBeforeLabel(chars: string, labelStart: number, cards: readonly Card
   if (match === null) return undefined;
   const start = end - match[0].length;
   if (end < labelStart && !standsAlone(chars, start, end)) return undefined;
-  if (isYear(match[0]) || cards.some((card) => start < card.end && end > card.start)) return undefined;
+  if (isYear(match[0]) || ofCards.subarray(start, end).includes(1)) return undefined;
   return { pieces: [{ start, end }] };
 }
 

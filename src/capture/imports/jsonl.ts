@@ -14,6 +14,7 @@
  */
 import { hash } from 'node:crypto';
 
+import { checkShape } from '../../model/check-shape.ts';
 import { CartularyError } from '../../model/errors.ts';
 import type { Event } from '../../model/event.ts';
 import { UnreadableEnvelope } from '../unreadable.ts';
@@ -149,7 +150,7 @@ function parseEvent(value: unknown): Event {
   if (typeof kind === 'string' && OWN_KINDS.has(kind)) {
     throw new CartularyError('bad-input', `a record of kind ${kind} can only come from the archive itself`);
   }
-  const parsed = importedEvent.safeParse(value);
+  const parsed = checkShape(importedEvent, value);
   if (parsed.success) return parsed.data;
   const path = parsed.error.issues[0]?.path ?? [];
   // Field names are ours but for the names inside these two, which the file chooses.

@@ -3,9 +3,11 @@ import type { Scenario } from '../scenario.ts';
 import { BACKUP } from './backup.ts';
 import { CLOCK } from './clock.ts';
 import { DISK_FULL } from './disk-full.ts';
+import { FUZZ } from './fuzz.ts';
 import { IO_ERROR } from './io-error.ts';
 import { KILL } from './kill.ts';
 import { MIXED } from './mixed.ts';
+import { MODEL } from './model.ts';
 import { OVERLOAD } from './overload.ts';
 import { POWER_CUT } from './power-cut.ts';
 import { SOAK } from './soak.ts';
@@ -20,4 +22,6 @@ export const SCENARIOS: readonly Scenario[] = [
   BACKUP,
   OVERLOAD,
   SOAK,
+  FUZZ,
+  MODEL,
 ];
