@@ -28,12 +28,7 @@ export type RunReport = {
   readonly figures: readonly Figure[];
   /** What was to be measured and could not be, with the reason. */
   readonly missing: readonly string[];
-  /** Share of each step by subject, from a profile. */
-  readonly shares?: Readonly<Record<string, readonly StepShare[]>>;
 };
-
-/** A step's part of the processor time of a thread. */
-export type StepShare = { readonly thread: string; readonly step: string; readonly share: number };
 
 /** Looks at the machine. */
 export function describeMachine(): Machine {

@@ -11,6 +11,7 @@ import { measureOthers } from './steps/others.ts';
 import { measureProofs } from './steps/proof.ts';
 import { measureRebuild } from './steps/rebuild.ts';
 import { measureSearch } from './steps/search.ts';
+import { measureShares } from './steps/shares.ts';
 import { measureStart } from './steps/start.ts';
 import { measureVerify } from './steps/verify.ts';
 
@@ -30,6 +31,7 @@ export const SUBJECTS: ReadonlyMap<string, Subject> = new Map([
   ['ack', measureAck],
   ['memory', measureMemory],
   ['import', measureImport],
+  ['shares', measureShares],
   ['limits', measureLimits],
   ['others', measureOthers],
 ]);

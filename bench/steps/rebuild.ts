@@ -16,7 +16,7 @@ export async function measureRebuild({ options, place, note, miss }: BenchRun): 
     for (let run = 0; run < options.runs; run += 1) {
       let records = 0;
       const ms = await timeOf(async () => {
-        ({ records } = await service.archive.rebuildIndex(CALLER));
+        ({ records } = await service.archive.rebuild(CALLER));
         await service.archive.reachIndex();
       });
       rates.push(records / (ms / 1000));

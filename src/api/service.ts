@@ -51,6 +51,8 @@ export type ServiceOptions = {
 
 const WORK_EVERY_MS = 500;
 const POLL_EVERY_MS = 60_000;
+/** Destructions that a crash cut off, or that waited for a backup to end. */
+const FINISH_EVERY_MS = 10_000;
 
 /** A logger that writes one JSON line an event to standard error: no message text, address, secret or key. */
 export function createLogger(level: Settings['logLevel']): Logger {
@@ -105,7 +107,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     publicUrl: () =>
       settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
     startWork() {
-      loops.push(untilDone(stop.signal, log, () => archive.finishDestructions()));
+      start(FINISH_EVERY_MS, async () => void (await archive.finishDestructions()));
       start(WORK_EVERY_MS, () => workJobs(work));
       start(POLL_EVERY_MS, () => pollSources(work));
     },
@@ -126,15 +128,6 @@ async function loop(signal: AbortSignal, everyMs: number, log: Logger, act: () =
     }
     await pause(everyMs, signal);
   }
-}
-
-/** What a crash cut off is finished once, and tried again until it is. */
-async function untilDone(signal: AbortSignal, log: Logger, act: () => Promise<unknown>): Promise<void> {
-  const once = new AbortController();
-  await loop(AbortSignal.any([signal, once.signal]), WORK_EVERY_MS, log, async () => {
-    await act();
-    once.abort();
-  });
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

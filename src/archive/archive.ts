@@ -17,6 +17,8 @@ import { writeBackup } from './backup.ts';
 import type { BackupReport } from './backup.ts';
 import { assertAllowed, callerActor } from './caller.ts';
 import type { Caller } from './caller.ts';
+import { describeVerification, runVerification, UnrecordedError, verifyOnRecord } from './verification.ts';
+import { noteUnfinished } from './unfinished-files.ts';
 import { destroyMessage, finishDestructions } from './destroy.ts';
 import { keepMedium } from './keep-medium.ts';
 import type { IncomingMedium } from './keep-medium.ts';
@@ -79,6 +81,7 @@ export function createArchive(parts: ArchiveParts) {
     try {
       result = await work();
     } catch (cause) {
+      if (cause instanceof UnrecordedError) throw cause;
       await audit(callerActor(caller), {
         action,
         outcome: 'failed',
@@ -111,6 +114,10 @@ export function createArchive(parts: ArchiveParts) {
 
     /** Stores a medium of a message and puts it on record. Errors: `too-large`. */
     keepMedium: (medium: IncomingMedium): Promise<RecordOutcome> => keepMedium(parts, medium),
+
+    /** Notes files outside that are about to be written, so that the next start removes them where this process is killed. */
+    noteUnfinished: (files: { part: string; reserved: string }): Promise<() => Promise<void>> =>
+      noteUnfinished(parts, files),
 
     /** Opens a medium for an export that is on record already. */
     openBlob: (owner: MediaOwner, blob: string): AsyncIterable<Uint8Array> => parts.media.open(owner, blob),
@@ -241,20 +248,10 @@ function lookups(parts: ArchiveParts, act: Act) {
       request: { vkey?: string; earlier?: readonly string[] },
       context: { signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
     ): Promise<VerifyReport> {
-      const box: { report?: VerifyReport } = {};
-      const work = async (): Promise<VerifyReport> => (box.report = await runVerification(parts, request, context));
-      try {
-        return await act(caller, 'log:read', 'verify', {}, work, ({ ok, size, faults }) => ({
-          ok,
-          size,
-          faults: faults.length,
-        }));
-      } catch (cause) {
-        // Where the damage is such that nothing can be put on record any more, what was found must be told all the more; it holds no content.
-        if (box.report === undefined) throw cause;
-        const text = 'this verification could not be put on record';
-        return { ...box.report, ok: false, faults: [...box.report.faults, { code: 'audit-not-kept', text }] };
-      }
+      return verifyOnRecord(
+        (work) => act(caller, 'log:read', 'verify', {}, work, describeVerification),
+        () => runVerification(parts, request, context),
+      );
     },
 
     /** The signed head of the log, brought up to date. */
@@ -266,20 +263,6 @@ function lookups(parts: ArchiveParts, act: Act) {
     /** Completeness of the index as it is now, by comparing sets. */
     compareIndex: async (): Promise<IndexComparison> => read.call('compare', { followed: await reachIndex() }),
   };
-}
-
-async function runVerification(
-  { threads, vkey, formerVkeys }: ArchiveParts,
-  request: { readonly vkey?: string; readonly earlier?: readonly string[] },
-  context: { signal?: AbortSignal; onProgress?: (progress: Progress) => void },
-): Promise<VerifyReport> {
-  // A signer that refuses to sign is itself a finding: the verification goes on and says why.
-  const refusal = await threads.log.call('publish', undefined).then(
-    () => undefined,
-    (cause: unknown) => (cause instanceof Error ? cause.message : 'it failed'),
-  );
-  const known = { vkey: request.vkey ?? vkey, formerVkeys, earlier: request.earlier ?? [] };
-  return threads.runVerify({ ...known, ...(refusal === undefined ? {} : { refusal }) }, context);
 }
 
 function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: Allow; audit: Auditor }) {
@@ -321,15 +304,21 @@ function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: 
     randomBytes: (bytes: number): Uint8Array => parts.random.take(bytes),
     findKey: (id: ApiKeyId): ApiKey | undefined => registry.findKey(id),
 
-    /** Builds the search index again from the records. */
-    rebuildIndex: (caller: Caller, onProgress?: (progress: Progress) => void): Promise<{ records: number }> =>
-      act(caller, 'operate', 'rebuild', {}, () =>
-        parts.threads.follow.call(
+    /** Builds again from the records what is derived of them: the files of the log, the search index, the states of messages. */
+    rebuild: (
+      caller: Caller,
+      onProgress?: (progress: Progress) => void,
+    ): Promise<{ records: number; leaves: number }> =>
+      act(caller, 'operate', 'rebuild', {}, async () => {
+        const index = await parts.threads.follow.call(
           'rebuild',
           undefined,
           onProgress === undefined ? {} : { onProgress: (value) => onProgress(value as Progress) },
-        ),
-      ),
+        );
+        // Last, since it is refused where the records are not those that were signed.
+        const { size } = await parts.threads.log.call('rebuild', undefined);
+        return { ...index, leaves: size };
+      }),
 
     /** Writes a backup into a new directory under `into`, while capture goes on. */
     backup: (

@@ -24,7 +24,7 @@ import { unwrapKeyring } from '../vault/keyring.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import { parseRecoveryKit, restoreLocalRootFromKit } from '../vault/recovery-kit.ts';
 import { openLocalRoot } from '../vault/root-provider.ts';
-import type { LocalRoot } from '../vault/root-provider.ts';
+import type { LocalRoot, RootProvider } from '../vault/root-provider.ts';
 import { destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
@@ -41,6 +41,9 @@ const manifestSchema = z.strictObject({
   records: z.number().int(),
   files: z.array(z.strictObject({ path: z.string(), bytes: z.number().int(), sha256: z.string() })),
 });
+
+/** What stands in `manifest.json`. */
+export type BackupManifest = z.infer<typeof manifestSchema>;
 
 /** What a backup holds. */
 export type BackupReport = {
@@ -96,7 +99,7 @@ export async function writeBackup(
   await writeFileDurably(
     join(partial, 'manifest.json'),
     Buffer.from(
-      `${JSON.stringify({ version: 1, archive: id, madeAt, records, files } satisfies z.infer<typeof manifestSchema>, null, 1)}\n`,
+      `${JSON.stringify({ version: 1, archive: id, madeAt, records, files } satisfies BackupManifest, null, 1)}\n`,
     ),
     0o600,
   );
@@ -167,18 +170,29 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreRep
   const { from, directory } = options;
   if (await isInitialised(directory))
     throw new CartularyError('conflict', `${directory} holds an archive already; restore into an empty directory`);
-  const manifest = await checkBackup(from, options.onProgress);
+  const manifest = await checkFiles(from, options.onProgress);
   const data = dataLayout(directory);
-  await mkdir(data.keys, { recursive: true, mode: 0o700 });
   const rootOptions = { path: options.rootKeyPath ?? data.rootKey, passphrase: options.passphrase };
   const root = await openRoot(options.kit, rootOptions);
-  const keyringText = await readFile(join(from, 'keys', 'keyring.json'), 'utf8');
-  const keyring = await unwrapKeyring(keyringText, root);
   try {
-    return await restoreWithKeys(options, data, manifest, { text: keyringText, keyring });
+    return await restoreUnder(options, manifest, root);
+  } finally {
+    root.destroy();
+  }
+}
+
+/** The same with files that were checked and a root key that is at hand. @throws CartularyError as `restoreBackup` */
+export async function restoreUnder(
+  options: RestoreOptions,
+  manifest: BackupManifest,
+  root: RootProvider,
+): Promise<RestoreReport> {
+  const text = await readFile(join(options.from, 'keys', 'keyring.json'), 'utf8');
+  const keyring = await unwrapKeyring(text, root);
+  try {
+    return await restoreWithKeys(options, dataLayout(options.directory), manifest, { text, keyring });
   } finally {
     keyring.destroy();
-    root.destroy();
   }
 }
 
@@ -200,11 +214,12 @@ async function openRoot(
 async function restoreWithKeys(
   options: RestoreOptions,
   data: DataLayout,
-  manifest: z.infer<typeof manifestSchema>,
+  manifest: BackupManifest,
   keys: { readonly text: string; readonly keyring: Keyring },
 ): Promise<RestoreReport> {
   const { from } = options;
   const { records } = manifest;
+  await mkdir(data.keys, { recursive: true, mode: 0o700 });
   const archiveId = manifest.archive as ArchiveId;
   const place = archiveLayout(data, archiveId);
   const { logKey, databaseKey } = keys.keyring;
@@ -304,22 +319,49 @@ async function decideFor(
   }
 }
 
-/** Reads a backup's manifest and checks every file against it. @throws CartularyError `corrupt` */
-export async function checkBackup(
+/** Files without which there is nothing to restore; whatever else a manifest names is checked all the same. */
+const NEEDED = [
+  'content/archive.db',
+  'content/cartulary.json',
+  'content/checkpoint',
+  'content/destroyed.jsonl',
+  'keys/keys.db',
+  'keys/keyring.json',
+] as const;
+
+/**
+ * Reads a backup's manifest and checks every file against it.
+ * @throws CartularyError `not-found` where it is no backup, `corrupt` naming the file that is not what was saved
+ */
+export async function checkFiles(
   from: string,
   onProgress: (done: number, total: number) => void,
-): Promise<z.infer<typeof manifestSchema>> {
+): Promise<BackupManifest> {
   const text = await readFile(join(from, 'manifest.json'), 'utf8').catch(() => undefined);
   if (text === undefined) throw new CartularyError('not-found', `${from} is not a backup: it has no manifest.json`);
-  const parsed = manifestSchema.safeParse(JSON.parse(text));
-  if (!parsed.success) throw new CartularyError('corrupt', 'the manifest of the backup cannot be read');
-  for (const [index, file] of parsed.data.files.entries()) {
+  const manifest = parseManifest(text);
+  const named = new Set(manifest.files.map(({ path }) => path));
+  const unnamed = NEEDED.find((path) => !named.has(path));
+  if (unnamed !== undefined)
+    throw new CartularyError('corrupt', `the manifest of the backup does not name ${unnamed}; use another backup`);
+  for (const [index, file] of manifest.files.entries()) {
     const found = file.path.includes('..') ? undefined : await hashFile(join(from, file.path)).catch(() => undefined);
     if (found !== file.sha256)
-      throw new CartularyError('corrupt', `the backup's file ${file.path} is not what the manifest says`);
-    onProgress(index + 1, parsed.data.files.length);
+      throw new CartularyError(
+        'corrupt',
+        `the backup's file ${file.path} is ${found === undefined ? 'missing' : 'not what the manifest says'}; use another backup`,
+      );
+    onProgress(index + 1, manifest.files.length);
   }
-  return parsed.data;
+  return manifest;
+}
+
+function parseManifest(text: string): BackupManifest {
+  try {
+    return manifestSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new CartularyError('corrupt', 'the manifest of the backup cannot be read; use another backup', { cause });
+  }
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -115,8 +115,8 @@ export type Bound = {
   readonly name: string;
   /** In plain words, with its figure. */
   readonly rule: string;
-  /** Months from now until it is reached: 0 now, undefined not within the years asked for. */
-  readonly inMonths: number | undefined;
+  /** Months from now until it is reached: 0 now, `never` not within the years asked for, `unknown` where nothing was measured of it. */
+  readonly inMonths: number | 'never' | 'unknown';
 };
 
 const NIGHT_SECONDS = 8 * 3600;
@@ -130,13 +130,13 @@ const SECONDS_A_MONTH = 30.44 * 86_400;
 /** When one machine is no longer enough. @param diskBytes size of the disk that the data is on */
 export function findBounds(measured: Measurements, growth: Growth, diskBytes: number | undefined): Bound[] {
   const months = growth.years * 12;
-  const reach = (name: FigureName, most: number): number | undefined => {
+  const reach = (name: FigureName, most: number): Bound['inMonths'] => {
     const known = CAPACITY_FIGURES.find((figure) => figure.name === name);
     const fit = fitPower(measured.samples[name] ?? [], known?.exponent);
-    if (fit === undefined) return undefined;
+    if (fit === undefined) return 'unknown';
     for (let month = 0; month <= months; month += 1)
       if (forecast(fit, growth.recordsNow + month * growth.recordsPerMonth).value > most) return month;
-    return undefined;
+    return 'never';
   };
   const peak = (growth.recordsPerMonth / measured.recordsPerText / SECONDS_A_MONTH) * PEAK_FACTOR;
   const half = measured.textsPerSecond / 2;
@@ -144,7 +144,7 @@ export function findBounds(measured: Measurements, growth: Growth, diskBytes: nu
     {
       name: 'rate',
       rule: `texts at peak (${peak.toFixed(1)} a second, ${PEAK_FACTOR} × the average) exceed half of what one machine acknowledges (${Math.round(half)} a second)`,
-      inMonths: peak > half ? 0 : undefined,
+      inMonths: peak > half ? 0 : 'never',
     },
     {
       name: 'verify',

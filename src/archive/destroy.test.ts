@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,6 +7,9 @@ import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { EventBody } from '../model/event.ts';
 import type { MessageId } from '../model/ids.ts';
 import { receiptInstant } from '../model/time.ts';
+import { unwrapKeyring } from '../vault/keyring.ts';
+import { openEncryptedDatabase } from '../vault/page-encryption.ts';
+import { openLocalRoot } from '../vault/root-provider.ts';
 import type { Caller } from './caller.ts';
 import { destructionListPath } from './destruction-list.ts';
 import { initHouse, openHouse } from './house.ts';
@@ -96,4 +99,73 @@ describe('a message that is destroyed', () => {
     expect(await count(again, 'ocelot')).toBe(0);
     await again.close();
   });
+
+  it(
+    'stays noted while somebody reads the old pages, and is finished when he is done',
+    { timeout: 180_000 },
+    async () => {
+      const house = await openHouse({ directory });
+      const id = await keep(house, 'three', 'a lynx in the picture');
+      const { layout } = house.archive;
+      const root = await openLocalRoot({ path: house.layout.rootKey });
+      const { databaseKey } = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
+      const backup = openEncryptedDatabase(layout.database, { key: databaseKey, readonly: true, mustExist: true });
+      backup.exec('BEGIN');
+      backup.prepare('SELECT count(*) FROM message_key').get();
+      await expect(house.archive.destroyMessage(person, id, 'card-security-code')).rejects.toMatchObject({
+        code: 'overloaded',
+      });
+      await expect(house.archive.openMessage(person, id)).rejects.toMatchObject({ code: 'key-destroyed' });
+      expect((await stat(`${layout.database}-wal`)).size).toBeGreaterThan(0);
+      // Capture goes on meanwhile.
+      await keep(house, 'four', 'a heron in the picture');
+      backup.exec('COMMIT');
+      backup.close();
+      expect(await house.archive.finishDestructions()).toBe(1);
+      expect(await house.archive.finishDestructions()).toBe(0);
+      expect(await house.archive.verify(person, {})).toMatchObject({ ok: true, faults: [] });
+      await house.close();
+    },
+  );
+
+  it(
+    'takes in nothing more from the moment its key is closed, whatever races with it',
+    { timeout: 180_000 },
+    async () => {
+      const house = await openHouse({ directory });
+      const { archive } = house;
+      const id = await keep(house, 'five', 'a badger in the picture');
+      const target = { platform: 'p', account: 'a', id: 'five' };
+      const statuses = new Set<string>();
+      const edit = async (index: number): Promise<void> => {
+        const [outcome] = await archive.record([
+          {
+            actor: SYSTEM_ACTOR,
+            capturedAtMs: 1_700_000_000_000 + index,
+            event: {
+              target,
+              occurredAt: receiptInstant(1_700_000_000_000 + index),
+              kind: 'message.edited',
+              body: { text: `a badger again ${index}`, format: 'plain' },
+            },
+          },
+        ]);
+        statuses.add(outcome?.status ?? 'none');
+      };
+      const racing = Array.from({ length: 400 }, async (_none, index) => {
+        await new Promise((resolve) => setTimeout(resolve, index / 4));
+        await edit(index);
+      });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await archive.destroyMessage(person, id, 'card-security-code');
+      await Promise.all(racing);
+      // Both sides of the race were there.
+      expect(statuses.has('stored')).toBe(true);
+      expect(statuses.size).toBeGreaterThan(1);
+      expect(await count(house, 'badger')).toBe(0);
+      await expect(archive.openMessage(person, id)).rejects.toMatchObject({ code: 'key-destroyed' });
+      expect(await archive.verify(person, {})).toMatchObject({ ok: true, faults: [] });
+      await house.close();
+    },
+  );
 });

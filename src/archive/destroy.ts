@@ -16,6 +16,9 @@ import { systemDraft } from './system-draft.ts';
 import type { MessageDetail } from './views.ts';
 
 const PREFIX = 'destroying/';
+/** How long a destruction waits for who reads, and how often it tries. */
+const SCRUB_MS_MAX = 3000;
+const SCRUB_EVERY_MS = 50;
 /** Why a message was destroyed that the list beside the data names. */
 export const LISTED = 'on-destruction-list';
 
@@ -38,14 +41,26 @@ export async function destroyMessage(
   if (messageNo === undefined) throw new CartularyError('not-found', 'there is no such message');
   if (!(await hasKey(parts, messageNo)))
     throw new CartularyError('key-destroyed', 'the key of this message was destroyed already');
-  await note(parts, id, { reason });
+  underWayOf(parts).add(id);
   try {
+    await note(parts, id, { reason });
     await closeKey(parts, messageId);
+    await finish(parts, actor, { id, messageNo, underWay: { reason } });
   } catch (cause) {
     if (cause instanceof CartularyError && cause.code === 'key-pinned') await forget(parts, id);
     throw cause;
+  } finally {
+    underWayOf(parts).delete(id);
   }
-  await finish(parts, actor, { id, messageNo, underWay: { reason } });
+}
+
+/** Destructions that this process is at, which nobody else finishes at the same time. */
+const atWork = new WeakMap<ArchiveParts, Set<MessageId>>();
+
+function underWayOf(parts: ArchiveParts): Set<MessageId> {
+  const known = atWork.get(parts) ?? new Set();
+  atWork.set(parts, known);
+  return known;
 }
 
 /** Finishes destructions that were begun and not finished, as after a power cut. @returns how many */
@@ -53,6 +68,7 @@ export async function finishDestructions(parts: ArchiveParts): Promise<number> {
   const begun = await parts.reader.listSettings(PREFIX);
   for (const { name, value } of begun) {
     const id = formatId('message', Buffer.from(name.slice(PREFIX.length), 'hex'));
+    if (underWayOf(parts).has(id)) continue;
     const messageId = idBytes(id);
     const messageNo = await parts.reader.findMessageNo(messageId);
     const underWay = JSON.parse(Buffer.from(value).toString('utf8')) as UnderWay;
@@ -108,6 +124,7 @@ async function finish(
   const { reason, sentAtMs, blobs } = await look(parts, target);
   const seq = await recordDestruction(parts, actor, { id, reason, place: { messageNo, sentAtMs } });
   await destroyKey(parts, idBytes(id));
+  await scrub(parts);
   for (const blob of blobs) await parts.blobs.remove(blob);
   await parts.threads.follow.call('reach', seq + 1);
   await parts.threads.read.call('refresh', undefined);
@@ -186,6 +203,23 @@ async function closeKey(parts: ArchiveParts, messageId: Uint8Array): Promise<voi
 
 async function destroyKey(parts: ArchiveParts, messageId: Uint8Array): Promise<void> {
   await ignoreDestroyed(parts.writer.destroyKey(messageId));
+}
+
+/**
+ * The secret must not outlive its row in the write-ahead log. A backup or a verification may read for long; the destruction then stays noted as under way, and is finished
+ * later.
+ * @throws CartularyError `overloaded`
+ */
+async function scrub({ writer }: ArchiveParts): Promise<void> {
+  const deadline = performance.now() + SCRUB_MS_MAX;
+  while (!(await writer.scrub())) {
+    if (performance.now() >= deadline)
+      throw new CartularyError(
+        'overloaded',
+        'the key is taken away; its last copy goes when what reads the archive now (a backup, a verification) is done, by itself',
+      );
+    await new Promise((resolve) => setTimeout(resolve, SCRUB_EVERY_MS));
+  }
 }
 
 async function ignoreDestroyed(act: Promise<void>): Promise<void> {

@@ -8,12 +8,14 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 
 import { CartularyError } from '../model/errors.ts';
+import { sha256 } from '../vault/hash.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
 import type { ArchiveLayout } from './layout.ts';
 
 const lineSchema = z.object({
   message: z.string().regex(/^msg_[0-9a-f]{32}$/),
   seq: z.number().int().nonnegative().optional(),
+  check: z.string().optional(),
 });
 
 /** A destroyed message; `seq` is where its destruction stands in the log, undefined until it does. */
@@ -24,24 +26,37 @@ export function destructionListPath(layout: Pick<ArchiveLayout, 'signerMemory'>)
   return layout.signerMemory.replace(/\.head\.json$/, '.destroyed.jsonl');
 }
 
+/** A line of the list: it bears a sum of its own, since a damaged id would be one that nobody knows. */
+function formatLine({ message, seq }: Destruction): string {
+  return `${JSON.stringify({ message, ...(seq === undefined ? {} : { seq }), check: sumOf({ message, seq }) })}\n`;
+}
+
+function sumOf({ message, seq }: Destruction): string {
+  return Buffer.from(sha256(Buffer.from(`${message} ${seq ?? ''}`))).toString('hex', 0, 8);
+}
+
 /** Adds a line; durable when it answers. */
 export async function noteDestruction(path: string, entry: Destruction): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await appendFile(path, `${JSON.stringify(entry)}\n`, { mode: 0o600, flush: true });
+  await appendFile(path, formatLine(entry), { mode: 0o600, flush: true });
 }
 
 /** Writes a list as a whole. */
 export async function writeDestructionList(path: string, entries: Iterable<Destruction>): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const lines = Array.from(entries, (entry) => `${JSON.stringify(entry)}\n`);
+  const lines = Array.from(entries, formatLine);
   await writeFileDurably(path, Buffer.from(lines.join('')), 0o600);
 }
 
 /**
  * The list by message; undefined where there is none.
+ * @param options `skipDamaged`: lines that cannot be read are left out
  * @throws CartularyError `corrupt` where a line other than the last, which a power cut may have cut off, cannot be read
  */
-export async function findDestructionList(path: string): Promise<Map<string, Destruction> | undefined> {
+export async function findDestructionList(
+  path: string,
+  options: { readonly skipDamaged?: boolean } = {},
+): Promise<Map<string, Destruction> | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
   const entries = new Map<string, Destruction>();
@@ -50,8 +65,11 @@ export async function findDestructionList(path: string): Promise<Map<string, Des
     if (line === '') continue;
     const parsed = parseLine(line);
     if (parsed !== undefined) addDestruction(entries, parsed);
-    else if (index < lines.length - 1)
-      throw new CartularyError('corrupt', `line ${index + 1} of the destruction list ${path} cannot be read`);
+    else if (index < lines.length - 1 && options.skipDamaged !== true)
+      throw new CartularyError(
+        'corrupt',
+        `line ${index + 1} of the destruction list ${path} cannot be read; beside the data, "cartulary key remember" writes it again`,
+      );
   }
   return entries;
 }
@@ -64,7 +82,8 @@ export function addDestruction(entries: Map<string, Destruction>, entry: Destruc
 
 function parseLine(line: string): Destruction | undefined {
   try {
-    return lineSchema.parse(JSON.parse(line));
+    const { check, ...entry } = lineSchema.parse(JSON.parse(line));
+    return check === undefined || check === sumOf(entry) ? entry : undefined;
   } catch {
     return undefined;
   }

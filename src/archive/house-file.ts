@@ -7,6 +7,7 @@ import { z } from 'zod';
 
 import { checkShape } from '../model/check-shape.ts';
 import { CartularyError } from '../model/errors.ts';
+import { sha256 } from '../vault/hash.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
 import { dataLayout } from './layout.ts';
 import type { DataLayout } from './layout.ts';
@@ -21,6 +22,8 @@ const successionSchema = z.strictObject({
 });
 const houseSchema = z.strictObject({
   version: z.literal(1),
+  /** Of the archives, so that a damaged name is no new one. */
+  check: z.string().optional(),
   archives: z
     .array(
       z.strictObject({
@@ -36,6 +39,12 @@ const houseSchema = z.strictObject({
 /** The file's content. */
 type HouseFile = z.infer<typeof houseSchema>;
 
+function sumOf(archives: HouseFile['archives']): string {
+  // In the order of the schema, whatever that of the caller is.
+  const inOrder = houseSchema.shape.archives.parse(archives);
+  return Buffer.from(sha256(Buffer.from(JSON.stringify(inOrder)))).toString('hex', 0, 8);
+}
+
 /** Is there an archive in this directory? */
 export async function isInitialised(directory: string): Promise<boolean> {
   return (await stat(dataLayout(directory).house).catch(() => undefined)) !== undefined;
@@ -43,10 +52,15 @@ export async function isInitialised(directory: string): Promise<boolean> {
 
 /** Reads which archives a data directory holds. @throws CartularyError `corrupt` */
 export async function readHouseFile(layout: Pick<DataLayout, 'house'>): Promise<HouseFile['archives'][number]> {
-  const parsed = checkShape(houseSchema, parseJson(await readFile(layout.house, 'utf8')));
-  const [first] = parsed.success ? parsed.data.archives : [];
-  if (first === undefined) throw new CartularyError('corrupt', `${layout.house} cannot be read`);
-  return first;
+  const text = await readFile(layout.house, 'utf8');
+  const parsed = checkShape(houseSchema, parseJson(text));
+  const { archives, check } = parsed.success ? parsed.data : { archives: [], check: undefined };
+  const [first] = archives;
+  if (first !== undefined && (check === undefined || check === sumOf(archives))) return first;
+  throw new CartularyError(
+    'corrupt',
+    `${layout.house} cannot be read; copy content/cartulary.json of the newest backup to its place`,
+  );
 }
 
 function parseJson(text: string): unknown {
@@ -59,6 +73,6 @@ function parseJson(text: string): unknown {
 
 /** Writes which archive a data directory holds. */
 export async function writeHouseFile(layout: DataLayout, archive: HouseFile['archives'][number]): Promise<void> {
-  const file: HouseFile = { version: 1, archives: [archive] };
+  const file: HouseFile = { version: 1, check: sumOf([archive]), archives: [archive] };
   await writeFileDurably(layout.house, Buffer.from(`${JSON.stringify(file, null, 2)}\n`), 0o600);
 }

@@ -2,7 +2,7 @@
  * The house: a data directory with its root key and its archives. Makes it, opens it, says who could read it.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 
 import { ALL_SCOPES, createApiKey } from '../access/api-keys.ts';
 import { createNoteSigner, formatVkey } from '../ledger/note.ts';
@@ -13,13 +13,14 @@ import type { ArchiveId } from '../model/ids.ts';
 import { openBlobDirectory } from '../store/blobs.ts';
 import { lockDirectory } from '../store/lock.ts';
 import { openStore } from '../store/engine.ts';
+import { reviveError } from '../store/thread.ts';
 import { openTileFiles } from '../store/tile-files.ts';
-import { writeFileDurably } from '../vault/durable-file.ts';
+import { removeTemporaries, writeFileDurably } from '../vault/durable-file.ts';
 import { createKeyring, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
-import type { Keyring } from '../vault/keyring.ts';
 import { createRandomPool } from '../vault/random.ts';
 import { formatRecoveryKit } from '../vault/recovery-kit.ts';
 import { createLocalRoot, openLocalRoot } from '../vault/root-provider.ts';
+import type { Keyring } from '../vault/keyring.ts';
 import type { LocalRoot, RootDescription } from '../vault/root-provider.ts';
 import { createSealer } from '../vault/seal.ts';
 import { createArchive } from './archive.ts';
@@ -29,15 +30,15 @@ import { destructionListPath, writeDestructionList } from './destruction-list.ts
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
 import { createIdentifier } from './identify.ts';
 import { archiveLayout, dataLayout, firstOriginOf } from './layout.ts';
-import type { DataLayout } from './layout.ts';
+import type { ArchiveLayout, DataLayout } from './layout.ts';
 import { createMediaVault } from './media.ts';
 import { createRecorder } from './recorder.ts';
 import { finishWhatWasBegun } from './on-opening.ts';
 import { openRegistry } from './registry.ts';
-import { writeSignerMemory } from './signer-memory.ts';
-import { generationOf, originOf } from './succession.ts';
+import { readSignerMemory, writeSignerMemory } from './signer-memory.ts';
+import { formerVkeysOf } from './succession.ts';
 import { startArchiveThreads } from './threads.ts';
-import type { ThreadSetup } from './threads/workspace.ts';
+import { threadSetup } from './threads/workspace.ts';
 
 /** What a house needs to be opened. */
 export type HouseOptions = {
@@ -138,7 +139,9 @@ export async function openHouse(options: HouseOptions): Promise<House> {
   }
   const lock = lockDirectory(layout.lock);
   try {
-    const root = await openLocalRoot({ path: options.rootKeyPath ?? layout.rootKey, passphrase: options.passphrase });
+    const rootKeyPath = options.rootKeyPath ?? layout.rootKey;
+    await removeTemporaries(rootKeyPath);
+    const root = await openLocalRoot({ path: rootKeyPath, passphrase: options.passphrase });
     const archive = await openArchive(layout, root, options);
     return {
       layout,
@@ -152,7 +155,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     };
   } catch (cause) {
     lock.release();
-    throw cause;
+    throw reviveError(cause);
   }
 }
 
@@ -162,7 +165,10 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   const entry = await readHouseFile(layout);
   const archiveId = entry.id as ArchiveId;
   const place = archiveLayout(layout, archiveId);
-  const keyring = await unwrapKeyring(await readFile(place.keyring, 'utf8'), root);
+  const written = [layout.house, place.keyring, place.signerMemory, destructionListPath(place), place.vkey];
+  for (const path of written) await removeTemporaries(path);
+  const keyring = await openKeyring(place, root);
+  await assertDatabase(place);
   await mkdir(place.index, { recursive: true, mode: 0o700 });
   const random = createRandomPool();
   const sealer = createSealer({
@@ -187,7 +193,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     name: entry.name,
     origin: entry.origin,
     vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
-    formerVkeys: formerVkeys(archiveId, entry.origin, keyring.logKey),
+    formerVkeys: formerVkeysOf(archiveId, entry.origin, keyring.logKey),
     layout: place,
     writer: store.writer,
     reader: store.reader,
@@ -214,28 +220,30 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   return archive;
 }
 
-/** The keys of the logs that this one succeeds: the same key under another name. */
-function formerVkeys(archiveId: ArchiveId, origin: string, seed: Uint8Array): string[] {
-  const first = firstOriginOf(archiveId);
-  const count = generationOf(origin, first) - 1;
-  return Array.from({ length: count }, (_none, index) =>
-    formatVkey(createNoteSigner({ name: originOf(first, index + 1), seed })),
-  );
+async function openKeyring(place: ArchiveLayout, root: LocalRoot): Promise<Keyring> {
+  const text = await readFile(place.keyring, 'utf8').catch(() => undefined);
+  const remedy = `copy keys/keyring.json of the newest backup to ${place.keyring}`;
+  if (text === undefined) throw new CartularyError('key-missing', `the keyring of the archive is missing; ${remedy}`);
+  try {
+    return await unwrapKeyring(text, root);
+  } catch (cause) {
+    if (cause instanceof CartularyError && cause.code !== 'corrupt') throw cause;
+    throw new CartularyError('corrupt', `the keyring of the archive is damaged; ${remedy}`, { cause });
+  }
 }
 
-/** What threads are given of a keyring: everything but the log's signing key. */
-function threadSetup(
-  keyring: Keyring,
-  named: Pick<ThreadSetup, 'archiveId' | 'name' | 'origin' | 'layout'>,
-): ThreadSetup {
-  return {
-    ...named,
-    sealKeys: keyring.sealKeys,
-    currentSealVersion: keyring.currentSealVersion,
-    idKey: keyring.idKey,
-    databaseKey: keyring.databaseKey,
-    indexKey: keyring.indexKey,
-  };
+/**
+ * An archive that has signed a log has a database. One that was made anew in its place would take in what comes as if nothing had been there, without the sources and their
+ * secrets.
+ */
+async function assertDatabase(place: ArchiveLayout): Promise<void> {
+  if ((await stat(place.database).catch(() => undefined))?.size) return;
+  const signed = (await readSignerMemory(place.signerMemory))?.size ?? 0;
+  if (signed > 0 || (await stat(place.log).catch(() => undefined)) !== undefined)
+    throw new CartularyError(
+      'corrupt',
+      `the database ${place.database} is missing or empty; run "cartulary restore BACKUP --data NEW-DIRECTORY" with the newest backup`,
+    );
 }
 
 function rethrowLater(cause: unknown): void {

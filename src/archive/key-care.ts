@@ -9,17 +9,28 @@ import { CartularyError } from '../model/errors.ts';
 import type { ArchiveId } from '../model/ids.ts';
 import { lockDirectory } from '../store/lock.ts';
 import { openTileFiles } from '../store/tile-files.ts';
-import { writeFileDurably } from '../vault/durable-file.ts';
+import { removeTemporaries, writeFileDurably } from '../vault/durable-file.ts';
 import { getWrappedFileKey, rewrapKeyring, rotateArchiveKey, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
 import { createRandomPool } from '../vault/random.ts';
 import { formatRecoveryKit, restoreLocalRootFromKit } from '../vault/recovery-kit.ts';
 import { openLocalRoot, rotateLocalRoot } from '../vault/root-provider.ts';
 import type { LocalRoot } from '../vault/root-provider.ts';
+import { leafKindOf, LEAF_KINDS } from '../ledger/leaf.ts';
+import { idBytes } from '../model/ids.ts';
+import { openStoreReader } from '../store/engine.ts';
+import type { Keyring } from '../vault/keyring.ts';
+import { createSealer } from '../vault/seal.ts';
+import { addDestruction, destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
+import type { Destruction } from './destruction-list.ts';
 import { readHouseFile } from './house-file.ts';
+import { openRecord } from './opening.ts';
 import { verifyOwn } from './restore-heads.ts';
 import { readSignerMemory, writeSignerMemory } from './signer-memory.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
 import type { ArchiveLayout } from './layout.ts';
+
+/** Records that are looked through at a time. */
+const ROWS = 1000;
 
 /** Where the keys are. */
 export type KeyPlace = { readonly directory: string; readonly rootKeyPath?: string; readonly passphrase?: string };
@@ -73,13 +84,43 @@ export function rememberHead(
     const heads = [...checkpoints, ...(published === undefined ? [] : [published])]
       .map((text) => verifyOwn(text, id, keyring.logKey))
       .filter((head) => head.origin === origin);
-    keyring.destroy();
     const known = await readSignerMemory(layout.signerMemory);
     const newest = [...heads, ...(known === undefined ? [] : [known])].sort((one, other) => other.size - one.size)[0];
     if (newest === undefined) throw new CartularyError('not-found', 'no head of this log is known');
     await writeSignerMemory(layout.signerMemory, newest);
+    await rewriteList(layout, id, keyring);
     return { origin: newest.origin, size: newest.size };
   });
+}
+
+/** Puts every destruction that stands in the log on the list beside the data, with what is on it already. */
+async function rewriteList(layout: ArchiveLayout, id: ArchiveId, keyring: Keyring): Promise<void> {
+  const path = destructionListPath(layout);
+  const known = (await findDestructionList(path, { skipDamaged: true })) ?? new Map<string, Destruction>();
+  const reader = openStoreReader({ path: layout.database, key: keyring.databaseKey });
+  const sealer = createSealer({
+    archiveId: idBytes(id),
+    sealKeys: keyring.sealKeys,
+    currentVersion: keyring.currentSealVersion,
+  });
+  try {
+    for (let next = 0; ;) {
+      const rows = await reader.readLog(next, ROWS);
+      for (const row of rows) {
+        if (leafKindOf(row.leaf) !== LEAF_KINDS['key.destroyed']) continue;
+        const { event } = openRecord(sealer, row).record;
+        if (event.kind === 'key.destroyed') addDestruction(known, { message: event.subject, seq: row.seq });
+      }
+      const last = rows.at(-1);
+      if (last === undefined) break;
+      next = last.seq + 1;
+    }
+  } finally {
+    await reader.close();
+    sealer.destroy();
+    keyring.destroy();
+  }
+  await writeDestructionList(path, known.values());
 }
 
 /** Writes the root key's file from the text of a kit, as on a new machine. */
@@ -106,7 +147,9 @@ async function withArchive<Result>(place: KeyPlace, act: (opened: Opened) => Pro
   const lock = lockDirectory(data.lock);
   try {
     const rootOptions = { path: place.rootKeyPath ?? data.rootKey, passphrase: place.passphrase };
-    return await act({ layout: archiveLayout(data, id as ArchiveId), rootOptions, name, id: id as ArchiveId, origin });
+    const layout = archiveLayout(data, id as ArchiveId);
+    for (const path of [rootOptions.path, layout.keyring]) await removeTemporaries(path);
+    return await act({ layout, rootOptions, name, id: id as ArchiveId, origin });
   } finally {
     lock.release();
   }

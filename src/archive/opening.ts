@@ -103,7 +103,8 @@ export function sealState(
   ]);
 }
 
-function openState(sealer: Sealer, messageId: Uint8Array, secret: Uint8Array, sealed: Uint8Array): Message {
+/** Opens a state row. @throws CartularyError `corrupt` */
+export function openState(sealer: Sealer, messageId: Uint8Array, secret: Uint8Array, sealed: Uint8Array): Message {
   const recordId = sealed.subarray(0, ID_BYTES);
   const plaintext = sealer.open({ purpose: 'state', messageId, recordId, secret, sealed: sealed.subarray(ID_BYTES) });
   const message = JSON.parse(Buffer.from(plaintext).toString('utf8')) as Message;

@@ -2,6 +2,7 @@
  * What a restore must know besides the backup: every head that was signed (from the backup, the memory beside the data, the place beside the backups, checkpoints that
  * others hold), and every message that was destroyed. From these it is decided how the log goes on.
  */
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { verifyCheckpoint } from '../ledger/checkpoint.ts';
@@ -65,7 +66,13 @@ export async function gatherKnown(options: {
     besideBackups(dirname(options.from), archiveId).destroyed,
     ...(options.destroyed === undefined ? [] : [options.destroyed]),
   ]) {
-    const head = await readSignerMemory(path.replace(/\.destroyed\.jsonl$/, '.head.json'));
+    const headPath = path.replace(/\.destroyed\.jsonl$/, '.head.json');
+    const head = await readSignerMemory(headPath);
+    if (head === undefined && (await stat(headPath).catch(() => undefined)) !== undefined)
+      throw new CartularyError(
+        'corrupt',
+        `${headPath} cannot be read: it says how far the log had gone. Copy it anew from DATA.signer/, or remove it and give the newest signed checkpoint that you can get with --checkpoint FILE`,
+      );
     if (head !== undefined) heads.push({ head, source: 'memory' });
     await takeList(path, head?.size);
   }

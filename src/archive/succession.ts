@@ -4,7 +4,10 @@
  * neither denied nor continued, and a gap says which range is lost.
  */
 import { CartularyError } from '../model/errors.ts';
+import { createNoteSigner, formatVkey } from '../ledger/note.ts';
+import type { ArchiveId } from '../model/ids.ts';
 import type { ArchiveParts } from './archive-parts.ts';
+import { firstOriginOf } from './layout.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
 import { systemDraft } from './system-draft.ts';
 
@@ -31,6 +34,15 @@ export function generationOf(origin: string, firstOrigin: string): number {
 /** The origin of a generation. */
 export function originOf(firstOrigin: string, generation: number): string {
   return generation === 1 ? firstOrigin : `${firstOrigin}/${generation}`;
+}
+
+/** The keys of the logs that the one of this origin succeeds: the same key under another name. */
+export function formerVkeysOf(archiveId: ArchiveId, origin: string, seed: Uint8Array): string[] {
+  const first = firstOriginOf(archiveId);
+  const count = generationOf(origin, first) - 1;
+  return Array.from({ length: count }, (_none, index) =>
+    formatVkey(createNoteSigner({ name: originOf(first, index + 1), seed })),
+  );
 }
 
 /** Puts a succession on record, before anything else and once. */

@@ -107,7 +107,7 @@ describe('the follower', () => {
         await archive.record(Array.from({ length: 900 }, (_, n) => created(`a${n}`, 'lamp', 1_690_000_000_000 + n)));
         await archive.reachIndex();
         const state = { done: false };
-        const rebuilding = archive.rebuildIndex({ kind: 'local', user: 'test' }).finally(() => {
+        const rebuilding = archive.rebuild({ kind: 'local', user: 'test' }).finally(() => {
           state.done = true;
         });
         const totals = new Set<number>();

@@ -110,22 +110,7 @@ export async function startArchiveThreads(
     onCommitted(size) {
       timers.onCommitted(size);
     },
-    async runVerify(args, { signal, onProgress }) {
-      const verify = await startThread<VerifyCalls>(threadUrl('./threads/verify-thread.ts', import.meta.url), setup, {
-        name: 'verify',
-        onFatal,
-      });
-      try {
-        return await verify.call('verify', args, {
-          ...(signal === undefined ? {} : { signal }),
-          ...(onProgress === undefined
-            ? {}
-            : { onProgress: (value) => onProgress(value as { done: number; total: number }) }),
-        });
-      } finally {
-        await verify.end();
-      }
-    },
+    runVerify: (args, context) => verifyInThread(setup, args, context, onFatal),
     noteDestruction: (entry) =>
       noteDestruction(destructionListPath(setup.layout), entry).catch((cause: unknown) => {
         if (isDiskFailed(cause)) onFatal(cause);
@@ -141,6 +126,33 @@ export async function startArchiveThreads(
       await count.end();
     },
   };
+}
+
+/**
+ * Verifies in a thread of its own, which ends with the verification.
+ * @param onFatal the thread died; where nothing is given, only the verification fails
+ */
+export async function verifyInThread(
+  setup: ThreadSetup,
+  args: VerifyCalls['verify']['args'],
+  context: { signal?: AbortSignal; onProgress?: (progress: { done: number; total: number }) => void } = {},
+  onFatal: (cause: unknown) => void = () => undefined,
+): Promise<VerifyReport> {
+  const verify = await startThread<VerifyCalls>(threadUrl('./threads/verify-thread.ts', import.meta.url), setup, {
+    name: 'verify',
+    onFatal,
+  });
+  const { signal, onProgress } = context;
+  try {
+    return await verify.call('verify', args, {
+      ...(signal === undefined ? {} : { signal }),
+      ...(onProgress === undefined
+        ? {}
+        : { onProgress: (value) => onProgress(value as { done: number; total: number }) }),
+    });
+  } finally {
+    await verify.end();
+  }
 }
 
 /** The thread that reads and the one that counts with it. */

@@ -21,6 +21,8 @@ export type Ring = {
   put(source: SourceId, envelope: Envelope, looksOfCards: (envelope: Envelope) => boolean): Promise<'kept' | 'counted'>;
   /** How many were refused since the start, and how many wait. */
   count(source: SourceId): Promise<{ refused: number; waiting: number }>;
+  /** Paths of kept envelopes that cannot be opened any more. */
+  listDamaged(source: SourceId): Promise<string[]>;
   /** Hands each waiting envelope, oldest first, to `release`; what it accepts is removed. */
   release(
     source: SourceId,
@@ -83,6 +85,15 @@ export function openRing(directory: string, keys: HpkeKeyPair, random: (bytes: n
     async count(source) {
       const shelf = shelfOf(source);
       return { refused: shelf.refused, waiting: (await shelf.files).length + shelf.volatile.length };
+    },
+    async listDamaged(source) {
+      const damaged: string[] = [];
+      for (const { name } of await shelfOf(source).files) {
+        const path = join(place(source), name);
+        if (openEnvelope(keys, source, await readFile(path).catch(() => Buffer.alloc(0))) === undefined)
+          damaged.push(path);
+      }
+      return damaged;
     },
     async release(source, release) {
       const shelf = shelfOf(source);

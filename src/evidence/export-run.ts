@@ -40,6 +40,8 @@ export async function exportMessages(
   await access(dirname(path));
   await reserve(path);
   const part = `${path}.part`;
+  // A process that is killed leaves what can be read; the next start removes it.
+  const forgetFiles = await archive.noteUnfinished({ part, reserved: path });
   try {
     await archive.reachIndex();
     const { query } = await archive.threads.read.call('normalise', q);
@@ -65,6 +67,7 @@ export async function exportMessages(
     );
     await rename(part, path);
     await syncDirectory(dirname(path));
+    await forgetFiles();
     await archive.audit(caller, {
       action: 'export-done',
       outcome: 'allowed',
@@ -80,6 +83,7 @@ export async function exportMessages(
     return summary;
   } catch (cause) {
     for (const file of [part, path]) await rm(file, { force: true });
+    await forgetFiles();
     throw cause;
   }
 }

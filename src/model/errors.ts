@@ -43,6 +43,16 @@ export const ERRORS = {
     title: 'The disk failed',
     hint: 'Check the disk (dmesg) and its space, start again, then run "cartulary verify".',
   },
+  'index-damaged': {
+    status: 500,
+    title: 'The search index is damaged',
+    hint: 'Run "cartulary rebuild": the index is a copy, and the records are whole.',
+  },
+  'log-damaged': {
+    status: 500,
+    title: 'A file of the public log is damaged',
+    hint: 'Run "cartulary rebuild": the files of the log are written again from the records.',
+  },
   'key-missing': {
     status: 500,
     title: 'A key cannot be opened',

@@ -105,7 +105,7 @@ function add(counts: Counts, value: string, times = 1): void {
 }
 
 function count(tally: Tally, month: Month, message: MonthRow, profile: Profile | undefined): void {
-  if (profile === undefined) throw new CartularyError('corrupt', 'a row of the search index names no profile');
+  if (profile === undefined) throw new CartularyError('index-damaged', 'a row of the search index names no profile');
   add(tally.days, month === UNDATED ? UNDATED : new Date(message.sentAtMs).toISOString().slice(0, 10));
   add(tally.channel, profile.channel);
   add(tally.direction, profile.direction);

@@ -8,7 +8,6 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
-import { openEncryptedDatabase } from '../vault/page-encryption.ts';
 import { compileQuery } from './compile.ts';
 import type { CompiledQuery } from './compile.ts';
 import { formatCursor, parseCursor } from './cursor.ts';
@@ -19,7 +18,7 @@ import type { FacetOptions } from './facets.ts';
 import { makeHandles } from './handles.ts';
 import type { Handles } from './handles.ts';
 import { COUNT_CEILING, COUNT_MAX, LIST_RANGE_MAX, PAGE_HITS_MAX, READER_FILES_MAX } from './limits.ts';
-import { STATE_FILE } from './month-file.ts';
+import { openIndexFile, STATE_FILE } from './month-file.ts';
 import { openMonthReader } from './month-reader.ts';
 import type { MonthReader } from './month-reader.ts';
 import { listMonths, monthBounds, monthFileName, UNDATED } from './months.ts';
@@ -54,7 +53,7 @@ export type IndexReader = {
   /**
    * A page of the messages that fit a query, newest (or oldest) first; messages without a credible date are the oldest.
    * @throws CartularyError `bad-input` for a limit out of bounds or a cursor of another query, `too-large` where a wildcard stands
-   *   for too many words, `corrupt` for a damaged file
+   *   for too many words, `index-damaged` for a damaged file
    */
   search(query: Query, options: SearchOptions): SearchResult;
   /**
@@ -125,7 +124,7 @@ export function openIndexReader(options: IndexReaderOptions): IndexReader {
 function readChanges({ directory, key }: IndexReaderOptions): { name: Month; changes: number }[] {
   const path = join(directory, STATE_FILE);
   if (!existsSync(path)) return [];
-  const stateFile = openEncryptedDatabase(path, { key, readonly: true, mustExist: true, synchronous: 'FULL' });
+  const stateFile = openIndexFile(path, { key, readonly: true, mustExist: true, synchronous: 'FULL' });
   try {
     return stateFile.prepare<[], { name: Month; changes: number }>('SELECT name, changes FROM month').all();
   } finally {
@@ -139,7 +138,7 @@ function isSound(state: State, month: Month): boolean {
     const reader = findMonth(state, month);
     return reader !== undefined && reader.changes() >= noted && reader.isSound();
   } catch (cause) {
-    if (cause instanceof CartularyError && cause.code === 'corrupt') return false;
+    if (cause instanceof CartularyError && cause.code === 'index-damaged') return false;
     throw cause;
   }
 }

@@ -11,13 +11,12 @@ import { closeSync, existsSync, fdatasyncSync, mkdirSync, openSync, readdirSync,
 import { join } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
-import { openEncryptedDatabase } from '../vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../vault/page-encryption.ts';
 import type { IndexChange, IndexDocument } from './document.ts';
 import { makeHandles } from './handles.ts';
 import type { Handles } from './handles.ts';
 import { BATCH_CHANGES_MAX, VACUUM_BYTES_MAX, WRITER_FILES_MAX } from './limits.ts';
-import { FORMAT_VERSION, removeLog, STATE_FILE, syncDirectory } from './month-file.ts';
+import { FORMAT_VERSION, openIndexFile, removeLog, STATE_FILE, syncDirectory } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
 import { openMonthWriter, replaceMonth } from './month-writer.ts';
 import type { MonthWriter } from './month-writer.ts';
@@ -98,10 +97,10 @@ const STATE_SCHEMA = `
 const DURABLE_CHANGES = 2_000;
 const CACHE_KIB = 2_048;
 
-/** Opens the index for writing. @throws CartularyError `corrupt` where the state file cannot be opened with the key, or is of another version */
+/** Opens the index for writing. @throws CartularyError `index-damaged` where the state file cannot be opened with the key, or is of another version */
 export function openIndexWriter(options: IndexWriterOptions): IndexWriter {
   mkdirSync(options.directory, { recursive: true });
-  const stateFile = openEncryptedDatabase(join(options.directory, STATE_FILE), {
+  const stateFile = openIndexFile(join(options.directory, STATE_FILE), {
     key: options.key,
     synchronous: 'FULL',
     pageBytes: 4096,
@@ -174,13 +173,13 @@ function fileOptions(options: IndexWriterOptions): MonthFileOptions {
   return { directory, key, cacheKib, vacuumBytesMax };
 }
 
-/** @throws CartularyError `corrupt` for a file that is older than what was written: a copy that somebody put in its place */
+/** @throws CartularyError `index-damaged` for a file that is older than what was written: a copy that somebody put in its place */
 function openNewestMonth(month: Month, options: IndexWriterOptions, stateFile: EncryptedDatabase): MonthWriter {
   const writer = openMonthWriter(month, fileOptions(options));
   const noted = stateFile.prepare('SELECT changes FROM month WHERE name = ?').pluck().get(month);
   if (writer.changes() >= Number(noted ?? 0)) return writer;
   writer.close();
-  throw new CartularyError('corrupt', 'a file of the search index is an old copy; run "cartulary rebuild"');
+  throw new CartularyError('index-damaged', 'a file of the search index is an old copy; run "cartulary rebuild"');
 }
 
 /** An index of another version is told at the start, not month by month when each is needed. */
@@ -189,7 +188,7 @@ function assertVersion(stateFile: EncryptedDatabase): void {
   const version = FORMAT_VERSION * 1000 + TOKENS_VERSION;
   if (isNew) stateFile.pragma(`user_version = ${version}`);
   else if (stateFile.pragma('user_version', { simple: true }) !== version)
-    throw new CartularyError('corrupt', 'the search index is of another version; run "cartulary rebuild"');
+    throw new CartularyError('index-damaged', 'the search index is of another version; run "cartulary rebuild"');
 }
 
 function apply(state: State, changes: readonly IndexChange[], watermark: number): Month[] {
@@ -314,7 +313,7 @@ function findSoundWriter(state: State, month: Month): MonthWriter | undefined {
     const writer = state.months.get(month);
     return writer.isSound() ? writer : undefined;
   } catch (cause) {
-    if (cause instanceof CartularyError && cause.code === 'corrupt') return undefined;
+    if (cause instanceof CartularyError && cause.code === 'index-damaged') return undefined;
     throw cause;
   }
 }

@@ -53,7 +53,7 @@ export type MonthFileOptions = {
 
 /**
  * Opens the file of a month for writing and makes it if need be. A new file appears under its name only with all its tables in it.
- * @throws CartularyError `corrupt` where it is damaged or of another version
+ * @throws CartularyError `index-damaged` where it is damaged or of another version
  */
 export function openMonthForWriting(month: Month, options: MonthFileOptions): EncryptedDatabase {
   const path = join(options.directory, monthFileName(month));
@@ -67,7 +67,7 @@ export function openMonthForWriting(month: Month, options: MonthFileOptions): En
 
 /**
  * Opens an empty file that takes the place of a month once it is filled: close it, then call `replaceMonthFile`.
- * @throws CartularyError `corrupt`
+ * @throws CartularyError `index-damaged`
  */
 export function openReplacement(month: Month, options: MonthFileOptions): EncryptedDatabase {
   const path = makingPath(join(options.directory, monthFileName(month)));
@@ -96,7 +96,7 @@ function makingPath(path: string): string {
 }
 
 function openForWriting(path: string, options: MonthFileOptions): EncryptedDatabase {
-  const database = openEncryptedDatabase(path, {
+  const database = openIndexFile(path, {
     key: options.key,
     mustExist: true,
     pageBytes: PAGE_BYTES,
@@ -118,7 +118,7 @@ function openForWriting(path: string, options: MonthFileOptions): EncryptedDatab
 /** The connection that made a file; closing it moves the write-ahead log into the file, syncs, and removes the log. */
 function createTables(path: string, options: MonthFileOptions): EncryptedDatabase {
   for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
-  const database = openEncryptedDatabase(path, { key: options.key, pageBytes: PAGE_BYTES, synchronous: 'FULL' });
+  const database = openIndexFile(path, { key: options.key, pageBytes: PAGE_BYTES, synchronous: 'FULL' });
   try {
     database.transaction(() => database.exec(SCHEMA)).immediate();
     return database;
@@ -128,10 +128,10 @@ function createTables(path: string, options: MonthFileOptions): EncryptedDatabas
   }
 }
 
-/** Opens the file of a month for reading. @throws CartularyError `corrupt` */
+/** Opens the file of a month for reading. @throws CartularyError `index-damaged` */
 export function openMonthForReading(month: Month, options: MonthFileOptions): EncryptedDatabase {
   const path = join(options.directory, monthFileName(month));
-  const database = openEncryptedDatabase(path, {
+  const database = openIndexFile(path, {
     key: options.key,
     readonly: true,
     mustExist: true,
@@ -155,16 +155,27 @@ export function openMonthForReading(month: Month, options: MonthFileOptions): En
 }
 
 /**
+ * Opens a file of the index.
+ * @throws CartularyError `index-damaged` where it cannot be opened with the key
+ */
+export function openIndexFile(path: string, options: Parameters<typeof openEncryptedDatabase>[1]): EncryptedDatabase {
+  return nameDamage(() => openEncryptedDatabase(path, options));
+}
+
+/**
  * Runs work on a file and names damage that shows only now.
- * @throws CartularyError `corrupt` where a page cannot be read; anything else as it is
+ * @throws CartularyError `index-damaged` where a page cannot be read; anything else as it is
  */
 export function nameDamage<T>(work: () => T): T {
   try {
     return work();
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-    if (!/^SQLITE_(?:CORRUPT|NOTADB)/.test(code)) throw cause;
-    throw new CartularyError('corrupt', 'a file of the search index is damaged; rebuild its month', { cause });
+    // The opening of an encrypted file names its damage in its own way.
+    if (code !== 'corrupt' && !/^SQLITE_(?:CORRUPT|NOTADB)/.test(code)) throw cause;
+    throw new CartularyError('index-damaged', 'a file of the search index is damaged; run "cartulary rebuild"', {
+      cause,
+    });
   }
 }
 
@@ -190,6 +201,9 @@ export function syncDirectory(directory: string): void {
 }
 
 function assertVersion(database: EncryptedDatabase): void {
+  // A file of no bytes opens as an empty database.
+  if (database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() === undefined)
+    throw new CartularyError('index-damaged', 'a file of the search index is empty; run "cartulary rebuild"');
   const rows = database.prepare("SELECT name, value FROM meta WHERE name IN ('format', 'tokens')").raw().all() as [
     string,
     number,
@@ -197,7 +211,7 @@ function assertVersion(database: EncryptedDatabase): void {
   const versions = new Map(rows);
   if (versions.get('format') !== FORMAT_VERSION || versions.get('tokens') !== TOKENS_VERSION) {
     throw new CartularyError(
-      'corrupt',
+      'index-damaged',
       'the search index is of another version; delete its directory and run "cartulary rebuild"',
     );
   }

@@ -14,7 +14,7 @@ export type ProfileCount = { readonly id: number; listed: number; unlisted: numb
 export type Profiles = {
   /** The profile of a document, made if it is new. */
   of(document: IndexDocument): ProfileCount;
-  /** Counts a row in or out. @throws CartularyError `corrupt` where there is no such profile */
+  /** Counts a row in or out. @throws CartularyError `index-damaged` where there is no such profile */
   count(id: number, listed: boolean, change: 1 | -1): void;
   /** Writes what was counted; inside the transaction of the rows. */
   save(): void;
@@ -74,7 +74,8 @@ export function openProfiles(database: EncryptedDatabase): Profiles {
     },
     count(id, listed, change) {
       const profile = byId.get(id);
-      if (profile === undefined) throw new CartularyError('corrupt', 'a row of the search index names no profile');
+      if (profile === undefined)
+        throw new CartularyError('index-damaged', 'a row of the search index names no profile');
       if (listed) profile.listed += change;
       else profile.unlisted += change;
       changed.add(profile);

@@ -64,7 +64,7 @@ type State = {
   readonly statements: Map<string, Statement<unknown[]>>;
 };
 
-/** Opens a month for reading. @throws CartularyError `corrupt` */
+/** Opens a month for reading. @throws CartularyError `index-damaged` */
 export function openMonthReader(month: Month, options: MonthFileOptions): MonthReader {
   const database = openMonthForReading(month, options);
   const state: State = { month, database, statements: new Map() };

@@ -81,7 +81,7 @@ type State = {
   changes: number;
 };
 
-/** Opens the writer of a month. @throws CartularyError `corrupt` */
+/** Opens the writer of a month. @throws CartularyError `index-damaged` */
 export function openMonthWriter(month: Month, options: MonthFileOptions): MonthWriter {
   return makeMonthWriter(month, openMonthForWriting(month, options), options);
 }

@@ -110,6 +110,10 @@ export type StoreReader = {
   listMessageNos(fromNo: number, limit: number): Promise<number[]>;
   /** Messages by number from `fromNo`, each with its last record, whether their keys exist or not. */
   listLastSeqs(fromNo: number, limit: number): Promise<{ messageNo: number; lastSeq: number }[]>;
+  /** Numbers of messages that have a state row, ascending. */
+  listStateNos(fromNo: number, limit: number): Promise<number[]>;
+  /** Can all that is stored be read, down to the last page? Reads everything. */
+  isSound(): Promise<boolean>;
   readSetting(name: string): Promise<Uint8Array | undefined>;
   listSettings(prefix: string): Promise<{ name: string; value: Uint8Array }[]>;
   countJobs(): Promise<{ kind: string; waiting: number; oldestDueAtMs: number | undefined }[]>;
@@ -135,6 +139,8 @@ export type StoreWriter = {
   closeKey(messageId: Uint8Array): Promise<void>;
   /** Deletes the row of a closed key, its state row and its jobs. Refused (`key-pinned`, `conflict`) while pinned or open. */
   destroyKey(messageId: Uint8Array): Promise<void>;
+  /** Makes sure that what was deleted stands in none of the engine's files any more; answers false where a reader stands in the way. */
+  scrub(): Promise<boolean>;
   /** Moves the write-ahead log into the database file; done from outside the append path. */
   checkpoint(): Promise<void>;
   /** Writes a consistent, encrypted copy for a backup: content and keys apart. Returns the size of the log in the copy. */

@@ -165,11 +165,17 @@ export function isDiskFailed(cause: unknown): boolean {
   return cause.code === 'disk-failed' || String(cause.code).startsWith('SQLITE_IOERR');
 }
 
-/** An error that ended a thread is a copy without its class; where it is one of ours, it says what to do again. */
-function reviveError(cause: unknown): unknown {
+/** What SQLite says of a file whose pages are not what was written (https://www.sqlite.org/rescode.html). */
+const DAMAGE = /^SQLITE_(?:CORRUPT|NOTADB)/;
+const DAMAGED = 'the database of the archive is damaged';
+
+/** What an error means to whoever reads it: one that ended a thread is a copy without its class, and says what to do again; those of SQLite say it for the first time. */
+export function reviveError(cause: unknown): unknown {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  if (cause instanceof Error && code in ERRORS) return new CartularyError(code as ErrorCode, cause.message, { cause });
+  if (cause instanceof Error && Object.hasOwn(ERRORS, code))
+    return new CartularyError(code as ErrorCode, cause.message, { cause });
   if (isDiskFull(cause)) return new CartularyError('overloaded', DISK_FULL, { cause });
+  if (DAMAGE.test(code)) return new CartularyError('corrupt', DAMAGED, { cause });
   return cause;
 }
 
@@ -270,5 +276,6 @@ export function formatRefusal(id: number, cause: unknown): ThreadReply {
     cause instanceof Error && 'code' in cause ? String(cause.code) : cause instanceof Error ? cause.name : 'unknown';
   if (isDiskFailed(cause)) return { id, ok: false, code: 'disk-failed', message: `the disk failed (${code})` };
   if (isDiskFull(cause)) return { id, ok: false, code: 'overloaded', message: DISK_FULL };
+  if (DAMAGE.test(code)) return { id, ok: false, code: 'corrupt', message: DAMAGED };
   return { id, ok: false, code: 'internal', message: `a part failed (${code})` };
 }

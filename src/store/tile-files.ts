@@ -2,7 +2,7 @@
  * The public files of a log: tiles, entry bundles, checkpoint, under the paths of C2SP tlog-tiles. Derived from the records and rebuilt from them at will;
  * still each is made durable before the checkpoint that needs it, since outsiders read them.
  */
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { parseTilePath, TILE_WIDTH } from '../ledger/tiles.ts';
@@ -36,10 +36,9 @@ export function openTileFiles(directory: string): TileFiles {
     for (const touched of directories) await syncDirectory(touched);
     for (const file of files) await dropPartials(directory, file.path);
   };
-  const read = (path: string): Promise<Uint8Array> => readFile(join(directory, path));
   return {
-    readTile: (level, n, width) => readPreferFull(read, (wide) => tilePath(level, n, wide), width),
-    readEntries: (n, width) => readPreferFull(read, (wide) => entriesPath(n, wide), width),
+    readTile: (level, n, width) => readTileOrWider(directory, (wide) => tilePath(level, n, wide), width),
+    readEntries: (n, width) => readTileOrWider(directory, (wide) => entriesPath(n, wide), width),
     async readCheckpoint() {
       return (await findFile(join(directory, 'checkpoint')))?.toString('utf8');
     },
@@ -61,26 +60,35 @@ export function openTileFiles(directory: string): TileFiles {
   };
 }
 
-/** A tile of a given width: its own file, or the full one, of which it is the beginning. */
-async function readPreferFull(
-  read: (path: string) => Promise<Uint8Array>,
-  path: (width: number) => string,
-  width: number,
-): Promise<Uint8Array> {
+/**
+ * A tile of a given width: its own file, the full one, or a wider partial one, of all of which it is the beginning. One that was never published is missing where the log was
+ * written anew from its records, and an older head is asked about.
+ */
+async function readTileOrWider(directory: string, path: (width: number) => string, width: number): Promise<Uint8Array> {
+  const read = (wide: number): Promise<Uint8Array> => readFile(join(directory, path(wide)));
   try {
-    return await read(path(width));
+    return await read(width);
   } catch (cause) {
     if (width === TILE_WIDTH || !isMissing(cause)) throw missing(cause);
   }
   try {
-    return await read(path(TILE_WIDTH));
+    return await read(TILE_WIDTH);
   } catch (cause) {
-    throw missing(cause);
+    const wider = isMissing(cause) ? await findWider(join(directory, `${path(TILE_WIDTH)}.p`), width) : undefined;
+    if (wider === undefined) throw missing(cause);
+    return read(wider);
   }
 }
 
+/** The narrowest partial tile that is wider than `width`. */
+async function findWider(directory: string, width: number): Promise<number | undefined> {
+  const names = await readdir(directory).catch((): string[] => []);
+  const widths = names.filter((name) => /^\d+$/.test(name)).map(Number);
+  return widths.filter((wide) => wide > width).sort((one, other) => one - other)[0];
+}
+
 function missing(cause: unknown): unknown {
-  return isMissing(cause) ? new CartularyError('corrupt', 'a file of the log is missing', { cause }) : cause;
+  return isMissing(cause) ? new CartularyError('log-damaged', 'a file of the log is missing', { cause }) : cause;
 }
 
 function isMissing(cause: unknown): boolean {

@@ -4,7 +4,7 @@
  * never reached the disk, so the temporary file is removed, and the error goes up as one that ends the process (`disk-failed`).
  */
 import { randomBytes } from 'node:crypto';
-import { link, open, rename, unlink } from 'node:fs/promises';
+import { link, open, readdir, rename, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join, basename } from 'node:path';
 
@@ -41,6 +41,13 @@ export async function writeFileDurably(
     throw cause;
   }
   await syncDirectory(directory);
+}
+
+/** Removes what a process that was killed while it wrote a file has left beside it. Only where no other writes the file. */
+export async function removeTemporaries(path: string): Promise<void> {
+  const prefix = `.${basename(path)}.`;
+  for (const name of await readdir(dirname(path)).catch((): string[] => []))
+    if (name.startsWith(prefix) && name.endsWith('.tmp')) await unlink(join(dirname(path), name));
 }
 
 /** Makes names in a directory durable: without it a rename can be undone by a power cut. */

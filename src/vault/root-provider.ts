@@ -118,6 +118,17 @@ export async function restoreLocalRoot(
 }
 
 /**
+ * A root key that is known, as from a recovery kit, held in memory only: nothing is written.
+ * @throws CartularyError `bad-input`
+ */
+export function holdRoot(rootKey: Uint8Array): LocalRoot {
+  if (rootKey.length !== ROOT_KEY_BYTES)
+    throw new CartularyError('bad-input', `a root key has ${ROOT_KEY_BYTES} bytes`);
+  const key = new Uint8Array(rootKey);
+  return openRoots([{ id: rootKeyId(key), key, createdAt: 0 }], { path: 'memory' });
+}
+
+/**
  * Opens the key file.
  * @throws CartularyError `key-missing` where it is not there or its passphrase does not fit; `setting` where others can read it;
  *   `corrupt` where it is damaged

@@ -261,7 +261,7 @@ function destroy(name: string): Command {
 }
 
 const rebuild = command('rebuild the index', async (model, product) => {
-  await product.service.archive.rebuildIndex(LOCAL_CALLER);
+  await product.service.archive.rebuild(LOCAL_CALLER);
   model.size += 1;
 });
 const restart = command('restart', (_model, product) => product.restart());

@@ -5,6 +5,7 @@ import { request } from 'undici';
 import { z } from 'zod';
 
 import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
+import { CartularyError, ERRORS } from '../../model/errors.ts';
 import { isLoopback } from '../../settings.ts';
 import { assertNotPlaintext } from '../../vault/page-encryption.ts';
 import { version } from '../../version.ts';
@@ -70,8 +71,20 @@ const PROBES: readonly Probe[] = [
       service.archive.registry
         .listSources()
         .filter(({ removedAtMs }) => removedAtMs === undefined)
-        .map(async (source) => ({ source, ...(await service.ring.count(source.id)) })),
+        .map(async (source) => ({
+          source,
+          ...(await service.ring.count(source.id)),
+          damaged: await service.ring.listDamaged(source.id),
+        })),
     );
+    const damaged = counts.flatMap((count) => count.damaged);
+    if (damaged.length > 0)
+      return {
+        name: 'signatures',
+        state: 'failed',
+        text: `${damaged.length} refused request(s) that were kept cannot be opened any more`,
+        hint: `Remove them: rm ${damaged.slice(0, 10).join(' ')}`,
+      };
     const bad = counts.filter(({ waiting, refused }) => waiting + refused > 0);
     return bad.length === 0
       ? { name: 'signatures', state: 'ok', text: `${counts.length} source(s), none refused` }
@@ -153,7 +166,7 @@ const doctor = defineOperation('doctor', z.strictObject({}), async (_args, conte
         name: 'check',
         state: 'failed',
         text: cause instanceof Error ? cause.message : 'failed',
-        hint: 'Run "cartulary verify".',
+        hint: cause instanceof CartularyError ? ERRORS[cause.code].hint : 'Run "cartulary verify".',
       });
     }
   }

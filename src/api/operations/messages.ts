@@ -49,7 +49,7 @@ const verify = defineOperation(
 );
 
 const rebuild = defineOperation('rebuild', z.strictObject({}), async (_args, { service, caller, progress }) => {
-  const rebuilt = await service.archive.rebuildIndex(caller, progress);
+  const rebuilt = await service.archive.rebuild(caller, progress);
   return { ...rebuilt, index: await service.archive.compareIndex() };
 });
 

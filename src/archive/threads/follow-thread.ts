@@ -73,7 +73,7 @@ function openWriter(directory: string): IndexWriter {
 }
 
 function isCorrupt(cause: unknown): boolean {
-  return cause instanceof CartularyError && cause.code === 'corrupt';
+  return cause instanceof CartularyError && cause.code === 'index-damaged';
 }
 
 let target = await reader.size();

@@ -8,7 +8,7 @@ import { mkdir } from 'node:fs/promises';
 import { workerData } from 'node:worker_threads';
 
 import { createNoteSigner, formatVkey } from '../../ledger/note.ts';
-import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
+import { parseSignedCheckpoint, verifyCheckpoint } from '../../ledger/checkpoint.ts';
 import { signHead } from '../../ledger/signer.ts';
 import { createTileCache, inclusionProof } from '../../ledger/tiles.ts';
 import type { TreeEdge } from '../../ledger/tiles.ts';
@@ -27,6 +27,8 @@ export type LogCalls = {
   ready: { args: undefined; result: undefined };
   /** Publishes up to all that is durable now; answers the checkpoint. */
   publish: { args: undefined; result: string };
+  /** Writes all files of the log again from the records. */
+  rebuild: { args: undefined; result: { readonly size: number } };
   /**
    * Inclusion of leaves in a checkpoint: the given one, which this log has published, or else the newest, which is brought up to date first where
    * it must be.
@@ -54,9 +56,33 @@ const memory = openSignerMemory(setup.layout.signerMemory);
 await writeFileDurably(setup.layout.vkey, Buffer.from(`${formatVkey(signer)}\n`), 0o644);
 
 let edge: TreeEdge | undefined;
-let checkpoint = await files.readCheckpoint();
+let isDamaged = false;
+let checkpoint = await readOwnCheckpoint();
 let published = checkpoint === undefined ? 0 : parseSignedCheckpoint(checkpoint).size;
 let turn: Promise<unknown> = Promise.resolve();
+
+/**
+ * The published checkpoint. One that this log has not signed is left for whoever looks for damage; nothing is signed beside it.
+ */
+async function readOwnCheckpoint(): Promise<string | undefined> {
+  const text = await files.readCheckpoint();
+  try {
+    if (text !== undefined) verifyCheckpoint(text, [signer]);
+    return text;
+  } catch {
+    isDamaged = true;
+    return undefined;
+  }
+}
+
+/** Writes all tiles and entry bundles again from the records, and signs what they come to where it continues what was signed. */
+async function rebuild(): Promise<{ readonly size: number }> {
+  checkpoint = undefined;
+  published = 0;
+  edge = undefined;
+  isDamaged = false;
+  return { size: parseSignedCheckpoint(await publish()).size };
+}
 
 /** One publication at a time. */
 function inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
@@ -66,6 +92,8 @@ function inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
 }
 
 async function publish(): Promise<string> {
+  if (isDamaged)
+    throw new CartularyError('log-damaged', 'the published checkpoint is not one that this log has signed');
   const size = await reader.size();
   if (checkpoint !== undefined && size === published) return checkpoint;
   if (size < published) {
@@ -114,6 +142,7 @@ serveThread<LogCalls>({
     return undefined;
   },
   publish: () => inTurn(publish),
+  rebuild: () => inTurn(rebuild),
   prove: ({ indices, checkpoint: wanted }) => inTurn(() => prove(indices, wanted)),
   async close() {
     await turn;

@@ -31,6 +31,8 @@ import { equalConstantTime, sha256 } from '../../vault/hash.ts';
 import { openBytes } from '../opening.ts';
 import { succeededHead } from '../record-codec.ts';
 import { readSignerMemory } from '../signer-memory.ts';
+import { destructionListPath, findDestructionList } from '../destruction-list.ts';
+import { verifyPages, verifyStates } from './verify-database.ts';
 import { createChainCheck, createKeyCheck } from './verify-chains.ts';
 import { STORING } from '../media.ts';
 import { breathe, openReader, openSealer } from './workspace.ts';
@@ -84,12 +86,14 @@ type Run = {
   faults: Fault[];
   checked: number;
   destroyed: number;
+  /** Messages whose destruction is in the log. */
+  destroyedIds: string[];
   blobs: number;
   succeeds: { head: Head; from: number }[];
 };
 
 async function verify(args: VerifyCalls['verify']['args'], context: CallContext): Promise<VerifyReport> {
-  const run: Run = { faults: [], checked: 0, destroyed: 0, blobs: 0, succeeds: [] };
+  const run: Run = { faults: [], checked: 0, destroyed: 0, destroyedIds: [], blobs: 0, succeeds: [] };
   // Capture goes on meanwhile, so what was written first is read last: records, then the signer's memory, then the checkpoint.
   const remembered = await readSignerMemory(setup.layout.signerMemory);
   const checkpointText = await readCheckpointOf(remembered?.size ?? 0);
@@ -115,7 +119,16 @@ async function verify(args: VerifyCalls['verify']['args'], context: CallContext)
       `the signer remembers ${remembered.size} leaves, the store has ${stored}: an old copy was put in place`,
     );
   }
-  await verifyRecords(run, log, context);
+  const report = (code: string, text: string, leafIndex?: number): void => fault(run, code, text, leafIndex);
+  const isReadable = await verifyPages(reader, report);
+  try {
+    await verifyRecords(run, log, context);
+    await verifyStates(reader, sealer, report, context.signal);
+    await verifyList(run);
+  } catch (cause) {
+    // What cannot be read is told already; nothing of the rest can be said.
+    if (isReadable || context.signal.aborted) throw cause;
+  }
   for (const text of args.earlier) if (isFormer(text)) await verifyFormer(run, text, args.formerVkeys);
   return {
     ok: run.faults.length === 0,
@@ -157,8 +170,7 @@ async function verifyPublished(
   signal: AbortSignal,
 ): Promise<{ readonly size: number; readonly root: string }> {
   if (checkpointText === undefined) {
-    if ((await reader.size()) > 0)
-      fault(run, 'checkpoint-missing', 'there is no checkpoint; run "cartulary rebuild --log"');
+    if ((await reader.size()) > 0) fault(run, 'checkpoint-missing', 'there is no checkpoint');
     return { size: 0, root: '' };
   }
   const report = await verifyLog({
@@ -223,7 +235,10 @@ async function verifyRecords(run: Run, log: { readonly size: number }, context: 
         present.delete(blob);
         await verifyBlob(run, blobs, blob, row.seq);
       }
-      if (destroyed !== undefined) await keys.addDestruction(destroyed);
+      if (destroyed !== undefined) {
+        run.destroyedIds.push(destroyed);
+        await keys.addDestruction(destroyed);
+      }
       if (succeeded !== undefined) run.succeeds.push({ head: succeeded, from: row.seq });
       await chains.add(row);
     }
@@ -245,6 +260,15 @@ async function verifyRecords(run: Run, log: { readonly size: number }, context: 
   // One that is being stored is noted until its record is committed, and removed at the next start where that never comes.
   for (const { name } of await reader.listSettings(STORING)) present.delete(name.slice(STORING.length));
   for (const name of present) fault(run, 'blob-not-logged', `no record names the medium ${name}: it was put there`);
+}
+
+/** Every destruction in the log must stand on the list that a restore replays. */
+async function verifyList(run: Run): Promise<void> {
+  if (run.destroyedIds.length === 0) return;
+  const list = await findDestructionList(destructionListPath(setup.layout)).catch(() => undefined);
+  const missing = run.destroyedIds.filter((message) => list?.has(message) !== true).length;
+  if (missing > 0)
+    fault(run, 'list-incomplete', `${missing} destruction(s) of the log are not on the list beside the data`);
 }
 
 /** All media that are there. */
@@ -324,7 +348,7 @@ async function verifyBlob(run: Run, store: BlobStore, name: string, seq: number)
     fault(
       run,
       missing ? 'blob-missing' : 'blob-altered',
-      missing ? 'a medium is missing' : 'a medium is not the one that was stored',
+      missing ? `the medium ${name} is missing` : `the medium ${name} is not the one that was stored`,
       seq,
     );
   }

@@ -10,6 +10,7 @@ import type { ArchiveId } from '../../model/ids.ts';
 import { idBytes } from '../../model/ids.ts';
 import { openStoreReader } from '../../store/engine.ts';
 import type { StoreReader } from '../../store/store.ts';
+import type { Keyring } from '../../vault/keyring.ts';
 import { createSealer } from '../../vault/seal.ts';
 import type { Sealer } from '../../vault/seal.ts';
 
@@ -28,6 +29,21 @@ export type ThreadSetup = {
   /** Only the thread that signs is given it. */
   readonly logKey?: Uint8Array;
 };
+
+/** What threads are given of a keyring: everything but the log's signing key. */
+export function threadSetup(
+  keyring: Keyring,
+  named: Pick<ThreadSetup, 'archiveId' | 'name' | 'origin' | 'layout'>,
+): ThreadSetup {
+  return {
+    ...named,
+    sealKeys: keyring.sealKeys,
+    currentSealVersion: keyring.currentSealVersion,
+    idKey: keyring.idKey,
+    databaseKey: keyring.databaseKey,
+    indexKey: keyring.indexKey,
+  };
+}
 
 /** Opens a reader of the archive's records. */
 export function openReader(setup: ThreadSetup): StoreReader {

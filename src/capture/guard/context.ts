@@ -175,6 +175,7 @@ function touchesLeft(chars: string, start: number, end: number): boolean {
     wordStart -= 1;
   if (wordStart === touching) return false;
   const word = chars.slice(wordStart, touching);
+  if (isHexWord(word) && isDigit(chars.charCodeAt(wordStart - 1))) return true;
   if (word.charCodeAt(0) >= 0x0590 || isKnownBeside(chars, wordStart, word)) return false;
   if (wordStart > 0 && isDigit(chars.charCodeAt(wordStart - 1))) return true;
   // `SM4111…`, `INV4111…`: a short prefix names what the number is.
@@ -187,8 +188,14 @@ function touchesRight(chars: string, end: number): boolean {
   while (wordEnd - from < ID_WORD_CHARS_MAX && isLetter(chars.charCodeAt(wordEnd))) wordEnd += 1;
   if (wordEnd === from) return false;
   const word = chars.slice(from, wordEnd);
+  if (isHexWord(word) && isDigit(chars.charCodeAt(wordEnd))) return true;
   if (word.charCodeAt(0) >= 0x0590 || isKnownBeside(chars, from, word)) return false;
-  return isDigit(chars.charCodeAt(wordEnd)) || from > end || /^[a-f]+$/.test(word);
+  return isDigit(chars.charCodeAt(wordEnd)) || from > end || isHexWord(word);
+}
+
+/** Letters that, between digits, are digits of a hexadecimal number: `712a5877…`, also where they are a word of some language. */
+function isHexWord(word: string): boolean {
+  return /^[a-f]+$/.test(word);
 }
 
 function isKnownBeside(chars: string, at: number, word: string): boolean {

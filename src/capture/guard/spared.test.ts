@@ -48,6 +48,14 @@ const FORMS: readonly (readonly [string, readonly string[], () => string])[] = [
   ['message id', ['{}'], () => `SM${digits(16)}abcdef0123456789`],
 ];
 
+/** Found among 86,000 ids of messages: a run of digits in them fits the check digit of a card, and the letters beside it are words of some language. */
+const CARD_LIKE_IDS = [
+  'SMb1c834341d12a58776501360081a33b1',
+  'SM1f818a70c6430a39469981707252a30d',
+  'SM51333a9f2dff1ea2e670468670902640',
+  'SMd083bd5ab8bea99e36983373584148e8',
+];
+
 describe('guard spares', () => {
   it.each(FORMS)('numbers of the form %s', (_name, sentences, make) => {
     const touched: string[] = [];
@@ -56,5 +64,9 @@ describe('guard spares', () => {
       if (guardText(text, { oneTimeCodes: false }).findings !== undefined) touched.push(text);
     }
     expect(touched).toEqual([]);
+  });
+
+  it.each(CARD_LIKE_IDS)('an id that looks like a card from within: %s', (id) => {
+    expect(guardText(id, { oneTimeCodes: false })).toEqual({ text: id });
   });
 });

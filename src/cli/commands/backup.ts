@@ -3,12 +3,18 @@ import { resolve } from 'node:path';
 
 import type { Command } from 'commander';
 
+import { tmpdir } from 'node:os';
+
+import { checkBackup } from '../../archive/check-backup.ts';
 import { restoreBackup } from '../../archive/backup.ts';
-import type { BackupReport } from '../../archive/backup.ts';
+import { isInitialised } from '../../archive/house-file.ts';
+import type { BackupReport, RestoreOptions } from '../../archive/backup.ts';
+import { CartularyError } from '../../model/errors.ts';
 import { runOperation, settingsOf, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
-import { createProgress, print, printJson, say } from '../output.ts';
+import { createProgress, paint, print, printJson, say } from '../output.ts';
 
+/** Options of what restores, or tries to. */
 type RestoreCommand = CommonOptions & {
   readonly kit?: string;
   readonly destroyed?: string;
@@ -17,11 +23,12 @@ type RestoreCommand = CommonOptions & {
   readonly listLost?: boolean;
 };
 
-/** `backup`: copies the archive while it runs. */
+/** `backup`: copies the archive while it runs; `backup check` finds out whether a copy can be restored. */
 export function registerBackup(program: Command): void {
-  withCommonOptions(
-    program.command('backup <dir>').description('write a backup into a new directory under DIR; capture goes on'),
-  ).action(async (into: string, options: CommonOptions) => {
+  const backup = withCommonOptions(
+    program.command('backup [dir]').description('write a backup into a new directory under DIR; capture goes on'),
+  ).action(async (into: string | undefined, options: CommonOptions) => {
+    if (into === undefined) throw new CartularyError('bad-input', 'say where: cartulary backup DIR');
     const report = await runOperation<BackupReport>(options, 'backup', { into: resolve(into) }, 'backing up');
     if (options.json === true) return printJson(report);
     print(report.path);
@@ -29,11 +36,39 @@ export function registerBackup(program: Command): void {
       `${report.records} records, ${report.files} files, ${report.bytes} bytes. Keep "content" as long as you like, "keys" only for days; the root key is in neither.`,
     );
   });
+  withRestoreOptions(
+    backup
+      .command('check <backup>')
+      .description('find out whether a backup, or the newest in a directory of backups, can be restored'),
+  ).action(checkCommand);
 }
 
-/** `restore`: makes a data directory from a backup. */
-export function registerRestore(program: Command): void {
-  withCommonOptions(program.command('restore <backup>').description('make a data directory from a backup'))
+async function checkCommand(backup: string, _options: RestoreCommand, command: Command): Promise<void> {
+  // Options that the command above has, too, are given to it.
+  const options = command.optsWithGlobals<RestoreCommand>();
+  const settings = settingsOf(options);
+  const progress = createProgress('checking');
+  const report = await checkBackup({
+    ...(await restoreOptionsOf(options)),
+    from: resolve(backup),
+    workIn: tmpdir(),
+    ...((await isInitialised(settings.data)) ? { live: settings.data } : {}),
+    onProgress: (done, total) => progress.update({ done, total }),
+  });
+  progress.end();
+  if (!report.ok) process.exitCode = 1;
+  if (options.json === true) return printJson(report);
+  for (const { code, leafIndex, text } of report.faults)
+    print(`${paint('red', code)}${leafIndex === undefined ? '' : ` at leaf ${leafIndex}`}: ${text}`);
+  say(
+    report.ok
+      ? `${paint('green', 'Can be restored')}: ${report.path}: ${report.records} records, ${report.checked} opened, ${report.blobs} media, ${report.destroyedReplayed} destruction(s) to replay. Root ${report.root}`
+      : `${paint('red', 'CANNOT be restored')} as it is: ${report.path}`,
+  );
+}
+
+function withRestoreOptions(command: Command): Command {
+  return withCommonOptions(command)
     .option('--kit <file>', 'text of the recovery kit, where the root key is not on this machine')
     .option(
       '--destroyed <file>',
@@ -46,20 +81,34 @@ export function registerRestore(program: Command): void {
       [],
     )
     .option('--successor', 'open a successor of the log where a later head was signed than this backup can continue')
-    .option('--list-lost', 'restore although destructions since the newest list may come back: you answer for it')
-    .action(async (backup: string, options: RestoreCommand) => {
+    .option('--list-lost', 'restore although destructions since the newest list may come back: you answer for it');
+}
+
+async function restoreOptionsOf(
+  options: RestoreCommand,
+): Promise<Omit<RestoreOptions, 'from' | 'directory' | 'onProgress'>> {
+  const settings = settingsOf(options);
+  return {
+    ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
+    ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
+    ...(options.kit === undefined ? {} : { kit: await readFile(options.kit, 'utf8') }),
+    ...(options.destroyed === undefined ? {} : { destroyed: resolve(options.destroyed) }),
+    checkpoints: await Promise.all(options.checkpoint.map((path) => readFile(path, 'utf8'))),
+    successor: options.successor === true,
+    listLost: options.listLost === true,
+  };
+}
+
+/** `restore`: makes a data directory from a backup. */
+export function registerRestore(program: Command): void {
+  withRestoreOptions(program.command('restore <backup>').description('make a data directory from a backup')).action(
+    async (backup: string, options: RestoreCommand) => {
       const settings = settingsOf(options);
       const progress = createProgress('restoring');
       const report = await restoreBackup({
+        ...(await restoreOptionsOf(options)),
         from: resolve(backup),
         directory: settings.data,
-        ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
-        ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
-        ...(options.kit === undefined ? {} : { kit: await readFile(options.kit, 'utf8') }),
-        ...(options.destroyed === undefined ? {} : { destroyed: resolve(options.destroyed) }),
-        checkpoints: await Promise.all(options.checkpoint.map((path) => readFile(path, 'utf8'))),
-        successor: options.successor === true,
-        listLost: options.listLost === true,
         onProgress: (done, total) => progress.update({ done, total }),
       });
       progress.end();
@@ -73,5 +122,6 @@ export function registerRestore(program: Command): void {
       say(
         `${report.records} records are back in ${settings.data}; ${report.destroyedReplayed} destruction(s) were replayed. Next: "cartulary verify --data ${settings.data}".`,
       );
-    });
+    },
+  );
 }

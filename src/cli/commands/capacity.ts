@@ -58,16 +58,16 @@ function printReport({
     print(
       `${line.what}: ${formatValue(line, line.now)} now, ${formatValue(line, line.ahead)} then (${WORTH[line.confidence]})`,
     );
-  const reached = bounds.filter(({ inMonths }) => inMonths !== undefined);
   for (const { rule, inMonths } of bounds)
     print(
-      `${inMonths === undefined ? `not in ${years} years` : inMonths === 0 ? 'now' : inMonthsText(inMonths)}: ${rule}`,
+      `${inMonths === 'unknown' ? 'not known' : inMonths === 'never' ? `not in ${years} years` : inMonthsText(inMonths)}: ${rule}`,
     );
-  const first = Math.min(...reached.map(({ inMonths }) => inMonths ?? Number.POSITIVE_INFINITY));
+  const reached = bounds.map(({ inMonths }) => inMonths).filter((inMonths) => typeof inMonths === 'number');
+  const first = Math.min(...reached);
   print(
     reached.length === 0
-      ? 'One machine is enough.'
-      : `Plan for many machines (PostgreSQL) ${first === 0 ? 'now' : inMonthsText(first)}: one machine is enough until then.`,
+      ? `One machine is enough for ${years} years, by what is known here.`
+      : `${first === 0 ? 'One machine is no longer enough' : `One machine is enough; ${inMonthsText(first)} it no longer is`}: the archive belongs on PostgreSQL then, which this version cannot use yet.`,
   );
   say(
     `Disk is this archive's own; times were measured on ${measured.date} on ${measured.machine}, and yours will differ.`,
@@ -75,6 +75,7 @@ function printReport({
 }
 
 function inMonthsText(months: number): string {
+  if (months === 0) return 'now';
   return `in ${months} month${months === 1 ? '' : 's'}`;
 }
 

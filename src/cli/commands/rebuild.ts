@@ -5,20 +5,22 @@ import { runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { printJson, say } from '../output.ts';
 
-type Rebuilt = { records: number; index: IndexComparison };
+type Rebuilt = { records: number; leaves: number; index: IndexComparison };
 
-/** `rebuild`: builds the search index again. */
+/** `rebuild`: builds again what is derived from the records. */
 export function registerRebuild(program: Command): void {
   withCommonOptions(
     program
       .command('rebuild')
-      .description('build the search index again from the records, and compare the two as sets'),
+      .description(
+        'build the search index, the states and the files of the log again from the records, and compare index and records as sets',
+      ),
   ).action(async (options: CommonOptions) => {
     const rebuilt = await runOperation<Rebuilt>(options, 'rebuild', {}, 'rebuilding');
     if (!rebuilt.index.ok) process.exitCode = 1;
     if (options.json === true) return printJson(rebuilt);
     say(
-      `${rebuilt.records} records read; ${rebuilt.index.indexed} of ${rebuilt.index.expected} messages can be found.`,
+      `${rebuilt.records} records read; ${rebuilt.index.indexed} of ${rebuilt.index.expected} messages can be found; the log has ${rebuilt.leaves} leaves.`,
     );
   });
 }

@@ -41,12 +41,40 @@ export function registerVerify(program: Command): void {
       if (options.json === true) return printJson(report);
       for (const { code, leafIndex, text } of report.faults)
         print(`${paint('red', code)}${leafIndex === undefined ? '' : ` at leaf ${leafIndex}`}: ${text}`);
+      for (const line of remediesOf(report)) say(line);
       for (const { origin, size, from } of report.succeeds)
         say(`This log succeeds ${origin}; of its ${size} leaves those from ${from} on are lost.`);
       say(
         `${report.ok ? paint('green', 'Sound') : paint('red', 'NOT sound')}: ${report.size} leaves, ${report.checked} records opened, ${report.destroyed} destroyed, ${report.blobs} media. Root ${report.root}`,
       );
     });
+}
+
+const REBUILT = /^(?:checkpoint-(?:invalid|missing)|entr|tile-|subtree-|state-|signing-refused)/;
+const REMEMBERED: ReadonlySet<string> = new Set(['memory-missing', 'list-incomplete']);
+const FROM_BACKUP: ReadonlySet<string> = new Set(['blob-missing', 'blob-altered']);
+
+/** What to do about what was found, a line for each way. */
+function remediesOf({ faults }: VerifyReport): string[] {
+  const codes = faults.map(({ code }) => code);
+  const isRest = (code: string): boolean =>
+    !REBUILT.test(code) && !REMEMBERED.has(code) && !FROM_BACKUP.has(code) && code !== 'audit-not-kept';
+  return [
+    ...(codes.some((code) => REBUILT.test(code))
+      ? ['What is derived from the records is built again by "cartulary rebuild"; then verify again.']
+      : []),
+    ...(codes.some((code) => REMEMBERED.has(code))
+      ? ['What lies beside the data is written again by "cartulary key remember", while the archive is stopped.']
+      : []),
+    ...(codes.some((code) => FROM_BACKUP.has(code))
+      ? ['The named media lie in content/blobs of a backup: copy them to blobs in the data directory.']
+      : []),
+    ...(codes.some(isRest)
+      ? [
+          'Keep this data directory as it is, and restore the newest backup beside it: "cartulary restore BACKUP --data NEW-DIRECTORY".',
+        ]
+      : []),
+  ];
 }
 
 async function verifyOffline(options: Options, bundle: string): Promise<void> {

@@ -27,7 +27,7 @@ export type StoreCalls = {
   unpinKey: { args: { messageId: Uint8Array; hold: string }; result: undefined };
   closeKey: { args: Uint8Array; result: undefined };
   destroyKey: { args: Uint8Array; result: undefined };
-  truncate: { args: undefined; result: undefined };
+  scrub: { args: undefined; result: boolean };
   checkpoint: { args: undefined; result: WalPages };
   restart: { args: undefined; result: undefined };
   copyTo: { args: { contentPath: string; keysPath: string }; result: number };

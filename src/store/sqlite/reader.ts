@@ -74,6 +74,18 @@ export function openSqliteReader(path: string, key: Uint8Array): StoreReader {
     async listLastSeqs(fromNo, limit) {
       return statements.listLast.all(fromNo, Math.min(limit, ROWS_MAX)) as { messageNo: number; lastSeq: number }[];
     },
+    async listStateNos(fromNo, limit) {
+      return statements.listStates.pluck().all(fromNo, Math.min(limit, ROWS_MAX)) as number[];
+    },
+    async isSound() {
+      try {
+        return database.pragma('quick_check(1)', { simple: true }) === 'ok';
+      } catch (cause) {
+        if (cause instanceof Error && 'code' in cause && /^SQLITE_(?:CORRUPT|NOTADB)/.test(String(cause.code)))
+          return false;
+        throw cause;
+      }
+    },
     async readSetting(name) {
       return statements.readSetting.pluck().get(name) as Buffer | undefined;
     },
@@ -107,6 +119,7 @@ function prepare(database: EncryptedDatabase) {
     findSeen: p(FIND_SEEN),
     listNos: p('SELECT no FROM message_key WHERE no >= ? ORDER BY no LIMIT ?'),
     listLast: p('SELECT no AS messageNo, last_seq AS lastSeq FROM message WHERE no >= ? ORDER BY no LIMIT ?'),
+    listStates: p('SELECT no FROM state WHERE no >= ? ORDER BY no LIMIT ?'),
     readSetting: p('SELECT value FROM setting WHERE name = ?'),
     listSettings: p('SELECT name, value FROM setting WHERE name >= ? AND name < ? ORDER BY name'),
     countJobs: p('SELECT kind, count(*) AS waiting, min(due_at) AS due FROM job GROUP BY kind ORDER BY kind'),

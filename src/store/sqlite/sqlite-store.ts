@@ -56,7 +56,7 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
     await queue.drain();
     await reader.close();
     await maintenance.end();
-    await writer.call('truncate', undefined);
+    await writer.call('scrub', undefined);
     await writer.end();
   };
   return {
@@ -78,6 +78,7 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
       unpinKey: (messageId, hold) => writer.call('unpinKey', { messageId, hold }),
       closeKey: (messageId) => writer.call('closeKey', messageId),
       destroyKey: (messageId) => writer.call('destroyKey', messageId),
+      scrub: () => writer.call('scrub', undefined),
       checkpoint: () => moveLog(writer, maintenance),
       copyTo: (contentPath, keysPath) => maintenance.call('copyTo', { contentPath, keysPath }),
       close,

@@ -27,6 +27,7 @@ import {
   putStates,
   releaseJobs,
   retryJob,
+  scrub,
   unpinKey,
 } from './writer.ts';
 
@@ -144,8 +145,8 @@ function handle(
       return closeKey(database, request.args);
     case 'destroyKey':
       return destroyKey(database, request.args);
-    case 'truncate':
-      return void database.pragma('wal_checkpoint(TRUNCATE)');
+    case 'scrub':
+      return scrub(database);
     case 'checkpoint':
       return checkpoint(database);
     case 'restart':

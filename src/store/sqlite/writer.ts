@@ -120,8 +120,24 @@ export function destroyKey(database: EncryptedDatabase, messageId: Uint8Array): 
       database.prepare('DELETE FROM job WHERE no = ?').run(no);
     })(),
   );
-  // The secret must not outlive its row in the write-ahead log.
-  database.pragma('wal_checkpoint(TRUNCATE)');
+}
+
+/**
+ * Empties the write-ahead log into the file, where deleted bytes are overwritten (`secure_delete`).
+ * @returns false where a reader stands in the way; the writer does not wait for it, since capture waits for the writer
+ */
+export function scrub(database: EncryptedDatabase): boolean {
+  const waits = database.pragma('busy_timeout', { simple: true });
+  database.pragma('busy_timeout = 0');
+  try {
+    const [row] = database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+    return row?.busy === 0;
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && String(cause.code).startsWith('SQLITE_BUSY')) return false;
+    throw cause;
+  } finally {
+    database.pragma(`busy_timeout = ${String(waits)}`);
+  }
 }
 
 /** The number of a message. */

@@ -76,6 +76,7 @@ export function describeStore(engine: EngineUnderTest): void {
       const { writer, reader } = await open();
       await writer.append([makeEntry('a'), makeEntry('b'), makeEntry('a', { event: 'read' })]);
       expect((await reader.readLog(0, 10)).map(({ previousSeq }) => previousSeq)).toEqual([undefined, undefined, 0]);
+      expect(await reader.isSound()).toBe(true);
       const heads = await reader.listLastSeqs(0, 10);
       expect(heads.map(({ lastSeq }) => lastSeq)).toEqual([2, 1]);
       expect(await reader.listLastSeqs((heads[0]?.messageNo ?? 0) + 1, 10)).toEqual(heads.slice(1));

@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which they are run. */
 import type { Scenario } from '../scenario.ts';
+import { BACKUP } from './backup.ts';
 import { CLOCK } from './clock.ts';
 import { DISK_FULL } from './disk-full.ts';
 import { FUZZ } from './fuzz.ts';
@@ -18,6 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   IO_ERROR,
   CLOCK,
   MIXED,
+  BACKUP,
   OVERLOAD,
   SOAK,
   FUZZ,

@@ -1,0 +1,226 @@
+/**
+ * Can a backup be restored? Found out by restoring it, into a place of its own that goes afterwards, and by verifying what came of it. The archive is not touched, nothing
+ * is signed, and no root key is written anywhere: what lies in that place meanwhile is sealed as in the archive.
+ */
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { createNoteSigner, formatVkey } from '../ledger/note.ts';
+import { CartularyError } from '../model/errors.ts';
+import { formatId } from '../model/ids.ts';
+import type { ArchiveId } from '../model/ids.ts';
+import { openStoreReader } from '../store/engine.ts';
+import { lockDirectory } from '../store/lock.ts';
+import { openTileFiles } from '../store/tile-files.ts';
+import { equalConstantTime } from '../vault/hash.ts';
+import { unwrapKeyring } from '../vault/keyring.ts';
+import type { Keyring } from '../vault/keyring.ts';
+import { parseRecoveryKit } from '../vault/recovery-kit.ts';
+import { holdRoot, openLocalRoot } from '../vault/root-provider.ts';
+import type { LocalRoot, RootProvider } from '../vault/root-provider.ts';
+import { checkFiles, restoreUnder } from './backup.ts';
+import type { BackupManifest, RestoreOptions } from './backup.ts';
+import { destructionListPath, findDestructionList } from './destruction-list.ts';
+import { growLog } from './grow-log.ts';
+import { readHouseFile } from './house-file.ts';
+import { archiveLayout, dataLayout } from './layout.ts';
+import type { ArchiveLayout } from './layout.ts';
+import { verifyOwn } from './restore-heads.ts';
+import { writeSignerMemory } from './signer-memory.ts';
+import { formerVkeysOf } from './succession.ts';
+import { verifyInThread } from './threads.ts';
+import { threadSetup } from './threads/workspace.ts';
+import type { Fault } from './threads/verify-thread.ts';
+
+/** The verdict on a backup. */
+export type BackupCheck = {
+  /** The backup that was looked at. */
+  readonly path: string;
+  /** Can it be restored with what was given, and is what comes back sound? */
+  readonly ok: boolean;
+  readonly records: number;
+  /** Records that were opened and compared with their leaves. */
+  readonly checked: number;
+  readonly blobs: number;
+  /** Size and root of its checkpoint. */
+  readonly size: number;
+  readonly root: string;
+  /** Messages whose destruction a restore replays. */
+  readonly destroyedReplayed: number;
+  readonly faults: readonly Fault[];
+};
+
+/** What a check is given: what a restore is, and a directory for the place in which it is tried. */
+export type BackupCheckOptions = Omit<RestoreOptions, 'directory'> & {
+  readonly workIn: string;
+  /** The data directory of the archive where it is on this machine: what was destroyed since must stand on a list beside the backups. */
+  readonly live?: string;
+};
+
+const PREFIX = 'cartulary-check-';
+
+/**
+ * Checks a backup, or the newest in a directory of backups.
+ * @throws CartularyError `not-found` where there is none, `bad-input` where kit or checkpoints cannot be read, `key-missing` where no root key was given
+ */
+export async function checkBackup(options: BackupCheckOptions): Promise<BackupCheck> {
+  const from = await findNewest(options.from);
+  const faults: Fault[] = [];
+  const found = { records: 0, checked: 0, blobs: 0, size: 0, root: '', destroyedReplayed: 0 };
+  const root = await openAnyRoot(options);
+  try {
+    const manifest = await checkFiles(from, options.onProgress);
+    found.records = manifest.records;
+    await removeLeft(options.workIn);
+    const place = await mkdtemp(join(options.workIn, PREFIX));
+    const data = dataLayout(join(place, 'data'));
+    const lock = lockDirectory(join(place, 'lock'));
+    try {
+      const restored = await restoreUnder({ ...options, from, directory: data.directory }, manifest, root);
+      const verdict = await verifyRestored(from, manifest, archiveLayout(data, manifest.archive as ArchiveId), root);
+      Object.assign(found, verdict.found, { destroyedReplayed: restored.destroyedReplayed });
+      faults.push(...verdict.faults, ...(await findUnlisted(options.live, manifest, data.directory)));
+    } finally {
+      lock.release();
+      await rm(place, { recursive: true, force: true });
+    }
+  } catch (cause) {
+    if (!(cause instanceof CartularyError) || cause.code === 'bad-input') throw cause;
+    faults.push({ code: cause.code, text: cause.message });
+  } finally {
+    root.destroy();
+  }
+  return { path: from, ok: faults.length === 0, ...found, faults };
+}
+
+/** The backup itself, or the newest in a directory of backups: their names end with their time. */
+async function findNewest(directory: string): Promise<string> {
+  if (await isThere(join(directory, 'manifest.json'))) return directory;
+  const names = await readdir(directory).catch((): string[] => []);
+  const newest = names
+    .filter((name) => /^cartulary-arc_.*Z$/.test(name))
+    .sort(byTime)
+    .at(-1);
+  if (newest === undefined)
+    throw new CartularyError('not-found', `${directory} is not a backup: it has no manifest.json`);
+  return join(directory, newest);
+}
+
+function byTime(one: string, other: string): number {
+  const timeOf = (name: string): string => name.slice(-'2026-01-01T00-00-00-000Z'.length);
+  return timeOf(one) < timeOf(other) ? -1 : 1;
+}
+
+async function openAnyRoot({ kit, rootKeyPath, passphrase, live }: BackupCheckOptions): Promise<LocalRoot> {
+  if (kit !== undefined) {
+    const { rootKey } = parseRecoveryKit(kit);
+    try {
+      return holdRoot(rootKey);
+    } finally {
+      rootKey.fill(0);
+    }
+  }
+  const path = rootKeyPath ?? (live === undefined ? undefined : dataLayout(live).rootKey);
+  if (path === undefined) throw new CartularyError('key-missing', 'give the recovery kit with --kit FILE');
+  return openLocalRoot({ path, passphrase });
+}
+
+/** What a check that was killed has left; one that still runs holds its lock. */
+async function removeLeft(workIn: string): Promise<void> {
+  for (const name of await readdir(workIn)) {
+    const place = join(workIn, name);
+    if (!name.startsWith(PREFIX) || (await stat(place)).uid !== process.getuid?.()) continue;
+    try {
+      lockDirectory(join(place, 'lock')).release();
+    } catch {
+      continue;
+    }
+    await rm(place, { recursive: true, force: true });
+  }
+}
+
+/** Verifies what was restored against the backup's own checkpoint, since nothing newer was signed over it. */
+async function verifyRestored(from: string, manifest: BackupManifest, place: ArchiveLayout, root: RootProvider) {
+  const keyring = await unwrapKeyring(await readFile(place.keyring, 'utf8'), root);
+  const archiveId = manifest.archive as ArchiveId;
+  try {
+    const entry = await readHouseFile({ house: join(from, 'content', 'cartulary.json') });
+    const checkpoint = await readFile(join(from, 'content', 'checkpoint'), 'utf8');
+    const head = verifyOwn(checkpoint, archiveId, keyring.logKey);
+    if (!(await isAtRoot(place, keyring, head, checkpoint))) {
+      const text = 'the records are not those of the checkpoint of the backup; use another backup';
+      return { found: {}, faults: [{ code: 'root-differs', text }] };
+    }
+    await writeSignerMemory(place.signerMemory, head);
+    const report = await verifyInThread(
+      threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place }),
+      {
+        vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
+        formerVkeys: formerVkeysOf(archiveId, entry.origin, keyring.logKey),
+        earlier: [],
+      },
+    );
+    const { checked, blobs, size } = report;
+    return {
+      found: { checked, blobs, size, root: report.root },
+      faults: await withoutReplayed(report.faults, place, keyring),
+    };
+  } finally {
+    keyring.destroy();
+  }
+}
+
+/** Builds the log up to a head and publishes its checkpoint. @returns is that the head's root? */
+async function isAtRoot(
+  place: ArchiveLayout,
+  keyring: Keyring,
+  head: { readonly size: number; readonly root: Uint8Array },
+  checkpoint: string,
+): Promise<boolean> {
+  await rm(place.log, { recursive: true, force: true });
+  const files = openTileFiles(place.log);
+  const reader = openStoreReader({ path: place.database, key: keyring.databaseKey });
+  try {
+    if ((await reader.size()) < head.size) return false;
+    const { root } = await growLog({ reader, files, from: 0, size: head.size });
+    await files.writeCheckpoint(checkpoint);
+    return equalConstantTime(root, head.root);
+  } finally {
+    await reader.close();
+  }
+}
+
+/** A restore takes away the keys of what was destroyed after the backup; the archive puts that on record when it is opened. */
+async function withoutReplayed(faults: readonly Fault[], place: ArchiveLayout, keyring: Keyring): Promise<Fault[]> {
+  const listed = await findDestructionList(destructionListPath(place));
+  const reader = openStoreReader({ path: place.database, key: keyring.databaseKey });
+  const kept: Fault[] = [];
+  try {
+    for (const fault of faults) {
+      const [row] =
+        fault.code === 'key-missing' && fault.leafIndex !== undefined ? await reader.readLog(fault.leafIndex, 1) : [];
+      if (row === undefined || listed?.has(formatId('message', row.messageId)) !== true) kept.push(fault);
+    }
+    return kept;
+  } finally {
+    await reader.close();
+  }
+}
+
+/** What was destroyed in the running archive and stands on no list that a restore of this backup would find. */
+async function findUnlisted(live: string | undefined, { archive }: BackupManifest, restored: string): Promise<Fault[]> {
+  if (live === undefined) return [];
+  const own = archiveLayout(dataLayout(live), archive as ArchiveId);
+  const current = await findDestructionList(destructionListPath(own));
+  const known = await findDestructionList(
+    destructionListPath(archiveLayout(dataLayout(restored), archive as ArchiveId)),
+  );
+  const unlisted = [...(current?.keys() ?? [])].filter((message) => known?.has(message) !== true).length;
+  if (unlisted === 0) return [];
+  const text = `${unlisted} message(s) were destroyed since, and a restore would bring them back: copy ${dataLayout(live).signer}/ to the place of the backups`;
+  return [{ code: 'list-old', text }];
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
