@@ -8,6 +8,8 @@ export const EXCEPTIONS: Readonly<Record<string, string>> = {
   openProfiles: 'opens a table of ours',
   openIndexReader: 'opens a directory of ours',
   openIndexWriter: 'opens a directory of ours',
+  openIndexFile: 'opens a database of ours',
+  openState: 'opens sealed bytes: the target "sealed state"',
   openEncryptedDatabase: 'opens a database; damage to one is a durability scenario',
   openSqliteStore: 'opens a database of ours',
   openSqliteReader: 'opens a database of ours',
