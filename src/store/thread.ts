@@ -162,7 +162,7 @@ export function isDiskFull(cause: unknown): boolean {
 /** Whether the disk itself failed, so that nobody may go on: what the kernel holds of the file is unknown then. */
 export function isDiskFailed(cause: unknown): boolean {
   if (!(cause instanceof Error) || !('code' in cause)) return false;
-  return cause.code === 'disk-failed' || String(cause.code).startsWith('SQLITE_IOERR');
+  return cause.code === 'disk-failed' || cause.code === 'EIO' || String(cause.code).startsWith('SQLITE_IOERR');
 }
 
 /** What SQLite says of a file whose pages are not what was written (https://www.sqlite.org/rescode.html). */

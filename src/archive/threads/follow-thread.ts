@@ -13,7 +13,7 @@ import { openIndexWriter, replaceIndex } from '../../search/index-writer.ts';
 import type { IndexWriter } from '../../search/index-writer.ts';
 import { monthOf } from '../../search/months.ts';
 import type { StateRow } from '../../store/store.ts';
-import { serveThread } from '../../store/thread.ts';
+import { isDiskFailed, serveThread } from '../../store/thread.ts';
 import type { ThreadReply } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
 import { receiveFreshDocuments } from '../fresh-documents.ts';
@@ -88,7 +88,10 @@ const tickets = new Map<number, () => void>();
 let nextTicket = 1;
 showPosition();
 
-/** Follows until the end is reached. A failure is told to whoever waits and tried again at the next commit; capture goes on meanwhile. */
+/**
+ * Follows until the end is reached. A failure is told to whoever waits and tried again at the next commit; capture goes on meanwhile. Where the disk failed nobody may go on,
+ * though the index could be built anew: the records lie on the same disk.
+ */
 function follow(): void {
   if (running !== undefined || life.closed) return;
   running = followOrMend().then(
@@ -99,8 +102,16 @@ function follow(): void {
     (cause: unknown) => {
       running = undefined;
       failWaiters(cause);
+      if (isDiskFailed(cause)) endThread(cause);
     },
   );
+}
+
+/** An error that nobody catches ends the thread, and with it the process. */
+function endThread(cause: unknown): void {
+  setImmediate(() => {
+    throw cause;
+  });
 }
 
 /** Waits until nothing is being done to the index. */
@@ -244,6 +255,9 @@ serveThread<FollowCalls>(
       );
       try {
         await rebuilding;
+      } catch (cause) {
+        if (isDiskFailed(cause)) endThread(cause);
+        throw cause;
       } finally {
         running = undefined;
         follow();
