@@ -47,10 +47,8 @@ async function sendUntilGone(round: string): Promise<number> {
 
 describe('a thread that dies', () => {
   const deaths = [
-    ['seal', 'exit'],
     ['seal', 'memory'],
     ['store-writer', 'throw'],
-    ['store-writer', 'memory'],
     ['store-maintenance', 'exit'],
     ['follow', 'memory'],
     ['log', 'throw'],

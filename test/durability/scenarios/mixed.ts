@@ -16,7 +16,7 @@ type Fault = 'kill' | 'power cut' | 'full disk' | 'io error' | 'clock';
 
 /** How often each fault comes before all come again. The short form is one such round. */
 const DECK_COUNTS: Readonly<Record<Fault, number>> = {
-  kill: 20,
+  kill: 8,
   'power cut': 3,
   'full disk': 1,
   'io error': 3,
@@ -30,7 +30,7 @@ export const MIXED: Scenario = {
   name: 'mixed',
   proves: 'Any sequence of these faults takes nothing that was acknowledged.',
   needs: ['linux', 'root', 'mkfs.ext4', 'xfs_io', 'strace', 'faketime'],
-  rounds: { short: 28, long: 280 },
+  rounds: { short: 16, long: 160 },
   async run(run) {
     const disk = await makeLoopDisk(run.data, DISK_MB);
     try {
