@@ -12,10 +12,14 @@ function openAdmission() {
     atTurnEnd: (act) => atEnd.push(act),
     onRefused: (why, count) => told.push([why, count]),
   });
+  const open: (() => void)[] = [];
   /** A turn of the event loop, in which as many connections are accepted. */
   const turn = (connections: number): void => {
-    for (let count = 0; count < connections; count += 1) admission.noteConnection();
+    for (let count = 0; count < connections; count += 1) open.push(admission.noteConnection());
     for (const act of atEnd.splice(0)) act();
+  };
+  const closeAll = (): void => {
+    for (const close of open.splice(0)) close();
   };
   /** Lets in as many; each leaves when its function is called. */
   const enter = (count: number, bytes = 500): (() => Promise<void>)[] =>
@@ -27,7 +31,7 @@ function openAdmission() {
         return done;
       };
     });
-  return { admission, clock, told, enter, turn };
+  return { admission, clock, told, enter, turn, closeAll };
 }
 
 describe('admission', () => {
@@ -65,9 +69,17 @@ describe('admission', () => {
     expect(admission.isFull()).toBe(true);
   });
 
-  it('lets in fewer while each turn of the loop accepts a connection, and as many as before when one did not', () => {
-    const { admission, enter, turn } = openAdmission();
+  it('closes nobody’s connection while a fleet of senders connects', () => {
+    const { admission, turn } = openAdmission();
+    for (let count = 0; count < 512; count += 1) turn(1);
+    expect(admission.isCrowded()).toBe(false);
+  });
+
+  it('with many connections open lets in fewer while each turn of the loop accepts another, and as many as before when one did not', () => {
+    const { admission, enter, turn, closeAll } = openAdmission();
     enter(200);
+    turn(512);
+    turn(0);
     for (let count = 0; count < 7; count += 1) turn(1);
     expect([admission.isCrowded(), admission.isFull()]).toEqual([false, false]);
     turn(3);
@@ -78,6 +90,10 @@ describe('admission', () => {
       turn(1);
       turn(0);
     }
+    expect(admission.isCrowded()).toBe(false);
+    for (let count = 0; count < 8; count += 1) turn(1);
+    expect(admission.isCrowded()).toBe(true);
+    closeAll();
     expect(admission.isCrowded()).toBe(false);
   });
 

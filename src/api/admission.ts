@@ -4,8 +4,8 @@
  *
  * - Waiting is measured, not guessed: the age of the oldest envelope under way is what the next one would wait. Count and bytes bound the memory besides.
  * - Who waits to be accepted cannot be seen, and the event loop accepts one connection a turn while it reads from all that are open: a turn that is long because many
- *   are open keeps out all others for as long. What shows is that every turn accepts one. Then the door is crowded: fewer are let in, and each answer closes its
- *   connection, so that turns are short and everybody waits in one line.
+ *   are open keeps out all others for as long. So where more are open than any fleet of senders needs, and more come, the door is crowded: fewer are let in, and each answer
+ *   closes its connection, so that turns are short and everybody waits in one line. With fewer nobody's connection is closed: who comes again at once would be the crowd.
  * - Only envelopes whose origin is certain count: what strangers send can fill nothing here.
  * - Reading is never refused here: searches and health are answered as ever.
  */
@@ -15,7 +15,9 @@ import { CartularyError } from '../model/errors.ts';
 const UNDER_WAY_MAX = 1000;
 /** The same while the door is crowded: as many as keep the disk busy. */
 const CROWDED_UNDER_WAY_MAX = 64;
-/** Turns in a row that accepted a connection each, from which on the door is crowded. */
+/** Open connections above which the door may be crowded. */
+const OPEN_MANY = 512;
+/** Turns in a row that accepted a connection each, from which on it is, with so many open. */
 const CROWDED_TURNS = 8;
 /** Bytes of their bodies. */
 const BYTES_MAX = 32 * 1024 * 1024;
@@ -35,8 +37,8 @@ export type Admission = {
    * @param bytes of its body
    */
   admit<Result>(bytes: number, work: () => Promise<Result>): Promise<Result>;
-  /** Notes that a connection was accepted. */
-  noteConnection(): void;
+  /** Notes that a connection was accepted. @returns to be called when it has closed */
+  noteConnection(): () => void;
   /** Do more wait at the door than are accepted? Then an answer closes its connection. */
   isCrowded(): boolean;
   /** Notes that somebody was asked to come again; told together, since a line for each would be a load of its own. @param why one of our own texts */
@@ -99,6 +101,7 @@ export function createAdmission({ now, atTurnEnd, onRefused }: AdmissionParts): 
 
 /** Counts turns in a row that accepted a connection. */
 function trackCrowd(atTurnEnd: AdmissionParts['atTurnEnd']): Pick<Admission, 'noteConnection' | 'isCrowded'> {
+  let open = 0;
   let turns = 0;
   let accepted = false;
   let watching = false;
@@ -114,7 +117,11 @@ function trackCrowd(atTurnEnd: AdmissionParts['atTurnEnd']): Pick<Admission, 'no
       accepted = true;
       if (!watching) atTurnEnd(endTurn);
       watching = true;
+      open += 1;
+      return () => {
+        open -= 1;
+      };
     },
-    isCrowded: () => turns >= CROWDED_TURNS,
+    isCrowded: () => open > OPEN_MANY && turns >= CROWDED_TURNS,
   };
 }

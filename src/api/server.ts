@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import type { RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
@@ -112,7 +112,7 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
 
 /** Stands in front of everything else: whoever cannot be let in costs as little as can be. */
 function refuseEarly(app: FastifyInstance, service: Service): void {
-  app.server.on('connection', () => service.admission.noteConnection());
+  app.server.on('connection', (socket: Socket) => socket.once('close', service.admission.noteConnection()));
   const handlers = app.server.listeners('request') as RequestListener[];
   app.server.removeAllListeners('request').on('request', (request, response) => {
     if (service.admission.isFull() && bringsRecords(service, request.url ?? '')) {
