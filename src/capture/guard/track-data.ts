@@ -77,8 +77,19 @@ function trackTwo(chars: string, start: number, panEnd: number, sign: number): T
   const month = Number(data.slice(2, 4));
   const dated = data.length >= 7 && month >= 1 && month <= 12;
   const card = looksLikeCard(chars, start, panEnd);
+  if (!opened && !closed && isWithinHex(chars, start, sign, data.length)) return undefined;
   const certain = opened || closed ? card || dated : card && dated;
   return certain ? { start: opened ? start - 1 : start, end } : undefined;
+}
+
+/** `…b413253945898d1704368fa8…`: the `D` of an id in hexadecimal is no separator. Track data stands by itself, and ends with digits or the padding `F`. */
+function isWithinHex(chars: string, start: number, sign: number, digits: number): boolean {
+  if (chars.charAt(sign) !== 'd') return false;
+  const end = sign + 1 + digits;
+  const padded = chars.charAt(end) === 'f' ? end + 1 : end;
+  return (
+    isLetter(chars.charCodeAt(start - 1)) || isLetter(chars.charCodeAt(padded)) || isDigit(chars.charCodeAt(padded))
+  );
 }
 
 function looksLikeCard(chars: string, start: number, end: number): boolean {
