@@ -94,7 +94,9 @@ export const messagePage = z
     items: z.array(messageView),
     nextCursor: z.string().nullable(),
     total: z.number().int(),
-    totalRelation: z.enum(['eq', 'gte']).describe('`gte`: there are at least so many; counting stops at 1,000.'),
+    totalRelation: z
+      .enum(['eq', 'gte'])
+      .describe('`gte`: there are at least so many; counting stops at 1,000, and where it would take long.'),
     query: z.string().describe('The query as it was understood.'),
     hints: z.array(z.string()),
   })

@@ -39,13 +39,24 @@ export type IndexReaderOptions = {
 };
 
 /** Months dealt out to several that count: part `part` (from 0) of `parts`. */
-export type CountShare = { readonly part: number; readonly parts: number };
+export type CountShare = {
+  readonly part: number;
+  readonly parts: number;
+  /**
+   * Processor time in milliseconds after which no further month is counted. Words that are frequent and seldom meet are counted as slowly as the archive is large, and nobody
+   * waits for the last of them. Processor time, so that the same archive gives the same count however busy the machine is.
+   */
+  readonly cpuMsMax?: number;
+};
+
+/** What was counted of one part; `isWhole`: nothing was left out but what lies beyond the cap. */
+export type Counted = { readonly count: number; readonly isWhole: boolean };
 
 /** A search whose page is read and whose own part is counted. */
 export type SharedSearch = {
   readonly hits: readonly Hit[];
   /** @param countedElsewhere what the other parts counted */
-  finish(countedElsewhere: number): SearchResult;
+  finish(countedElsewhere: Counted): SearchResult;
 };
 
 /** Reads the index of one archive. */
@@ -62,7 +73,7 @@ export type IndexReader = {
    */
   searchShared(query: Query, options: SearchOptions, share: CountShare): SharedSearch;
   /** Counts the messages that fit a query in one part of the months, to `countMax` and one more. @throws CartularyError as `search` */
-  count(query: Query, countMax: number, share: CountShare): number;
+  count(query: Query, countMax: number, share: CountShare): Counted;
   /** Histogram and facets over the newest hits. @throws CartularyError as `search` */
   facets(query: Query, options?: FacetOptions): FacetResult;
   /**
@@ -98,7 +109,7 @@ export function openIndexReader(options: IndexReaderOptions): IndexReader {
   };
   const state: State = { options, months: makeHandles(openFilesMax, open, ({ reader }) => reader.close()) };
   return {
-    search: (query, searchOptions) => search(state, query, searchOptions, WHOLE).finish(0),
+    search: (query, searchOptions) => search(state, query, searchOptions, WHOLE).finish(NOTHING_COUNTED),
     searchShared: (query, searchOptions, share) => search(state, query, searchOptions, share),
     count: (query, countMax, share) => countPart(state, query, countMax, share),
     facets: (query, facetOptions) => {
@@ -182,6 +193,7 @@ function assertBetween(value: number, least: number, most: number, what: string)
 }
 
 const WHOLE: CountShare = { part: 0, parts: 1 };
+const NOTHING_COUNTED: Counted = { count: 0, isWhole: true };
 
 function search(state: State, query: Query, options: SearchOptions, share: CountShare): SharedSearch {
   const { limit, countMax = COUNT_MAX, order = 'newest' } = options;
@@ -193,15 +205,35 @@ function search(state: State, query: Query, options: SearchOptions, share: Count
   return {
     hits,
     finish(countedElsewhere) {
-      const { total, totalRelation } = cursor ?? relateTotal(counted + countedElsewhere, countMax);
+      // A page that holds all hits has counted them.
+      const least = rest === undefined ? hits.length : hits.length + 1;
+      const count = Math.max(least, counted.count + countedElsewhere.count);
+      const isWhole = rest === undefined || (counted.isWhole && countedElsewhere.isWhole);
+      const { total, totalRelation } = cursor ?? relateTotal({ count, isWhole }, countMax);
       if (rest === undefined) return { hits, total, totalRelation };
       return { hits, nextCursor: formatCursor({ ...rest, order, total, totalRelation }, query), total, totalRelation };
     },
   };
 }
 
-function relateTotal(counted: number, countMax: number): Pick<SearchResult, 'total' | 'totalRelation'> {
-  return { total: Math.min(counted, countMax), totalRelation: counted > countMax ? 'gte' : 'eq' };
+function relateTotal({ count, isWhole }: Counted, countMax: number): Pick<SearchResult, 'total' | 'totalRelation'> {
+  return { total: Math.min(count, countMax), totalRelation: count <= countMax && isWhole ? 'eq' : 'gte' };
+}
+
+/** Watches what counting costs this thread. */
+function openBudget({ cpuMsMax }: CountShare) {
+  let spentUs = 0;
+  return {
+    isSpent: (): boolean => cpuMsMax !== undefined && spentUs >= cpuMsMax * 1000,
+    spend<Result>(work: () => Result): Result {
+      if (cpuMsMax === undefined) return work();
+      const before = process.threadCpuUsage();
+      const result = work();
+      const { user, system } = process.threadCpuUsage(before);
+      spentUs += user + system;
+      return result;
+    },
+  };
 }
 
 /** By the month itself, so that both who share see it alike, also where a month begins between them. */
@@ -210,20 +242,22 @@ function isPartOf({ part, parts }: CountShare, month: Month): boolean {
   return (year * 12 + number) % parts === part;
 }
 
-function countPart(state: State, query: Query, countMax: number, share: CountShare): number {
+function countPart(state: State, query: Query, countMax: number, share: CountShare): Counted {
   assertBetween(countMax, 0, COUNT_CEILING, 'the cap of counting');
   const compiled = compileQuery(query);
-  let counted = 0;
+  const budget = openBudget(share);
+  let count = 0;
   for (const month of monthsOf(state, compiled, 'newest')) {
     if (!isPartOf(share, month)) continue;
-    if (counted > countMax) break;
+    if (count > countMax) break;
+    if (budget.isSpent()) return { count, isWhole: false };
     const reader = findMonth(state, month);
     reader?.read(() => {
       const { set, bounds } = reader.rows(compiled, 'newest');
-      counted += countAll(set, bounds.high, [], 0, countMax + 1 - counted, 'newest');
+      count += budget.spend(() => countAll(set, bounds.high, [], 0, countMax + 1 - count, 'newest'));
     });
   }
-  return counted;
+  return { count, isWhole: true };
 }
 
 type PageOptions = {
@@ -238,19 +272,23 @@ type Page = {
   /** Where the last hit stands, if more follow. */
   readonly rest: { readonly month: Month; readonly row: number } | undefined;
   /** What was counted of this share. */
-  readonly counted: number;
+  readonly counted: Counted;
 };
 
 /** The first page is read and counted in one walk; later pages take the count from their cursor and stop when they are full. */
 function readPage(state: State, query: CompiledQuery, options: PageOptions, cursor: Cursor | undefined): Page {
   const { limit, countMax, direction, share } = options;
   const found: (Hit & { readonly month: Month; readonly row: number })[] = [];
-  let counted = 0;
+  const budget = openBudget(share);
+  let count = 0;
+  let isWhole = true;
   for (const month of monthsAfter(monthsOf(state, query, direction), cursor, direction)) {
     const isFull = found.length > limit;
-    if (isFull && (cursor !== undefined || counted > countMax)) break;
+    if (isFull && (cursor !== undefined || count > countMax)) break;
     const isCounted = cursor === undefined && isPartOf(share, month);
     if (isFull && !isCounted) continue;
+    if (isCounted && budget.isSpent()) isWhole = false;
+    if (isFull && !isWhole) break;
     const reader = findMonth(state, month);
     if (reader === undefined) continue;
     reader.read(() => {
@@ -260,13 +298,14 @@ function readPage(state: State, query: CompiledQuery, options: PageOptions, curs
       const ids = readAhead(set, start, wanted, direction);
       for (const { id, messageNo, sentAtMs } of reader.messages(ids))
         found.push({ messageNo, sentAtMs, month, row: id });
-      if (isCounted) counted += countAll(set, start, ids, wanted, countMax + 1 - counted, direction);
+      if (isCounted && isWhole)
+        count += budget.spend(() => countAll(set, start, ids, wanted, countMax + 1 - count, direction));
     });
   }
   const last = found.length > limit ? found[limit - 1] : undefined;
   const hits = found.slice(0, limit).map(({ messageNo, sentAtMs }) => ({ messageNo, sentAtMs }));
   const rest = last === undefined ? undefined : { month: last.month, row: last.row };
-  return { hits, rest, counted };
+  return { hits, rest, counted: { count, isWhole } };
 }
 
 function monthsAfter(months: readonly Month[], cursor: Cursor | undefined, direction: Direction): readonly Month[] {

@@ -333,8 +333,8 @@ describe('counting shared between readers', () => {
               const query = read(text);
               const options = { limit: 3, countMax, order };
               const counted = Array.from({ length: parts }, (_, part) =>
-                part === 0 ? 0 : index.reader.count(query, countMax, { part, parts }),
-              ).reduce((sum, count) => sum + count, 0);
+                part === 0 ? { count: 0, isWhole: true } : index.reader.count(query, countMax, { part, parts }),
+              ).reduce((sum, { count }) => ({ count: sum.count + count, isWhole: true }));
               const shared = index.reader.searchShared(query, options, { part: 0, parts });
               expect(shared.finish(counted)).toEqual(index.reader.search(query, options));
             }
@@ -567,6 +567,26 @@ describe('limits', () => {
       );
       expect(index.reader.search(read('w1*x'), { limit: 1 }).total).toBe(112);
       expect(index.reader.search(read('w*'), { limit: 1, countMax: 5_000 }).total).toBe(1_001);
+    });
+  });
+
+  test('counting that takes too long stops between months, and says that there are at least so many', () => {
+    withIndex((index) => {
+      put(
+        index,
+        ...Array.from({ length: 300 }, (_, messageNo) =>
+          makeDocument(messageNo, 'lamp', { sentAtMs: Date.UTC(2026, messageNo % 3, 5) + messageNo }),
+        ),
+      );
+      const hasty = { part: 0, parts: 1, cpuMsMax: 0 };
+      const nothing = { count: 0, isWhole: true };
+      expect(index.reader.count(read('lamp'), 1000, hasty)).toEqual({ count: 0, isWhole: false });
+      const ask = (limit: number) => index.reader.searchShared(read('lamp'), { limit }, hasty).finish(nothing);
+      expect(ask(20)).toMatchObject({ total: 21, totalRelation: 'gte' });
+      // All of them on the page are all of them.
+      put(index, makeDocument(1000, 'unique'));
+      const whole = index.reader.searchShared(read('unique'), { limit: 5 }, hasty).finish(nothing);
+      expect(whole).toMatchObject({ total: 1, totalRelation: 'eq' });
     });
   });
 

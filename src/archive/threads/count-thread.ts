@@ -5,6 +5,7 @@ import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
 import { openIndexReader } from '../../search/index-reader.ts';
+import type { Counted } from '../../search/index-reader.ts';
 import { parseQuery } from '../../search/query.ts';
 import { servePort, serveThread } from '../../store/thread.ts';
 import { COUNTER_SHARE } from './count-share.ts';
@@ -16,7 +17,7 @@ export type CountSetup = Pick<ThreadSetup, 'layout' | 'indexKey'> & { readonly p
 /** Calls of the reading thread. */
 export type CountCalls = {
   /** `nowMs`: what `today` means in the query. */
-  count: { args: { q: string; nowMs: number; countMax: number }; result: number };
+  count: { args: { q: string; nowMs: number; countMax: number }; result: Counted };
 };
 
 /** Calls of the owner. */

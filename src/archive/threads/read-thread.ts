@@ -128,12 +128,15 @@ function nowOf(cursor: string | undefined): number {
   return (cursor === undefined ? undefined : findCursorNowMs(cursor)) ?? Date.now();
 }
 
+/** Of the pages after the first. */
+const NOTHING_COUNTED = Promise.resolve({ count: 0, isWhole: true });
+
 async function search(args: ReadCalls['search']['args']): Promise<MessagePage> {
   const nowMs = nowOf(args.cursor);
   const query = parseQuery(args.q, { nowMs });
   // Only the first page is counted; the others are told by their cursor.
   const countedElsewhere =
-    args.cursor === undefined ? counter.call('count', { q: args.q, nowMs, countMax: COUNT_MAX }) : Promise.resolve(0);
+    args.cursor === undefined ? counter.call('count', { q: args.q, nowMs, countMax: COUNT_MAX }) : NOTHING_COUNTED;
   // Asked before anything here can fail, and heard only at the end.
   countedElsewhere.catch(() => undefined);
   const shared = index.searchShared(
