@@ -24,7 +24,7 @@ export const KINDS: readonly QueryKind[] = [
     name: 'two common words',
     queries: ['the order', 'your refund', 'delivery please'].map((q) => ({ q, plain: q.replace(' ', ' AND ') })),
   },
-  { name: 'phrase', queries: same('"the order"', '"your order"', '"in the"') },
+  { name: 'phrase', queries: same('"the order"', '"my order"', '"in the"') },
   {
     name: 'field',
     queries: [
@@ -44,7 +44,15 @@ export const KINDS: readonly QueryKind[] = [
     name: 'mixed',
     queries: [
       { q: '(refund OR return) -package direction:inbound', plain: '(refund OR return) NOT package' },
-      { q: '"your order" OR needle17', plain: '"your order" OR needle17' },
+      { q: '"my order" OR needle17', plain: '"my order" OR needle17' },
+      { q: 'deliver* the channel:sms', plain: 'deliver* AND the' },
+    ],
+  },
+  {
+    // Reported without a bound (DESIGN §9): whoever answers must look at all of both words.
+    name: 'frequent words that seldom meet',
+    queries: [
+      { q: '"your order"', plain: '"your order"' },
       { q: 'ship* the channel:sms', plain: 'ship* AND the' },
     ],
   },
