@@ -24,7 +24,7 @@ const WAITING_BYTES_MAX = 64 * 1024 * 1024;
 /** Groups under way at once. */
 const IN_FLIGHT_MAX = 4;
 /** Items after which a group is sent without waiting for more: later stages begin while this one goes on. */
-const GROUP_ITEMS_MAX = 1000;
+const GROUP_ITEMS_MAX = 500;
 
 /** How items become groups. */
 export type Grouping<Item, Group> = {
