@@ -112,7 +112,7 @@ export type StoreReader = {
   listLastSeqs(fromNo: number, limit: number): Promise<{ messageNo: number; lastSeq: number }[]>;
   /** Numbers of messages that have a state row, ascending. */
   listStateNos(fromNo: number, limit: number): Promise<number[]>;
-  /** Can all that is stored be read, down to the last page? Reads everything. */
+  /** Can what is stored beside records, messages and keys be read, down to the last page? Who reads those finds out by reading them. */
   isSound(): Promise<boolean>;
   readSetting(name: string): Promise<Uint8Array | undefined>;
   listSettings(prefix: string): Promise<{ name: string; value: Uint8Array }[]>;
