@@ -32,7 +32,7 @@ import { openBytes } from '../opening.ts';
 import { succeededHead } from '../record-codec.ts';
 import { readSignerMemory } from '../signer-memory.ts';
 import { destructionListPath, findDestructionList } from '../destruction-list.ts';
-import { verifyPages, verifyStates } from './verify-database.ts';
+import { DAMAGED, isDamage, verifyPages, verifyStates } from './verify-database.ts';
 import { createChainCheck, createKeyCheck } from './verify-chains.ts';
 import { STORING } from '../media.ts';
 import { breathe, openReader, openSealer } from './workspace.ts';
@@ -126,8 +126,9 @@ async function verify(args: VerifyCalls['verify']['args'], context: CallContext)
     await verifyStates(reader, sealer, report, context.signal);
     await verifyList(run);
   } catch (cause) {
-    // What cannot be read is told already; nothing of the rest can be said.
-    if (isReadable || context.signal.aborted) throw cause;
+    // Of what cannot be read nothing more can be said.
+    if (context.signal.aborted || (isReadable && !isDamage(cause))) throw cause;
+    if (isReadable) report('database-damaged', DAMAGED);
   }
   for (const text of args.earlier) if (isFormer(text)) await verifyFormer(run, text, args.formerVkeys);
   return {

@@ -82,7 +82,7 @@ export function openSqliteReader(path: string, key: Uint8Array): StoreReader {
     },
     async isSound() {
       try {
-        return UNREAD_TABLES.every((name) => database.pragma(`quick_check('${name}')`, { simple: true }) === 'ok');
+        return UNREAD_TABLES.every((name) => database.pragma(`quick_check(${name})`, { simple: true }) === 'ok');
       } catch (cause) {
         if (cause instanceof Error && 'code' in cause && /^SQLITE_(?:CORRUPT|NOTADB)/.test(String(cause.code)))
           return false;
