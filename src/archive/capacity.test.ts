@@ -52,9 +52,9 @@ describe('forecasts', () => {
     const bounds = new Map(findBounds(measured, growth, 1e12).map(({ name, inMonths }) => [name, inMonths]));
     // 28,800 s are 720 M records, which are more than 12 months; 700 GB are 700 M records, at 60 M a month.
     expect([...bounds]).toEqual([
-      ['rate', undefined],
+      ['rate', 'never'],
       ['verify', 13],
-      ['backup', undefined],
+      ['backup', 'unknown'],
       ['disk', 12],
     ]);
     const busy = findBounds(measured, { ...growth, recordsPerMonth: 1e9 }, undefined);
