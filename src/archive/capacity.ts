@@ -41,7 +41,8 @@ export function fitPower(samples: readonly Sample[], assumedExponent = 1): Fit |
   const meanY = mean(ys);
   const spread = mean(xs.map((x) => (x - meanX) ** 2));
   const slope = mean(xs.map((x, index) => (x - meanX) * ((ys[index] ?? 0) - meanY))) / spread;
-  const exponent = sizes === 1 ? assumedExponent : slope;
+  // What was measured a little better at a larger size is chance, and no promise.
+  const exponent = sizes === 1 ? assumedExponent : Math.max(0, slope);
   const records = good.map((sample) => sample.records);
   return {
     factor: Math.exp(meanY - exponent * meanX),
