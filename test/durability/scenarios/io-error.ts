@@ -1,21 +1,36 @@
 /** An error of the disk, put in by strace between the server and the kernel: the process stops, says what failed, and has lost nothing. */
 import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { startProduct, startReady } from '../product.ts';
-import type { Server } from '../product.ts';
+import type { Product, Server } from '../product.ts';
 import { makeRig } from '../rig.ts';
 import type { Rig } from '../rig.ts';
 import type { Scenario } from '../scenario.ts';
 import { findTool } from '../tools.ts';
 
-/** Calls that fail, each with the highest number of the call that does, counted in each thread. SQLite uses fdatasync and pwrite64; our own files, fsync. */
-const CALLS = [
-  { call: 'fdatasync', nthMax: 60 },
-  { call: 'fsync', nthMax: 12 },
-  { call: 'pwrite64', nthMax: 400 },
-] as const;
+/** A call that fails: which, of what, and the highest number of the one that does, counted in each thread. */
+type Target = {
+  readonly what: string;
+  readonly call: 'fsync' | 'pwrite64';
+  readonly nthMax: number;
+  /** The file or directory; any where absent. */
+  readonly path?: (product: Product) => string;
+};
+
+const TARGETS: readonly [Target, ...Target[]] = [
+  {
+    what: 'EIO of fsync, database',
+    call: 'fsync',
+    nthMax: 20,
+    path: ({ logDirectory }) => join(dirname(logDirectory), 'archive.db-wal'),
+  },
+  // A new name is made durable by an fsync of its directory, whose path, unlike that of a temporary file, is known beforehand.
+  { what: 'EIO of fsync, log', call: 'fsync', nthMax: 2, path: ({ logDirectory }) => logDirectory },
+  { what: 'EIO of fsync, signer', call: 'fsync', nthMax: 2, path: ({ data }) => `${data}.signer` },
+  { what: 'EIO of write', call: 'pwrite64', nthMax: 400 },
+];
 const INJECTED_MS_MAX = 45_000;
 const STOP_MS_MAX = 15_000;
 const EXIT_FATAL = 70;
@@ -25,7 +40,7 @@ export const IO_ERROR: Scenario = {
   proves:
     'After EIO of a write or an fsync the process stops with one line that says what to do; nothing acknowledged is lost.',
   needs: ['linux', 'strace'],
-  rounds: { short: 3, long: 60 },
+  rounds: { short: 4, long: 60 },
   async run(run) {
     const rig = await makeRig(run, `${run.data}/data`);
     try {
@@ -34,7 +49,7 @@ export const IO_ERROR: Scenario = {
         await failOnce(rig, run.journal, round - 1);
         run.report(`${round} of ${run.rounds} errors of the disk`);
       }
-      return await rig.finish(CALLS.map(({ call }) => `EIO of ${call}`));
+      return await rig.finish(TARGETS.slice(0, run.rounds).map(({ what }) => what));
     } finally {
       await rig.close();
     }
@@ -43,18 +58,25 @@ export const IO_ERROR: Scenario = {
 
 /** One start whose n-th call of a kind fails, and one without. @param which picks the kind */
 export async function failOnce(rig: Rig, directory: string, which: number): Promise<void> {
-  const { call, nthMax } = CALLS[which % CALLS.length] ?? CALLS[0];
+  const { what, call, nthMax, path } = TARGETS[which % TARGETS.length] ?? TARGETS[0];
   const nth = 1 + Math.floor(rig.random() * nthMax);
   const trace = join(directory, 'strace.out');
   await rm(trace, { force: true });
   const wrap = [findTool('strace') ?? 'strace', '-D', '-f', '--seccomp-bpf', '-qq', '-y', '-o', trace];
   const server = startProduct(rig.product, {
-    wrap: [...wrap, '-e', `trace=${call}`, '-e', `inject=${call}:error=EIO:when=${nth}`],
+    wrap: [
+      ...wrap,
+      ...(path === undefined ? [] : ['-P', path(rig.product)]),
+      '-e',
+      `trace=${call}`,
+      '-e',
+      `inject=${call}:error=EIO:when=${nth}`,
+    ],
   });
   try {
     const hit = await untilInjected(rig, server, trace);
     if (hit === undefined) return;
-    rig.count(`EIO of ${call}`);
+    rig.count(what);
     await judgeEnd(rig, server, hit);
   } finally {
     await server.kill();

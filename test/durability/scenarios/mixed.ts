@@ -19,7 +19,7 @@ const DECK_COUNTS: Readonly<Record<Fault, number>> = {
   kill: 8,
   'power cut': 3,
   'full disk': 1,
-  'io error': 3,
+  'io error': 4,
   clock: 1,
 };
 /** What must have happened by then; which call fails in a short run is chance. */
@@ -30,7 +30,7 @@ export const MIXED: Scenario = {
   name: 'mixed',
   proves: 'Any sequence of these faults takes nothing that was acknowledged.',
   needs: ['linux', 'root', 'mkfs.ext4', 'xfs_io', 'strace', 'faketime'],
-  rounds: { short: 16, long: 160 },
+  rounds: { short: 17, long: 170 },
   async run(run) {
     const disk = await makeLoopDisk(run.data, DISK_MB);
     try {
