@@ -1,7 +1,4 @@
-/**
- * The short form: all faults on one archive, since what each scenario needs to begin with takes longer than its faults. Without the tools or the rights for
- * them, the server is killed only. The long form: `npm run test:durability`.
- */
+/** The short form: kills. All other faults: `npm run test:durability`. */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,25 +10,14 @@ import { removeGoTlog } from '../judges/go-tlog.ts';
 import { journalRoot, runScenario } from './run-scenario.ts';
 import type { Scenario } from './scenario.ts';
 import { KILL } from './scenarios/kill.ts';
-import { MIXED } from './scenarios/mixed.ts';
 import { DEFAULT_SEED } from './seeds.ts';
-import { missingNeed } from './tools.ts';
 
 const TEST_MS_MAX = 900_000;
-const missing = missingNeed(MIXED.needs);
 const hasOtherDisk = existsSync('/dev/shm');
 afterAll(() => removeGoTlog());
 
 describe('nothing acknowledged is lost', () => {
-  it.skipIf(missing !== undefined)(
-    missing === undefined
-      ? 'kills, power cuts, a full disk, errors of the disk, clocks'
-      : `skipped, all faults: ${missing}`,
-    { timeout: TEST_MS_MAX },
-    () => expectAllHeld(MIXED),
-  );
-
-  it.skipIf(missing === undefined || !hasOtherDisk)(
+  it.skipIf(!hasOtherDisk)(
     hasOtherDisk ? 'kills' : 'skipped, kills: there is no second file system for the journal',
     { timeout: TEST_MS_MAX },
     () => expectAllHeld(KILL),
