@@ -11,8 +11,7 @@ import { createInterface } from 'node:readline';
 
 import { z } from 'zod';
 
-import { asSystemError, CartularyError, ERRORS } from '../model/errors.ts';
-import type { ErrorCode } from '../model/errors.ts';
+import { asSystemError, CartularyError, ERRORS, isErrorCode } from '../model/errors.ts';
 import type { Operation, OperationContext } from './operation.ts';
 import type { Service } from './service.ts';
 
@@ -165,7 +164,7 @@ export async function readAnswer(
     if ('result' in line) return { result: line.result };
     if ('error' in line) {
       const { code, message, detail } = line.error;
-      throw new CartularyError(Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'internal', message, { detail });
+      throw new CartularyError(isErrorCode(code) ? code : 'internal', message, { detail });
     }
     onProgress(line.progress);
   }

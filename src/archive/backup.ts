@@ -2,8 +2,7 @@
  * Backup and restore. A backup is a directory: `content/` may be kept as long as anybody likes; `keys/` must be short-lived, since whoever has both and the root key
  * can read what was destroyed after it was made. A restore replays the destructions that are on the list before anything is served.
  */
-import { createHash } from 'node:crypto';
-import { constants, createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 
@@ -33,6 +32,7 @@ import type { ArchiveLayout, DataLayout } from './layout.ts';
 import { besideBackups, decideContinuation, gatherKnown } from './restore-heads.ts';
 import type { Continuation, KnownBesides } from './restore-heads.ts';
 import { writeSignerMemory } from './signer-memory.ts';
+import { hashFile } from '../vault/hash-file.ts';
 
 const manifestSchema = z.strictObject({
   version: z.literal(1),
@@ -386,10 +386,4 @@ async function listFiles(base: string): Promise<{ path: string; bytes: number; s
     files.push({ path: relative(base, full), bytes: (await stat(full)).size, sha256: await hashFile(full) });
   }
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
-}
-
-async function hashFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }

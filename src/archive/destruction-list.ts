@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 
 import { CartularyError } from '../model/errors.ts';
-import { sha256 } from '../vault/hash.ts';
+import { checksumOf } from '../vault/hash.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
 import type { ArchiveLayout } from './layout.ts';
 
@@ -32,7 +32,7 @@ function formatLine({ message, seq }: Destruction): string {
 }
 
 function sumOf({ message, seq }: Destruction): string {
-  return Buffer.from(sha256(Buffer.from(`${message} ${seq ?? ''}`))).toString('hex', 0, 8);
+  return checksumOf(`${message} ${seq ?? ''}`);
 }
 
 /** Adds a line; durable when it answers. */

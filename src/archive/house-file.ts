@@ -7,7 +7,7 @@ import { z } from 'zod';
 
 import { checkShape } from '../model/check-shape.ts';
 import { CartularyError } from '../model/errors.ts';
-import { sha256 } from '../vault/hash.ts';
+import { checksumOf } from '../vault/hash.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
 import { dataLayout } from './layout.ts';
 import type { DataLayout } from './layout.ts';
@@ -42,7 +42,7 @@ type HouseFile = z.infer<typeof houseSchema>;
 function sumOf(archives: HouseFile['archives']): string {
   // In the order of the schema, whatever that of the caller is.
   const inOrder = houseSchema.shape.archives.parse(archives);
-  return Buffer.from(sha256(Buffer.from(JSON.stringify(inOrder)))).toString('hex', 0, 8);
+  return checksumOf(JSON.stringify(inOrder));
 }
 
 /** Is there an archive in this directory? */

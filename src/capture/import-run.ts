@@ -1,7 +1,6 @@
 /**
  * An import: a file's rows go the ordinary way, guarded, sealed, logged; bad rows are listed and the good ones kept; running it again keeps nothing twice.
  */
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 
@@ -21,6 +20,7 @@ import { makeRawSlice } from './raw-slice.ts';
 import { jobsOf } from './receive.ts';
 import { guardMedium } from './media/guard-medium.ts';
 import { sniffMime } from './media/sniff.ts';
+import { hashFile } from '../vault/hash-file.ts';
 
 /** What an import gave. `read` counts rows, good and bad. */
 export type ImportReport = {
@@ -239,10 +239,4 @@ async function* chunksOf(medium: ImportMedium): AsyncIterable<Uint8Array> {
 
 async function drain(medium: ImportMedium): Promise<void> {
   for await (const chunk of chunksOf(medium)) void chunk;
-}
-
-async function hashFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }

@@ -103,6 +103,11 @@ const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system can only be read',
 };
 
+/** Is this one of our codes? What every object has (`constructor`) is none. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERRORS, code);
+}
+
 /**
  * What the operating system refused, as an error that a caller understands: which file or address, and why.
  * @returns undefined for what is no error of the operating system

@@ -8,6 +8,7 @@ import type { EncryptedDatabase } from '../vault/page-encryption.ts';
 import { monthFileName } from './months.ts';
 import type { Month } from './months.ts';
 import { FTS_TOKENIZER, TOKENS_VERSION } from './tokens.ts';
+import { isDatabaseDamage } from '../vault/database-damage.ts';
 
 /** Raised when tables change; an index of another version must be built anew. */
 export const FORMAT_VERSION = 3;
@@ -170,9 +171,9 @@ export function nameDamage<T>(work: () => T): T {
   try {
     return work();
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
     // The opening of an encrypted file names its damage in its own way.
-    if (code !== 'corrupt' && !/^SQLITE_(?:CORRUPT|NOTADB)/.test(code)) throw cause;
+    const isNamed = cause instanceof CartularyError && cause.code === 'corrupt';
+    if (!isNamed && !isDatabaseDamage(cause)) throw cause;
     throw new CartularyError('index-damaged', 'a file of the search index is damaged; run "cartulary rebuild"', {
       cause,
     });

@@ -5,8 +5,8 @@
 import { parentPort, Worker } from 'node:worker_threads';
 import type { MessagePort, Transferable } from 'node:worker_threads';
 
-import { CartularyError, ERRORS } from '../model/errors.ts';
-import type { ErrorCode } from '../model/errors.ts';
+import { CartularyError, isErrorCode } from '../model/errors.ts';
+import { isDatabaseDamage } from '../vault/database-damage.ts';
 
 /** Calls by name: their argument and their answer. */
 export type CallTable = Record<string, { args: unknown; result: unknown }>;
@@ -165,17 +165,15 @@ export function isDiskFailed(cause: unknown): boolean {
   return cause.code === 'disk-failed' || cause.code === 'EIO' || String(cause.code).startsWith('SQLITE_IOERR');
 }
 
-/** What SQLite says of a file whose pages are not what was written (https://www.sqlite.org/rescode.html). */
-const DAMAGE = /^SQLITE_(?:CORRUPT|NOTADB)/;
+/** What is told of pages that are not what was written. */
 const DAMAGED = 'the database of the archive is damaged';
 
 /** What an error means to whoever reads it: one that ended a thread is a copy without its class, and says what to do again; those of SQLite say it for the first time. */
 export function reviveError(cause: unknown): unknown {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  if (cause instanceof Error && Object.hasOwn(ERRORS, code))
-    return new CartularyError(code as ErrorCode, cause.message, { cause });
+  if (cause instanceof Error && isErrorCode(code)) return new CartularyError(code, cause.message, { cause });
   if (isDiskFull(cause)) return new CartularyError('overloaded', DISK_FULL, { cause });
-  if (DAMAGE.test(code)) return new CartularyError('corrupt', DAMAGED, { cause });
+  if (isDatabaseDamage(cause)) return new CartularyError('corrupt', DAMAGED, { cause });
   return cause;
 }
 
@@ -190,7 +188,7 @@ function settle(waiting: Map<number, Waiter>, reply: Exclude<ThreadReply, { even
   if (reply.ok) waiter.resolve(reply.result);
   else
     waiter.reject(
-      new CartularyError(Object.hasOwn(ERRORS, reply.code) ? (reply.code as ErrorCode) : 'internal', reply.message, {
+      new CartularyError(isErrorCode(reply.code) ? reply.code : 'internal', reply.message, {
         detail: reply.detail ?? {},
       }),
     );
@@ -276,6 +274,6 @@ export function formatRefusal(id: number, cause: unknown): ThreadReply {
     cause instanceof Error && 'code' in cause ? String(cause.code) : cause instanceof Error ? cause.name : 'unknown';
   if (isDiskFailed(cause)) return { id, ok: false, code: 'disk-failed', message: `the disk failed (${code})` };
   if (isDiskFull(cause)) return { id, ok: false, code: 'overloaded', message: DISK_FULL };
-  if (DAMAGE.test(code)) return { id, ok: false, code: 'corrupt', message: DAMAGED };
+  if (isDatabaseDamage(cause)) return { id, ok: false, code: 'corrupt', message: DAMAGED };
   return { id, ok: false, code: 'internal', message: `a part failed (${code})` };
 }

@@ -41,6 +41,11 @@ export function sha256(data: Uint8Array): Uint8Array {
   return new Uint8Array(digestView);
 }
 
+/** Eight bytes of the SHA-256 of a text, in hexadecimal: finds damage in a file of ours, and is no protection against whoever means harm. */
+export function checksumOf(text: string): string {
+  return Buffer.from(sha256(Buffer.from(text))).toString('hex', 0, 8);
+}
+
 /**
  * SHA-256 written into a buffer, for loops that hash millions of times.
  * @param target has room for 32 bytes from `offset` on

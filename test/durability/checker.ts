@@ -45,6 +45,22 @@ export type CheckResult = {
   violations: string[];
 };
 
+/** Of a check that has not begun. */
+export function emptyResult(): CheckResult {
+  return {
+    sent: 0,
+    acknowledged: 0,
+    unacknowledgedKept: 0,
+    again: 0,
+    lost: 0,
+    doubled: 0,
+    checkpoints: 0,
+    leaves: 0,
+    judge: '',
+    violations: [],
+  };
+}
+
 const VIOLATIONS_MAX = 50;
 /** Milliseconds that the index may take to have what was acknowledged. */
 const INDEX_MS_MAX = 60_000;
@@ -143,18 +159,7 @@ function compare(
   records: readonly ExportedRecord[],
   clocksAgree: boolean,
 ): CheckResult {
-  const result: CheckResult = {
-    sent: told.size,
-    acknowledged: 0,
-    unacknowledgedKept: 0,
-    again: 0,
-    lost: 0,
-    doubled: 0,
-    checkpoints: 0,
-    leaves: 0,
-    judge: '',
-    violations: [],
-  };
+  const result: CheckResult = { ...emptyResult(), sent: told.size };
   const { violations } = result;
   const bySid = new Map<string, ExportedRecord[]>();
   for (const record of records) bySid.set(record.sid, [...(bySid.get(record.sid) ?? []), record]);

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 
+import { emptyResult } from './checker.ts';
 import type { Scenario, ScenarioResult, ScenarioRun } from './scenario.ts';
 import { missingNeed } from './tools.ts';
 
@@ -13,19 +14,7 @@ export type Ran = ScenarioResult & {
   readonly skipped?: string;
 };
 
-const NOTHING: ScenarioResult = {
-  sent: 0,
-  acknowledged: 0,
-  unacknowledgedKept: 0,
-  again: 0,
-  lost: 0,
-  doubled: 0,
-  checkpoints: 0,
-  leaves: 0,
-  judge: '',
-  violations: [],
-  faults: {},
-};
+const NOTHING: ScenarioResult = { ...emptyResult(), faults: {} };
 
 /** Where journals are kept by default: memory, which is another file system than that of the archive. */
 export function journalRoot(): string {

@@ -19,11 +19,6 @@ const CHUNK = 500;
 /** What is told of pages that cannot be read. */
 export const DAMAGED = 'pages of the database cannot be read, or do not fit together';
 
-/** Did reading come upon a page that is not what was written? @source https://www.sqlite.org/rescode.html */
-export function isDamage(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && /^SQLITE_(?:CORRUPT|NOTADB)/.test(String(cause.code));
-}
-
 /** Every page that no record, message or key stands on. @returns can all of them be read, and do they fit together? */
 export async function verifyPages(reader: StoreReader, report: Report): Promise<boolean> {
   const isSound = await reader.isSound();

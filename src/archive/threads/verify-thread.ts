@@ -32,11 +32,12 @@ import { openBytes } from '../opening.ts';
 import { succeededHead } from '../record-codec.ts';
 import { readSignerMemory } from '../signer-memory.ts';
 import { destructionListPath, findDestructionList } from '../destruction-list.ts';
-import { DAMAGED, isDamage, verifyPages, verifyStates } from './verify-database.ts';
+import { DAMAGED, verifyPages, verifyStates } from './verify-database.ts';
 import { createChainCheck, createKeyCheck } from './verify-chains.ts';
 import { STORING } from '../media.ts';
 import { breathe, openReader, openSealer } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
+import { isDatabaseDamage } from '../../vault/database-damage.ts';
 
 /** One finding; `leafIndex` where it concerns one record. */
 export type Fault = { readonly code: string; readonly leafIndex?: number; readonly text: string };
@@ -127,7 +128,7 @@ async function verify(args: VerifyCalls['verify']['args'], context: CallContext)
     await verifyList(run);
   } catch (cause) {
     // Of what cannot be read nothing more can be said.
-    if (context.signal.aborted || (isReadable && !isDamage(cause))) throw cause;
+    if (context.signal.aborted || (isReadable && !isDatabaseDamage(cause))) throw cause;
     if (isReadable) report('database-damaged', DAMAGED);
   }
   for (const text of args.earlier) if (isFormer(text)) await verifyFormer(run, text, args.formerVkeys);

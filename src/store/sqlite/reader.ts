@@ -7,6 +7,7 @@ import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { MessageRow, RecordRow, StoreReader } from '../store.ts';
 import { FIND_SEEN, findSlot } from './append.ts';
+import { isDatabaseDamage } from '../../vault/database-damage.ts';
 
 /** Of each reader, of which an archive has five: room for the upper pages of every tree; the others lie in the system's cache. */
 const CACHE_KIB = 4096;
@@ -84,8 +85,7 @@ export function openSqliteReader(path: string, key: Uint8Array): StoreReader {
       try {
         return UNREAD_TABLES.every((name) => database.pragma(`quick_check(${name})`, { simple: true }) === 'ok');
       } catch (cause) {
-        if (cause instanceof Error && 'code' in cause && /^SQLITE_(?:CORRUPT|NOTADB)/.test(String(cause.code)))
-          return false;
+        if (isDatabaseDamage(cause)) return false;
         throw cause;
       }
     },
