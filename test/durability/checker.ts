@@ -164,7 +164,7 @@ function compare(
   const bySid = new Map<string, ExportedRecord[]>();
   for (const record of records) bySid.set(record.sid, [...(bySid.get(record.sid) ?? []), record]);
   for (const sid of bySid.keys()) if (!told.has(sid)) violations.push(`(c) ${sid} was never sent and is there`);
-  for (const { sid, hash, ackedAtMs, again } of told.values()) {
+  for (const { sid, hash, ackedAtMs, attempts, again } of told.values()) {
     const found = bySid.get(sid) ?? [];
     const [first] = found;
     result.again += again;
@@ -179,7 +179,10 @@ function compare(
     const isAnew = first !== undefined && clocksAgree && first.capturedAtMs > ackedAtMs + CLOCK_MS;
     if (first !== undefined && !isAnew) continue;
     result.lost += 1;
-    violations.push(`(a) ${sid} was acknowledged and ${isAnew ? 'was captured anew afterwards' : 'is not there'}`);
+    const when = `at ${new Date(ackedAtMs).toISOString()} (attempt ${attempts})`;
+    violations.push(
+      `(a) ${sid} was acknowledged ${when} and ${isAnew ? 'was captured anew afterwards' : 'is not there'}`,
+    );
   }
   return result;
 }

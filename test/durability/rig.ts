@@ -1,4 +1,8 @@
 /** What every scenario stands on: an archive, two clients, a checker, and the end of it all. */
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { createRandom } from '../../bench/random.ts';
 import { createChecker } from './checker.ts';
 import type { Checker } from './checker.ts';
@@ -8,7 +12,6 @@ import { assertOtherFileSystem } from './journal.ts';
 import { fetchPublished, makeProduct, startReady } from './product.ts';
 import type { Product, Server, StartOptions } from './product.ts';
 import type { ScenarioResult, ScenarioRun } from './scenario.ts';
-import { setTimeout as pause } from 'node:timers/promises';
 
 const CLIENTS = ['a', 'b'];
 /** Connections of all clients together. */
@@ -27,7 +30,7 @@ export type Rig = {
   watch(server: Server, ms: number): Promise<void>;
   /** Waits until so many more are acknowledged or refused; false where that does not come to pass, or `isOver` says so. */
   moves(what: 'acked' | 'refused', byAtLeast: number, isOver?: () => boolean): Promise<boolean>;
-  /** A fault has happened. */
+  /** A fault has happened; it is written beside the journals with its time. */
   count(fault: string): void;
   /** Something is not as it must be. */
   complain(line: string): void;
@@ -87,7 +90,10 @@ export async function makeRig(
       }
       return false;
     },
-    count: (fault) => (faults[fault] = (faults[fault] ?? 0) + 1),
+    count(fault) {
+      faults[fault] = (faults[fault] ?? 0) + 1;
+      appendFileSync(join(run.journal, 'faults.txt'), `${new Date().toISOString()} ${fault}\n`);
+    },
     complain: (line) => complaints.push(line),
     async finish(expected, startOptions) {
       const server = await startReady(product, startOptions);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -46,6 +46,21 @@ describe('the SQLite file', () => {
       expect(bytes.subarray(0, 15).toString('latin1')).not.toBe('SQLite format 3');
     }
     await store.close();
+  });
+
+  it('holds by itself, once it is open, all that a killed process left in the write-ahead log', async () => {
+    const place = await newPlace();
+    const killed = await open(place);
+    const { seq } = await killed.writer.append([makeEntry('a')]).then(([result]) => result as { seq: number });
+    const left = await newPlace();
+    for (const name of ['archive.db', 'archive.db-wal']) await copyFile(join(place, name), join(left, name));
+    const next = await open(left);
+    const alone = await newPlace();
+    await copyFile(join(left, 'archive.db'), join(alone, 'archive.db'));
+    const reader = openSqliteReader(join(alone, 'archive.db'), key);
+    expect(await reader.size()).toBe(seq + 1);
+    await reader.close();
+    for (const store of [killed, next]) await store.close();
   });
 
   it('keeps its write-ahead log short however long appends go on', async () => {

@@ -5,7 +5,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
-import { assertNever } from '../../model/errors.ts';
+import { assertNever, CartularyError } from '../../model/errors.ts';
 import { BUSY_WAIT_MS, openEncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import { decodeBatch, encodeResults } from '../batch-codec.ts';
@@ -51,6 +51,7 @@ function serve(port: MessagePort, setup: WorkerSetup): void {
     cacheKib: CACHE_KIB[setup.role],
   });
   if (setup.role === 'writer') {
+    makeDurable(database);
     migrate(database);
     releaseJobs(database);
   }
@@ -59,6 +60,24 @@ function serve(port: MessagePort, setup: WorkerSetup): void {
   database.pragma(`journal_size_limit = ${WAL_FILE_BYTES_MAX}`);
   const appender = setup.role === 'writer' ? createAppender(database) : undefined;
   listen(port, database, appender);
+}
+
+/**
+ * Makes durable what an earlier process has written and perhaps never synced. Killed between write and sync, it leaves transactions that everybody reads, since the kernel
+ * still has them, and that a power cut takes: what is sent again then is a duplicate, and would be acknowledged without a sync of anything. Copied into the file, and that
+ * synced, they stand even where the kernel has given up writing the log (after an error of fsync it takes pages as written that are not).
+ * @throws CartularyError `data-held` where a process that began to read before is still at it
+ */
+function makeDurable(database: EncryptedDatabase): void {
+  try {
+    const [row] = database.pragma('wal_checkpoint(FULL)') as { busy: number; log: number; checkpointed: number }[];
+    if (row !== undefined && row.busy === 0 && row.log === row.checkpointed) return;
+  } catch (cause) {
+    // On a full disk there may be no room to copy it; the log itself is synced before that.
+    if (cause instanceof Error && 'code' in cause && cause.code === 'SQLITE_FULL') return;
+    throw cause;
+  }
+  throw new CartularyError('data-held', 'another process still reads what the last server left; stop it first');
 }
 
 function listen(port: MessagePort, database: EncryptedDatabase, appender: Appender | undefined): void {

@@ -11,10 +11,12 @@ import { MODEL } from './model.ts';
 import { OVERLOAD } from './overload.ts';
 import { POWER_CUT } from './power-cut.ts';
 import { SOAK } from './soak.ts';
+import { UNSYNCED } from './unsynced.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   KILL,
   POWER_CUT,
+  UNSYNCED,
   DISK_FULL,
   IO_ERROR,
   CLOCK,
