@@ -1,9 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
+import { CartularyError } from '../model/errors.ts';
 import { receiptInstant } from '../model/time.ts';
 import { initHouse, openHouse } from './house.ts';
 import type { House } from './house.ts';
@@ -17,6 +19,8 @@ await initHouse({ directory, name: 'Media' });
 
 const CALLER = { kind: 'local', user: 'test' } as const;
 const TARGET = { platform: 'p', account: 'a', id: 'm1' };
+/** Media that race with a destruction at most. */
+const RACE_MAX = 5000;
 const AT = receiptInstant(1_700_000_000_000);
 
 async function* bytesOf(text: string): AsyncIterable<Uint8Array> {
@@ -29,7 +33,9 @@ async function blobsOf({ archive }: House): Promise<string[]> {
   return names;
 }
 
-async function mediumOf({ archive }: House, text: string): Promise<IncomingMedium> {
+/** A message that waits for a medium. @param id the platform's */
+async function messageOf({ archive }: House, id = 'm1') {
+  const target = { ...TARGET, id };
   const customer = { kind: 'customer', address: { scheme: 'e164', value: '+14155550100' } } as const;
   const [outcome] = await archive.record([
     {
@@ -37,7 +43,7 @@ async function mediumOf({ archive }: House, text: string): Promise<IncomingMediu
       capturedAtMs: AT.ms,
       event: {
         kind: 'message.created',
-        target: TARGET,
+        target,
         occurredAt: AT,
         content: {
           channel: 'mms',
@@ -55,18 +61,21 @@ async function mediumOf({ archive }: House, text: string): Promise<IncomingMediu
     },
   ]);
   const owner = outcome === undefined ? undefined : await archive.findOwner(outcome.messageId);
-  if (owner === undefined) throw new Error('the message was not kept');
-  return {
+  if (outcome === undefined || owner === undefined) throw new Error('the message was not kept');
+  const medium = (text: string): IncomingMedium => ({
     owner,
     source: bytesOf(text),
     bytesMax: 100,
     describe: async (media) => ({
       actor: SYSTEM_ACTOR,
       capturedAtMs: AT.ms,
-      event: { kind: 'media.stored', part: 0, target: TARGET, occurredAt: AT, dedupe: `media|${text}`, media },
+      event: { kind: 'media.stored', part: 0, target, occurredAt: AT, dedupe: `media|${text}`, media },
     }),
-  };
+  });
+  return { id: outcome.messageId, medium };
 }
+
+const mediumOf = async (house: House, text: string): Promise<IncomingMedium> => (await messageOf(house)).medium(text);
 
 describe('a medium', () => {
   it('whose record never came is no finding, and is gone after the next start', { timeout: 60_000 }, async () => {
@@ -94,6 +103,37 @@ describe('a medium', () => {
     const again = await openHouse({ directory });
     expect(await blobsOf(again)).toEqual(blobs);
     expect(await again.archive.verify(CALLER, {})).toMatchObject({ ok: true, faults: [], blobs: blobs.length });
+    await again.close();
+  });
+
+  it('that comes while its message is destroyed goes with it, or is never there', { timeout: 120_000 }, async () => {
+    const house = await openHouse({ directory });
+    const { archive } = house;
+    const before = await blobsOf(house);
+    const { id, medium } = await messageOf(house, 'raced');
+    const outcomes: string[] = [];
+    const store = async (number: number): Promise<void> => {
+      outcomes.push(
+        await archive.keepMedium(medium(`raced ${number}`)).then(
+          ({ status }) => status,
+          (cause: unknown) => (cause instanceof CartularyError ? cause.code : 'unknown'),
+        ),
+      );
+    };
+    let number = 0;
+    const racing = Array.from({ length: 4 }, async () => {
+      while (outcomes.at(-1) !== 'closed' && number < RACE_MAX) await store(number++);
+    });
+    while (!outcomes.includes('stored')) await pause(1);
+    await archive.destroyMessage(CALLER, id, 'card-security-code');
+    await Promise.all(racing);
+    expect(new Set(outcomes)).toEqual(new Set(['stored', 'closed']));
+    expect(await blobsOf(house)).toEqual(before);
+    await expect(archive.openMessage(CALLER, id)).rejects.toMatchObject({ code: 'key-destroyed' });
+    expect(await archive.verify(CALLER, {})).toMatchObject({ ok: true, faults: [] });
+    await house.close();
+    const again = await openHouse({ directory });
+    expect(await blobsOf(again)).toEqual(before);
     await again.close();
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { startThread } from './thread.ts';
+import { LedgerError } from '../ledger/error.ts';
+import { formatRefusal, startThread } from './thread.ts';
 
 type Calls = {
   ready: { args: undefined; result: undefined };
@@ -46,6 +47,25 @@ describe('calls of a thread', () => {
     await expect(before).rejects.toMatchObject({ code: 'stopping' });
     await expect(thread.call('never', undefined, { signal: stop.signal })).rejects.toMatchObject({ code: 'stopping' });
     await thread.end();
+  });
+});
+
+describe('a refusal that crosses back', () => {
+  it('says what to do about a file of the log, and nothing of an error that might quote content', () => {
+    const told = (cause: unknown): object => {
+      const { code, message } = formatRefusal(1, cause) as { code: string; message: string };
+      return { code, message };
+    };
+    expect(told(new LedgerError('bad-tile', 'tile/0/000 cannot be read'))).toEqual({
+      code: 'log-damaged',
+      message: expect.stringMatching(/^tile\/0\/000 cannot be read\. .*rebuild/) as string,
+    });
+    expect(told(new LedgerError('head-forked', 'size 7'))).toMatchObject({ code: 'corrupt' });
+    expect(told(new LedgerError('bad-argument', 'x'))).toEqual({
+      code: 'internal',
+      message: 'a part failed (bad-argument)',
+    });
+    expect(told(new Error('a secret'))).toEqual({ code: 'internal', message: 'a part failed (Error)' });
   });
 });
 

@@ -5,7 +5,10 @@
 import { parentPort, Worker } from 'node:worker_threads';
 import type { MessagePort, Transferable } from 'node:worker_threads';
 
+import { LedgerError } from '../ledger/error.ts';
+import type { LedgerErrorCode } from '../ledger/error.ts';
 import { CartularyError, isErrorCode } from '../model/errors.ts';
+import type { ErrorCode } from '../model/errors.ts';
 import { isDatabaseDamage } from '../vault/database-damage.ts';
 
 /** Calls by name: their argument and their answer. */
@@ -275,5 +278,17 @@ export function formatRefusal(id: number, cause: unknown): ThreadReply {
   if (isDiskFailed(cause)) return { id, ok: false, code: 'disk-failed', message: `the disk failed (${code})` };
   if (isDiskFull(cause)) return { id, ok: false, code: 'overloaded', message: DISK_FULL };
   if (isDatabaseDamage(cause)) return { id, ok: false, code: 'corrupt', message: DAMAGED };
+  const ledgerCode = cause instanceof LedgerError ? OF_LEDGER[cause.code] : undefined;
+  if (cause instanceof LedgerError && ledgerCode !== undefined)
+    return { id, ok: false, code: ledgerCode, message: `${cause.message}. ${cause.hint}` };
   return { id, ok: false, code: 'internal', message: `a part failed (${code})` };
 }
+
+/** What the ledger refuses because of what is on the disk; anything else that it refuses in a thread is a fault of ours. Its texts quote nothing. */
+const OF_LEDGER: Partial<Record<LedgerErrorCode, ErrorCode>> = {
+  'bad-tile': 'log-damaged',
+  'head-smaller': 'corrupt',
+  'head-forked': 'corrupt',
+  'head-inconsistent': 'corrupt',
+  'memory-missing': 'corrupt',
+};

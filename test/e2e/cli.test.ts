@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import type { CapacityReport } from '../../src/api/operations/capacity.ts';
 import { makePlace, runCli, runJson, serve } from '../support/cli.ts';
 import type { Served } from '../support/cli.ts';
 
@@ -71,6 +72,21 @@ describe('beside a running server', { timeout: 60_000 }, () => {
     const result = await runCli([...args, '--data', place.data]);
     expect([result.code, result.stdout]).toEqual([code, '']);
     expect(result.stderr).toMatch(text);
+  });
+
+  it('how far the archive will carry is told to people and to programs', async () => {
+    const args = ['capacity', '--texts-a-month', '3000000', '--years', '7', '--data', place.data];
+    const report = await runJson<CapacityReport>(args);
+    expect(report).toMatchObject({ years: 7, growthFrom: 'option' });
+    expect(report.recordsPerMonth).toBe(3_000_000 * report.measured.recordsPerText);
+    expect(report.lines.find(({ unit }) => unit === 'bytes')?.ahead).toBeGreaterThan(1e11);
+    for (const { now, ahead, what } of report.lines) expect(ahead, what).toBeGreaterThanOrEqual(now);
+    const small = await runJson<CapacityReport>([...args, '--texts-a-month', '3000']);
+    expect(small.bounds.every(({ inMonths }) => inMonths === 'never' || inMonths === 'unknown')).toBe(true);
+    const { stdout } = await runCli(args);
+    expect(stdout).toContain('7 years ahead');
+    expect(stdout).toMatch(/One machine is (no longer )?enough/);
+    expect((await runCli([...args, '--years', 'many'])).code).toBe(2);
   });
 
   it('a second server on the same address ends and says why', async () => {

@@ -17,9 +17,9 @@ import { openHouse } from '../../src/archive/house.ts';
 import type { VerifyReport } from '../../src/archive/threads/verify-thread.ts';
 import type { ArchiveId, MessageId } from '../../src/model/ids.ts';
 import { unwrapKeyring } from '../../src/vault/keyring.ts';
-import { openEncryptedDatabase } from '../../src/vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../../src/vault/page-encryption.ts';
 import { openLocalRoot } from '../../src/vault/root-provider.ts';
+import { changeRows } from '../support/change-rows.ts';
 import { makePlace, runCli, runJson } from '../support/cli.ts';
 
 const place = await makePlace('tamper');
@@ -84,15 +84,7 @@ async function verifyAfter(
 /** Changes rows past the triggers. */
 function inDatabase(change: (database: EncryptedDatabase) => void) {
   return (layout: ArchiveLayout): void => {
-    const database = openEncryptedDatabase(layout.database, { key: databaseKey });
-    database.pragma('foreign_keys = OFF');
-    for (const trigger of database
-      .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
-      .pluck()
-      .all() as string[])
-      database.exec(`DROP TRIGGER ${trigger}`);
-    change(database);
-    database.close();
+    changeRows(layout.database, databaseKey, change);
   };
 }
 

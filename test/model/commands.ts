@@ -323,3 +323,6 @@ export async function expectSound(model: Model, product: Product): Promise<void>
   expect(await archive.compareIndex()).toMatchObject({ ok: true, missingCount: 0, extraCount: 0 });
   expect(await archive.verify(LOCAL_CALLER, {})).toMatchObject({ ok: true, faults: [], size: model.size });
 }
+
+/** What every sequence ends with, so that each short run has it: seldom are these among a few commands. */
+export const ENDING: readonly Command[] = [rebuild, rotateRoot, rotateArchive, move, restart];

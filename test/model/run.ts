@@ -1,7 +1,7 @@
 /** Runs random sequences of all that may happen to an archive, each held against a simple list of messages. */
 import * as fc from 'fast-check';
 
-import { commandArbitraries, expectSound } from './commands.ts';
+import { commandArbitraries, ENDING, expectSound } from './commands.ts';
 import type { Model, Spent } from './commands.ts';
 import { openProduct } from './product.ts';
 
@@ -36,6 +36,7 @@ export async function runSequences(options: {
       const size = await product.service.archive.size();
       const model: Model = { messages: new Map(), size, last: undefined, counter: 0, spent };
       await fc.asyncModelRun(() => ({ model, real: product }), sequence);
+      for (const command of ENDING) await command.run(model, product);
       sent += model.counter;
       await expectSound(model, product);
       done += 1;
