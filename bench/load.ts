@@ -66,6 +66,7 @@ async function run(plan: Load): Promise<LoadResult> {
         send();
       });
       socket.on('error', reject);
+      socket.on('close', () => reject(new Error('the server closed a connection before all was sent')));
       socket.on('connect', send);
     });
   await Promise.all(Array.from({ length: plan.connections }, worker));

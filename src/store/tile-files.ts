@@ -2,6 +2,7 @@
  * The public files of a log: tiles, entry bundles, checkpoint, under the paths of C2SP tlog-tiles. Derived from the records and rebuilt from them at will;
  * still each is made durable before the checkpoint that needs it, since outsiders read them.
  */
+import { readFileSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -65,14 +66,15 @@ export function openTileFiles(directory: string): TileFiles {
  * written anew from its records, and an older head is asked about.
  */
 async function readTileOrWider(directory: string, path: (width: number) => string, width: number): Promise<Uint8Array> {
-  const read = (wide: number): Promise<Uint8Array> => readFile(join(directory, path(wide)));
+  // Whoever reads tiles has a thread for it. Asynchronously, opening, asking for the size, reading and closing wait for another thread each: 0.2 ms a file instead of 0.02.
+  const read = (wide: number): Uint8Array => readFileSync(join(directory, path(wide)));
   try {
-    return await read(width);
+    return read(width);
   } catch (cause) {
     if (width === TILE_WIDTH || !isMissing(cause)) throw missing(cause);
   }
   try {
-    return await read(TILE_WIDTH);
+    return read(TILE_WIDTH);
   } catch (cause) {
     const wider = isMissing(cause) ? await findWider(join(directory, `${path(TILE_WIDTH)}.p`), width) : undefined;
     if (wider === undefined) throw missing(cause);
