@@ -337,6 +337,7 @@ function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: 
             into,
             nowMs: parts.now(),
             publish: () => parts.threads.log.call('publish', undefined),
+            lateMedia: parts.lateMedia,
             onProgress,
           }),
         (report) => ({ records: report.records, bytes: report.bytes }),

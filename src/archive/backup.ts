@@ -2,9 +2,8 @@
  * Backup and restore. A backup is a directory: `content/` may be kept as long as anybody likes; `keys/` must be short-lived, since whoever has both and the root key
  * can read what was destroyed after it was made. A restore replays the destructions that are on the list before anything is served.
  */
-import { constants } from 'node:fs';
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { z } from 'zod';
 
@@ -24,10 +23,12 @@ import type { Keyring } from '../vault/keyring.ts';
 import { parseRecoveryKit, restoreLocalRootFromKit } from '../vault/recovery-kit.ts';
 import { openLocalRoot } from '../vault/root-provider.ts';
 import type { LocalRoot, RootProvider } from '../vault/root-provider.ts';
+import { copyMedia, listFiles, listMedia } from './backup-files.ts';
 import { destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
+import type { LateMedia } from './late-media.ts';
 import type { ArchiveLayout, DataLayout } from './layout.ts';
 import { besideBackups, decideContinuation, gatherKnown } from './restore-heads.ts';
 import type { Continuation, KnownBesides } from './restore-heads.ts';
@@ -78,6 +79,7 @@ export async function writeBackup(
     readonly into: string;
     readonly nowMs: number;
     readonly publish: () => Promise<string>;
+    readonly lateMedia: LateMedia;
     readonly onProgress: (done: number, total: number) => void;
   },
 ): Promise<BackupReport> {
@@ -89,12 +91,12 @@ export async function writeBackup(
   await mkdir(join(partial, 'content'), { recursive: true, mode: 0o700 });
   await mkdir(join(partial, 'keys'), { recursive: true, mode: 0o700 });
   const checkpoint = await options.publish();
-  const records = await writer.copyTo(join(partial, 'content', 'archive.db'), join(partial, 'keys', 'keys.db'));
+  const { records, media } = await copyRecords(place, writer, options.lateMedia, partial);
   await copyFile(data.house, join(partial, 'content', 'cartulary.json'));
   await writeFileDurably(join(partial, 'content', 'checkpoint'), Buffer.from(checkpoint), 0o600);
   await copyFile(place.keyring, join(partial, 'keys', 'keyring.json'));
   await copyFile(destructionListPath(place), join(partial, 'content', 'destroyed.jsonl'));
-  await copyTree(place.blobs, join(partial, 'content', 'blobs'), options.onProgress);
+  await copyMedia(media, { from: place.blobs, to: join(partial, 'content', 'blobs') }, options.onProgress);
   const files = await listFiles(partial);
   await writeFileDurably(
     join(partial, 'manifest.json'),
@@ -131,6 +133,24 @@ async function syncTree(base: string, files: readonly { readonly path: string }[
       directories.add(join(base, directory));
   }
   for (const directory of directories) await syncDirectory(directory);
+}
+
+/** Copies the records as they are at one moment. @returns how many, and the media that they may name */
+async function copyRecords(
+  place: ArchiveLayout,
+  writer: StoreWriter,
+  lateMedia: LateMedia,
+  partial: string,
+): Promise<{ readonly records: number; readonly media: readonly string[] }> {
+  const watch = lateMedia.watch();
+  try {
+    const records = await writer.copyTo(join(partial, 'content', 'archive.db'), join(partial, 'keys', 'keys.db'));
+    const there = await listMedia(place.blobs);
+    const late = watch.after(records);
+    return { records, media: there.filter((name) => !late.has(name)) };
+  } finally {
+    watch.end();
+  }
 }
 
 /** The head of the newest backup and the newest list of destructions lie beside the backups as well: an older backup is restored with them. */
@@ -243,7 +263,8 @@ async function restoreWithKeys(
       `a head of ${continuation.succeeds.size} records was signed, and this backup cannot continue it: it holds ${records}. Restore a newer backup, or open a successor of the log with --successor`,
     );
   }
-  await copyTree(join(from, 'content', 'blobs'), place.blobs, options.onProgress);
+  const media = join(from, 'content', 'blobs');
+  await copyMedia(await listMedia(media), { from: media, to: place.blobs }, options.onProgress);
   await writeFileDurably(place.keyring, Buffer.from(keys.text), 0o600);
   const isNew = continuation.succeeds !== undefined;
   await writeSignerMemory(place.signerMemory, isNew ? { ...continuation.head, root: emptyRoot() } : continuation.head);
@@ -366,24 +387,4 @@ function parseManifest(text: string): BackupManifest {
 
 async function isThere(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
-}
-
-async function copyTree(from: string, to: string, onProgress: (done: number, total: number) => void): Promise<void> {
-  const files = (await listFiles(from)).filter((file) => !file.path.startsWith('incoming/'));
-  for (const [index, file] of files.entries()) {
-    await mkdir(dirname(join(to, file.path)), { recursive: true, mode: 0o700 });
-    await copyFile(join(from, file.path), join(to, file.path), constants.COPYFILE_FICLONE);
-    onProgress(index + 1, files.length);
-  }
-}
-
-async function listFiles(base: string): Promise<{ path: string; bytes: number; sha256: string }[]> {
-  const entries = await readdir(base, { recursive: true, withFileTypes: true }).catch(() => []);
-  const files = [];
-  for (const entry of entries) {
-    if (!entry.isFile()) continue;
-    const full = join(entry.parentPath, entry.name);
-    files.push({ path: relative(base, full), bytes: (await stat(full)).size, sha256: await hashFile(full) });
-  }
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import { CartularyError } from '../model/errors.ts';
 import { receiptInstant } from '../model/time.ts';
+import { checkBackup } from './check-backup.ts';
 import { initHouse, openHouse } from './house.ts';
 import type { House } from './house.ts';
 import type { IncomingMedium } from './keep-medium.ts';
@@ -135,5 +136,26 @@ describe('a medium', () => {
     const again = await openHouse({ directory });
     expect(await blobsOf(again)).toEqual(before);
     await again.close();
+  });
+
+  it('that is stored while a backup is made fails none, and each backup is whole', { timeout: 180_000 }, async () => {
+    const house = await openHouse({ directory });
+    const { archive } = house;
+    const { medium } = await messageOf(house, 'busy');
+    let number = 0;
+    const stop = new AbortController();
+    const storing = Array.from({ length: 4 }, async () => {
+      while (!stop.signal.aborted && number < RACE_MAX) await archive.keepMedium(medium(`busy ${number++}`));
+    });
+    const work = await mkdtemp(join(place, 'work-'));
+    for (let round = 0; round < 3; round += 1) {
+      const { path } = await archive.backup(CALLER, join(place, 'backups'), house.layout, () => undefined);
+      const options = { from: path, workIn: work, rootKeyPath: house.layout.rootKey, onProgress: () => undefined };
+      expect(await checkBackup(options)).toMatchObject({ ok: true, faults: [] });
+    }
+    stop.abort();
+    await Promise.all(storing);
+    expect(number).toBeGreaterThan(3);
+    await house.close();
   });
 });

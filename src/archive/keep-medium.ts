@@ -25,12 +25,13 @@ export type IncomingMedium = {
  * @throws CartularyError `too-large`; whatever the source throws
  */
 export async function keepMedium(
-  parts: Pick<ArchiveParts, 'blobs' | 'media' | 'recorder' | 'writer'>,
+  parts: Pick<ArchiveParts, 'blobs' | 'lateMedia' | 'media' | 'recorder' | 'writer'>,
   { owner, source, bytesMax, describe }: IncomingMedium,
 ): Promise<RecordOutcome> {
-  const { stored, head } = await parts.media.store(owner, source, bytesMax, (name) =>
-    parts.writer.putSettings([{ name: STORING + name, value: new Uint8Array() }]),
-  );
+  const { stored, head } = await parts.media.store(owner, source, bytesMax, (name) => {
+    parts.lateMedia.begun(name);
+    return parts.writer.putSettings([{ name: STORING + name, value: new Uint8Array() }]);
+  });
   const forgotten = { name: STORING + stored.blob, value: undefined };
   const draft = await describe(stored, head);
   const [outcome] = await parts.recorder.record([{ ...draft, settings: [forgotten] }]);
@@ -39,6 +40,7 @@ export async function keepMedium(
     await parts.blobs.remove(stored.blob);
     await parts.writer.putSettings([forgotten]);
   }
+  parts.lateMedia.ended(stored.blob, outcome.status === 'stored' ? outcome.seq : undefined);
   return outcome;
 }
 

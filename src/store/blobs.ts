@@ -54,7 +54,7 @@ export function openBlobDirectory(directory: string): BlobStore {
       await syncDirectory(dirname(path));
     },
     async *list() {
-      for (const shard of (await readdir(directory).catch((): string[] => [])).sort()) {
+      for (const shard of (await readdir(directory).catch(noneWhereMissing)).sort()) {
         if (!/^[0-9a-f]{2}$/.test(shard)) continue;
         for (const name of (await readdir(join(directory, shard))).sort()) if (NAME.test(name)) yield name;
       }
@@ -109,6 +109,12 @@ async function* readChecked(path: string, name: string): AsyncIterable<Uint8Arra
     throw cause;
   }
   if (hash.digest('hex') !== name) throw new CartularyError('corrupt', 'a blob does not have the bytes its name says');
+}
+
+/** A directory that is not there yet holds nothing; one that cannot be read is no empty one. */
+function noneWhereMissing(cause: unknown): string[] {
+  if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
+  throw cause;
 }
 
 /** Makes a directory (mode 0700) with those above it, each durable: after a power cut a file is only as safe as the names that lead to it. */

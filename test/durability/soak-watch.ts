@@ -1,5 +1,6 @@
 /** What a soak measures while it runs, and whether it stayed flat. */
 import { readdirSync, statSync } from 'node:fs';
+import type { Dirent } from 'node:fs';
 import { join } from 'node:path';
 
 import { quantile } from './latencies.ts';
@@ -45,17 +46,29 @@ export function takeSample(product: Product, server: Server, second: number, sea
   };
 }
 
-function measureTree(directory: string): { bytes: number; files: number; walBytes: number } {
-  const sum = { bytes: 0, files: 0, walBytes: 0 };
-  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
-    // Files go while they are looked at: index files that are replaced, write-ahead logs.
-    const found = entry.isFile() ? statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false }) : undefined;
+type TreeSum = { bytes: number; files: number; walBytes: number };
+
+/** Files and directories go while they are looked at: partial tiles, index files that are replaced, write-ahead logs. */
+function measureTree(directory: string, sum: TreeSum = { bytes: 0, files: 0, walBytes: 0 }): TreeSum {
+  for (const entry of listOrNothing(directory)) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) measureTree(path, sum);
+    const found = entry.isFile() ? statSync(path, { throwIfNoEntry: false }) : undefined;
     if (found === undefined) continue;
     sum.files += 1;
     sum.bytes += found.size;
     if (entry.name.endsWith('-wal')) sum.walBytes += found.size;
   }
   return sum;
+}
+
+function listOrNothing(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw cause;
+  }
 }
 
 type Figure = Exclude<keyof Sample, 'second'>;

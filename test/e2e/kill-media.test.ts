@@ -34,11 +34,12 @@ const ROUNDS_MAX = KILLS * 5;
 
 const random = createRandom(SEED);
 const place = await makePlace('kill-media');
-let asked = 0;
+/** What it was asked for. */
+const asked: string[] = [];
 
 /** The platform: sends each medium in pieces, each a while after the one before. */
 const platform = createServer((request, response) => {
-  asked += 1;
+  asked.push(request.url ?? '');
   response.writeHead(200, { 'content-type': 'image/png' });
   void sendSlowly(mediumOf(Number(request.url?.slice(1))), response);
 });
@@ -84,10 +85,10 @@ async function capture(service: Service, port: number): Promise<void> {
 
 /** Has a process work and kills it some time after it has asked for a medium. @returns was it killed, rather than done? */
 async function killAtWork(port: number, afterMs: number): Promise<boolean> {
-  const before = asked;
+  const before = asked.length;
   const child = spawn(process.execPath, [WORKER, place.data, String(port)], { stdio: 'ignore' });
   const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on('exit', (_code, signal) => resolve(signal)));
-  while (asked === before && child.exitCode === null) await pause(1);
+  while (asked.length === before && child.exitCode === null) await pause(1);
   await Promise.race([pause(afterMs), ended]);
   child.kill('SIGKILL');
   return (await ended) === 'SIGKILL';

@@ -1,5 +1,5 @@
 /** How far this archive will carry: its own size, disk and growth, continued with what was measured. */
-import { readdir, stat, statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { findBounds, forecastAll } from '../../archive/capacity.ts';
 import type { Bound, CapacityLine, Measurements } from '../../archive/capacity.ts';
 import { MEASURED } from '../../archive/capacity-measured.ts';
+import { listTree } from '../../archive/list-tree.ts';
 import { defineOperation } from '../operation.ts';
 
 export type CapacityReport = {
@@ -41,7 +42,7 @@ const capacity = defineOperation(
   async ({ textsAMonth, years }, { service }): Promise<CapacityReport> => {
     const records = await service.archive.size();
     const { directory } = service.house.layout;
-    const names = await readdir(directory, { recursive: true });
+    const names = await listTree(directory);
     const disk = await measureDisk(directory, names);
     const total = Object.values(disk).reduce((sum, bytes) => sum + bytes, 0);
     // A month of texts is a file of the index; an archive that holds less than one is given a whole one.
