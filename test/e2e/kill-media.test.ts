@@ -24,7 +24,7 @@ import { listAllFiles, openData, operate } from '../support/whole-archive.ts';
 
 const WORKER = fileURLToPath(new URL('../support/work-jobs.ts', import.meta.url));
 const SEED = 20_261_127;
-const KILLS = 5 * Number(process.env['CARTULARY_KILLS'] ?? 1);
+const KILLS = 3 * Number(process.env['CARTULARY_KILLS'] ?? 1);
 /** So many that some are left for the last kill. */
 const MEDIA = 8 * KILLS;
 const CHUNKS = 16;
