@@ -14,8 +14,6 @@ const place = await makePlace('threads-die');
 const order = join(place.path, 'die');
 const preload = fileURLToPath(new URL('../support/die-in-thread.mjs', import.meta.url));
 const acknowledged: string[] = [];
-/** Verifications until the thread must have died of one. */
-const VERIFY_TIMES_MAX = 20;
 let port: number;
 let hookUrl: string;
 
@@ -47,14 +45,6 @@ async function sendUntilGone(round: string): Promise<number> {
   throw new Error('the process did not end');
 }
 
-/** Asks the server to verify until it is gone, and what it answers then is no verdict. */
-async function verifyUntilGone(isGone: () => boolean): Promise<void> {
-  let hasFailed = false;
-  for (let times = 0; times < VERIFY_TIMES_MAX && !isGone(); times += 1)
-    hasFailed ||= (await runCli(['verify', '--data', place.data, '--json'])).code !== 0;
-  expect(hasFailed).toBe(true);
-}
-
 describe('a thread that dies', () => {
   const deaths = [
     ['seal', 'memory'],
@@ -64,7 +54,6 @@ describe('a thread that dies', () => {
     ['log', 'throw'],
     ['read', 'memory'],
     ['count', 'exit'],
-    ['verify', 'throw'],
   ] as const;
 
   it.each(deaths)('ends the process: %s of %s', { timeout: 180_000 }, async (name, way) => {
@@ -80,8 +69,6 @@ describe('a thread that dies', () => {
       const sending = sendUntilGone(`${name} ${way}`);
       await until('texts are acknowledged', async () => acknowledged.length >= before + 20, 60);
       await writeFile(order, `${name} ${way}`);
-      // This one lives only while somebody verifies.
-      if (name === 'verify') await verifyUntilGone(() => server.process.exitCode !== null);
       expect(await sending).toBeGreaterThan(0);
       expect(await ended).toBe(70);
     } finally {
