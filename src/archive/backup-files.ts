@@ -3,28 +3,25 @@ import { constants } from 'node:fs';
 import { copyFile, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { openBlobDirectory } from '../store/blobs.ts';
+import { blobPath } from '../store/blobs.ts';
 import { hashFile } from '../vault/hash-file.ts';
+import { isMissing } from '../vault/missing-file.ts';
 import { listTree } from './list-tree.ts';
 
-/** Names of all media in a directory of blobs. */
-export async function listMedia(directory: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const name of openBlobDirectory(directory).list()) names.push(name);
-  return names;
-}
-
-/** Copies media. One that goes meanwhile belongs to a message that is being destroyed, and no copy of it may stay. */
+/**
+ * Copies media.
+ * @param options `mayGo`: from a running archive, in which one that goes meanwhile belongs to a message that is being destroyed, and no copy of it may stay
+ */
 export async function copyMedia(
   names: readonly string[],
-  { from, to }: { readonly from: string; readonly to: string },
+  { from, to, mayGo }: { readonly from: string; readonly to: string; readonly mayGo: boolean },
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
   for (const [index, name] of names.entries()) {
-    const path = join(name.slice(0, 2), name);
+    const path = blobPath(name);
     await mkdir(dirname(join(to, path)), { recursive: true, mode: 0o700 });
     await copyFile(join(from, path), join(to, path), constants.COPYFILE_FICLONE).catch((cause: unknown) => {
-      if (!(cause instanceof Error) || !('code' in cause) || cause.code !== 'ENOENT') throw cause;
+      if (!mayGo || !isMissing(cause)) throw cause;
     });
     onProgress(index + 1, names.length);
   }

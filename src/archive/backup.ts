@@ -17,18 +17,19 @@ import type { ArchiveId, MessageId } from '../model/ids.ts';
 import { joinCopies, openStoreReader } from '../store/engine.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { syncDirectory, writeFileDurably } from '../vault/durable-file.ts';
+import { openBlobDirectory } from '../store/blobs.ts';
 import { openTileFiles } from '../store/tile-files.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import { parseRecoveryKit, restoreLocalRootFromKit } from '../vault/recovery-kit.ts';
 import { openLocalRoot } from '../vault/root-provider.ts';
 import type { LocalRoot, RootProvider } from '../vault/root-provider.ts';
-import { copyMedia, listFiles, listMedia } from './backup-files.ts';
+import { copyMedia, listFiles } from './backup-files.ts';
 import { destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
-import { archiveLayout, dataLayout } from './layout.ts';
 import type { LateMedia } from './late-media.ts';
+import { archiveLayout, dataLayout } from './layout.ts';
 import type { ArchiveLayout, DataLayout } from './layout.ts';
 import { besideBackups, decideContinuation, gatherKnown } from './restore-heads.ts';
 import type { Continuation, KnownBesides } from './restore-heads.ts';
@@ -96,7 +97,7 @@ export async function writeBackup(
   await writeFileDurably(join(partial, 'content', 'checkpoint'), Buffer.from(checkpoint), 0o600);
   await copyFile(place.keyring, join(partial, 'keys', 'keyring.json'));
   await copyFile(destructionListPath(place), join(partial, 'content', 'destroyed.jsonl'));
-  await copyMedia(media, { from: place.blobs, to: join(partial, 'content', 'blobs') }, options.onProgress);
+  await copyMedia(media, { from: place.blobs, to: join(partial, 'content', 'blobs'), mayGo: true }, options.onProgress);
   const files = await listFiles(partial);
   await writeFileDurably(
     join(partial, 'manifest.json'),
@@ -145,7 +146,7 @@ async function copyRecords(
   const watch = lateMedia.watch();
   try {
     const records = await writer.copyTo(join(partial, 'content', 'archive.db'), join(partial, 'keys', 'keys.db'));
-    const there = await listMedia(place.blobs);
+    const there = await Array.fromAsync(openBlobDirectory(place.blobs).list());
     const late = watch.after(records);
     return { records, media: there.filter((name) => !late.has(name)) };
   } finally {
@@ -264,7 +265,8 @@ async function restoreWithKeys(
     );
   }
   const media = join(from, 'content', 'blobs');
-  await copyMedia(await listMedia(media), { from: media, to: place.blobs }, options.onProgress);
+  const names = await Array.fromAsync(openBlobDirectory(media).list());
+  await copyMedia(names, { from: media, to: place.blobs, mayGo: false }, options.onProgress);
   await writeFileDurably(place.keyring, Buffer.from(keys.text), 0o600);
   const isNew = continuation.succeeds !== undefined;
   await writeSignerMemory(place.signerMemory, isNew ? { ...continuation.head, root: emptyRoot() } : continuation.head);

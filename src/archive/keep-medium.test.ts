@@ -28,11 +28,7 @@ async function* bytesOf(text: string): AsyncIterable<Uint8Array> {
   yield Buffer.from(text);
 }
 
-async function blobsOf({ archive }: House): Promise<string[]> {
-  const names = [];
-  for await (const name of archive.blobs.list()) names.push(name);
-  return names;
-}
+const blobsOf = ({ archive }: House): Promise<string[]> => Array.fromAsync(archive.blobs.list());
 
 /** A message that waits for a medium. @param id the platform's */
 async function messageOf({ archive }: House, id = 'm1') {

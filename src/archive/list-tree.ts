@@ -1,13 +1,15 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { isMissing } from '../vault/missing-file.ts';
+
 /**
  * Paths of all files below a directory, relative to it. Directories that go while they are looked at (those of partial tiles) count as empty.
  * @throws the error of the file system for any other reason
  */
 export async function listTree(directory: string, below = ''): Promise<string[]> {
   const entries = await readdir(join(directory, below), { withFileTypes: true }).catch((cause: unknown) => {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
+    if (isMissing(cause)) return [];
     throw cause;
   });
   const paths: string[] = [];

@@ -23,6 +23,7 @@ import type { MonthWriter } from './month-writer.ts';
 import { listMonths, monthFileName, monthOf, toSentAt, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
 import { TOKENS_VERSION } from './tokens.ts';
+import { isMissing } from '../vault/missing-file.ts';
 
 /** How an index is opened for writing. */
 export type IndexWriterOptions = {
@@ -284,7 +285,7 @@ function syncLog(path: string): void {
   try {
     descriptor = openSync(path, 'r+');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return;
+    if (isMissing(cause)) return;
     throw cause;
   }
   try {

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
 import { orDiskFailed, syncDirectory, syncFile } from '../vault/durable-file.ts';
+import { isMissing } from '../vault/missing-file.ts';
 
 /** A store of sealed media. */
 export type BlobStore = {
@@ -34,12 +35,15 @@ const NAME = /^[0-9a-f]{64}$/;
 /** Where blobs lie until they have a name. */
 const INCOMING = 'incoming';
 
+/** Where a blob lies in its directory. @throws CartularyError `bad-input` where that is no name of one */
+export function blobPath(name: string): string {
+  if (!NAME.test(name)) throw new CartularyError('bad-input', 'this is not the name of a blob');
+  return join(name.slice(0, 2), name);
+}
+
 /** Opens a directory as a blob store. */
 export function openBlobDirectory(directory: string): BlobStore {
-  const pathOf = (name: string): string => {
-    if (!NAME.test(name)) throw new CartularyError('bad-input', 'this is not the name of a blob');
-    return join(directory, name.slice(0, 2), name);
-  };
+  const pathOf = (name: string): string => join(directory, blobPath(name));
   return {
     put: (ciphertext, onNamed) => putBlob({ directory, pathOf }, ciphertext, onNamed),
     sweep: () => rm(join(directory, INCOMING), { recursive: true, force: true }),
@@ -104,8 +108,7 @@ async function* readChecked(path: string, name: string): AsyncIterable<Uint8Arra
       yield chunk as Buffer;
     }
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')
-      throw new CartularyError('not-found', 'a blob is missing', { cause });
+    if (isMissing(cause)) throw new CartularyError('not-found', 'a blob is missing', { cause });
     throw cause;
   }
   if (hash.digest('hex') !== name) throw new CartularyError('corrupt', 'a blob does not have the bytes its name says');
@@ -113,7 +116,7 @@ async function* readChecked(path: string, name: string): AsyncIterable<Uint8Arra
 
 /** A directory that is not there yet holds nothing; one that cannot be read is no empty one. */
 function noneWhereMissing(cause: unknown): string[] {
-  if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
+  if (isMissing(cause)) return [];
   throw cause;
 }
 

@@ -278,9 +278,10 @@ export function formatRefusal(id: number, cause: unknown): ThreadReply {
   if (isDiskFailed(cause)) return { id, ok: false, code: 'disk-failed', message: `the disk failed (${code})` };
   if (isDiskFull(cause)) return { id, ok: false, code: 'overloaded', message: DISK_FULL };
   if (isDatabaseDamage(cause)) return { id, ok: false, code: 'corrupt', message: DAMAGED };
-  const ledgerCode = cause instanceof LedgerError ? OF_LEDGER[cause.code] : undefined;
-  if (cause instanceof LedgerError && ledgerCode !== undefined)
-    return { id, ok: false, code: ledgerCode, message: `${cause.message}. ${cause.hint}` };
+  if (cause instanceof LedgerError) {
+    const known = OF_LEDGER[cause.code];
+    if (known !== undefined) return { id, ok: false, code: known, message: `${cause.message}. ${cause.hint}` };
+  }
   return { id, ok: false, code: 'internal', message: `a part failed (${code})` };
 }
 

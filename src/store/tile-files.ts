@@ -12,6 +12,7 @@ import { entriesPath, tilePath } from '../ledger/tiles.ts';
 import { CartularyError } from '../model/errors.ts';
 import { orDiskFailed, syncDirectory, syncFile } from '../vault/durable-file.ts';
 import { ensureDirectory } from './blobs.ts';
+import { isMissing } from '../vault/missing-file.ts';
 
 export type TileFiles = {
   readonly readTile: ReadTile;
@@ -91,10 +92,6 @@ async function findWider(directory: string, width: number): Promise<number | und
 
 function missing(cause: unknown): unknown {
   return isMissing(cause) ? new CartularyError('log-damaged', 'a file of the log is missing', { cause }) : cause;
-}
-
-function isMissing(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
 }
 
 async function findFile(path: string): Promise<Buffer | undefined> {

@@ -25,6 +25,7 @@ import {
   strictObject,
   VAULT_FILE_BYTES_MAX,
 } from './strict-json.ts';
+import { isMissing } from './missing-file.ts';
 
 /** One root key. */
 export type RootKey = {
@@ -116,7 +117,7 @@ export async function findRootFile(path: string): Promise<string | undefined> {
   try {
     file = await open(path, 'r');
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    if (isMissing(cause)) return undefined;
     throw new CartularyError('key-missing', `the key file ${path} cannot be opened`, { cause });
   }
   try {

@@ -1,8 +1,8 @@
 /** What a soak measures while it runs, and whether it stayed flat. */
-import { readdirSync, statSync } from 'node:fs';
-import type { Dirent } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { listTree } from '../../src/archive/list-tree.ts';
 import { quantile } from './latencies.ts';
 import type { Latencies } from './latencies.ts';
 import { readFigures } from './process-figures.ts';
@@ -27,9 +27,14 @@ export type Sample = {
 };
 
 /** Looks at the server and its directory. */
-export function takeSample(product: Product, server: Server, second: number, searches: Latencies): Sample {
+export async function takeSample(
+  product: Product,
+  server: Server,
+  second: number,
+  searches: Latencies,
+): Promise<Sample> {
   const { rssMb, files, threads } = readFigures(server.process.pid ?? 0);
-  const disk = measureTree(product.data);
+  const disk = await measureTree(product.data);
   return {
     second,
     rssMb,
@@ -46,29 +51,17 @@ export function takeSample(product: Product, server: Server, second: number, sea
   };
 }
 
-type TreeSum = { bytes: number; files: number; walBytes: number };
-
-/** Files and directories go while they are looked at: partial tiles, index files that are replaced, write-ahead logs. */
-function measureTree(directory: string, sum: TreeSum = { bytes: 0, files: 0, walBytes: 0 }): TreeSum {
-  for (const entry of listOrNothing(directory)) {
-    const path = join(directory, entry.name);
-    if (entry.isDirectory()) measureTree(path, sum);
-    const found = entry.isFile() ? statSync(path, { throwIfNoEntry: false }) : undefined;
+async function measureTree(directory: string): Promise<{ bytes: number; files: number; walBytes: number }> {
+  const sum = { bytes: 0, files: 0, walBytes: 0 };
+  for (const path of await listTree(directory)) {
+    // Files go while they are looked at: index files that are replaced, write-ahead logs.
+    const found = statSync(join(directory, path), { throwIfNoEntry: false });
     if (found === undefined) continue;
     sum.files += 1;
     sum.bytes += found.size;
-    if (entry.name.endsWith('-wal')) sum.walBytes += found.size;
+    if (path.endsWith('-wal')) sum.walBytes += found.size;
   }
   return sum;
-}
-
-function listOrNothing(directory: string): Dirent[] {
-  try {
-    return readdirSync(directory, { withFileTypes: true });
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw cause;
-  }
 }
 
 type Figure = Exclude<keyof Sample, 'second'>;

@@ -3,14 +3,14 @@
  * finds it by restoring it.
  */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { BackupManifest } from '../../src/archive/backup.ts';
+import { listFiles } from '../../src/archive/backup-files.ts';
 import type { BackupCheck } from '../../src/archive/check-backup.ts';
-import { hashFile } from '../../src/vault/hash-file.ts';
 import { unwrapKeyring } from '../../src/vault/keyring.ts';
 import { parseRecoveryKit } from '../../src/vault/recovery-kit.ts';
 import { holdRoot } from '../../src/vault/root-provider.ts';
@@ -34,15 +34,15 @@ beforeAll(async () => {
 }, 240_000);
 afterAll(() => place.remove());
 
-/** Has the manifest say what the files are now. */
-async function sayAnew(): Promise<void> {
+/** A copy of the backup that is changed, and whose manifest says then what its files are. */
+async function forge(change: (manifest: BackupManifest) => void | Promise<void>): Promise<void> {
+  await rm(forged, { recursive: true, force: true });
+  cpSync(whole.backup, forged, { recursive: true });
   const path = join(forged, 'manifest.json');
   const manifest = JSON.parse(readFileSync(path, 'utf8')) as BackupManifest;
-  for (const file of manifest.files) {
-    file.sha256 = await hashFile(join(forged, file.path));
-    file.bytes = (await stat(join(forged, file.path))).size;
-  }
-  writeFileSync(path, JSON.stringify(manifest));
+  await change(manifest);
+  await rm(path);
+  writeFileSync(path, JSON.stringify({ ...manifest, files: await listFiles(forged) }));
 }
 
 async function check(): Promise<{ readonly code: number; readonly report: BackupCheck }> {
@@ -69,14 +69,13 @@ describe('backup check', () => {
     'restores a backup in which was changed: %s',
     { timeout: 120_000 },
     async (_what, file, sql, faults) => {
-      await rm(forged, { recursive: true, force: true });
-      cpSync(whole.backup, forged, { recursive: true });
-      changeRows(join(forged, file), databaseKey, (database) => {
-        database.exec(sql);
-        database.pragma('wal_checkpoint(TRUNCATE)');
-        database.pragma('journal_mode = DELETE');
-      });
-      await sayAnew();
+      await forge(() =>
+        changeRows(join(forged, file), databaseKey, (database) => {
+          database.exec(sql);
+          database.pragma('wal_checkpoint(TRUNCATE)');
+          database.pragma('journal_mode = DELETE');
+        }),
+      );
       const { code, report } = await check();
       expect([...new Set(report.faults.map((fault) => fault.code))]).toEqual(faults);
       expect({ code, ok: report.ok }).toEqual({ code: 1, ok: false });
@@ -84,14 +83,11 @@ describe('backup check', () => {
   );
 
   it('restores what a forged manifest hides, too: a medium that is left out', { timeout: 120_000 }, async () => {
-    await rm(forged, { recursive: true, force: true });
-    cpSync(whole.backup, forged, { recursive: true });
-    const path = join(forged, 'manifest.json');
-    const manifest = JSON.parse(readFileSync(path, 'utf8')) as BackupManifest;
-    const medium = manifest.files.find((file) => file.path.includes('blobs/'));
-    expect(medium).toBeDefined();
-    await rm(join(forged, medium?.path ?? ''));
-    writeFileSync(path, JSON.stringify({ ...manifest, files: manifest.files.filter((file) => file !== medium) }));
+    await forge(async ({ files }) => {
+      const medium = files.find((file) => file.path.includes('blobs/'));
+      expect(medium).toBeDefined();
+      await rm(join(forged, medium?.path ?? ''));
+    });
     expect(await check()).toMatchObject({ code: 1, report: { ok: false, faults: [{ code: 'blob-missing' }] } });
   });
 });

@@ -1,5 +1,4 @@
 /** A process that is killed while it fetches media: each is there in the end, once, whole, and nothing that was half written stays. */
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
@@ -18,6 +17,7 @@ import { parseId } from '../../src/model/ids.ts';
 import { createRandom } from '../../bench/random.ts';
 import { makePlace } from '../support/cli.ts';
 import { look } from '../support/damage.ts';
+import { killDuring } from '../support/kill-during.ts';
 import { LOCAL_CALLER } from '../support/service.ts';
 import { AUTH_TOKEN, inboundFields, signedForm } from '../support/twilio.ts';
 import { listAllFiles, openData, operate } from '../support/whole-archive.ts';
@@ -84,14 +84,9 @@ async function capture(service: Service, port: number): Promise<void> {
 }
 
 /** Has a process work and kills it some time after it has asked for a medium. @returns was it killed, rather than done? */
-async function killAtWork(port: number, afterMs: number): Promise<boolean> {
+function killAtWork(port: number, afterMs: number): Promise<boolean> {
   const before = asked.length;
-  const child = spawn(process.execPath, [WORKER, place.data, String(port)], { stdio: 'ignore' });
-  const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on('exit', (_code, signal) => resolve(signal)));
-  while (asked.length === before && child.exitCode === null) await pause(1);
-  await Promise.race([pause(afterMs), ended]);
-  child.kill('SIGKILL');
-  return (await ended) === 'SIGKILL';
+  return killDuring([place.data, String(port)], () => asked.length > before, afterMs, WORKER);
 }
 
 /** The digest of the one medium that a message must have. */

@@ -10,6 +10,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { MessagePage } from '../../src/archive/views.ts';
 import { makePlace, runCli, runJson, serve, until } from '../support/cli.ts';
 import { AUTH_TOKEN, inboundFields, inParallel, signedForm } from '../support/twilio.ts';
+import { isMissing } from '../../src/vault/missing-file.ts';
 
 const CANARY = 'Zaphira’s parcel waits behind the Quillborough fountain';
 const IMPORTED = 'Mirabelle left her umbrella at Thornwick station';
@@ -44,7 +45,7 @@ function readIfThere(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return Buffer.alloc(0);
+    if (isMissing(cause)) return Buffer.alloc(0);
     throw cause;
   }
 }

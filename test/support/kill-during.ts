@@ -7,6 +7,7 @@ const ENDED_MS_MAX = 120_000;
 
 /**
  * Runs a command and kills it (SIGKILL) some time after a sign of its work.
+ * @param program the command line, where it is no other
  * @param isBegun asked every millisecond; `afterMs` counts from when it first holds
  * @returns was it killed, rather than done before?
  */
@@ -14,9 +15,9 @@ export async function killDuring(
   args: readonly string[],
   isBegun: () => boolean,
   afterMs: number,
-  env: Record<string, string> = {},
+  program = MAIN,
 ): Promise<boolean> {
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...env }, stdio: 'ignore' });
+  const child = spawn(process.execPath, [program, ...args], { stdio: 'ignore' });
   const ended = new Promise<boolean>((resolve) => child.on('exit', (_code, signal) => resolve(signal === 'SIGKILL')));
   let begunAt: number | undefined;
   const startedAt = performance.now();

@@ -224,7 +224,7 @@ async function verifyRecords(run: Run, log: { readonly size: number }, context: 
   const chains = createChainCheck(reader, total, report);
   const keys = createKeyCheck(reader, report);
   // Media are listed before the records are read, since a medium is stored before the record that names it.
-  const present = await listMedia();
+  const present = new Set(await Array.fromAsync(blobs.list()));
   let next = 0;
   const readOn = async (): Promise<boolean> => {
     const rows = await reader.readLog(next, CHUNK);
@@ -271,13 +271,6 @@ async function verifyList(run: Run): Promise<void> {
   const missing = run.destroyedIds.filter((message) => list?.has(message) !== true).length;
   if (missing > 0)
     fault(run, 'list-incomplete', `${missing} destruction(s) of the log are not on the list beside the data`);
-}
-
-/** All media that are there. */
-async function listMedia(): Promise<Set<string>> {
-  const names = new Set<string>();
-  for await (const name of blobs.list()) names.add(name);
-  return names;
 }
 
 /** What the store calls the leaf must be what the log published as entry. */

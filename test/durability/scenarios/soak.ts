@@ -92,7 +92,7 @@ async function watch(product: Product, server: Server, signal: AbortSignal): Pro
     addLatency(searches, performance.now() - askedAt);
     const second = (performance.now() - startedAt) / 1000;
     if (second >= (samples.length + 1) * SAMPLE_SECONDS) {
-      samples.push(takeSample(product, server, second, searches));
+      samples.push(await takeSample(product, server, second, searches));
       searches = createLatencies();
     }
     await pause(SEARCH_EVERY_MS);

@@ -6,8 +6,8 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { readFile, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 
+import { until } from '../../support/cli.ts';
 import { signedForm } from '../../support/twilio.ts';
 import { openJournal } from '../journal.ts';
 import type { Journal } from '../journal.ts';
@@ -23,8 +23,8 @@ import { findTool } from '../tools.ts';
 const DISK_MB = 512;
 const CLIENT = 'c';
 const FAULT = 'acknowledged upon what was never synced';
-const WAIT_MS_MAX = 20_000;
-const POLL_MS = 20;
+/** Longer than anything here waits. */
+const DELAY_MS = 60_000;
 
 export const UNSYNCED: Scenario = {
   name: 'unsynced',
@@ -94,7 +94,7 @@ async function acknowledgeAndCut(product: Product, disk: LoopDisk, journal: Jour
 /** Has every sync of a file wait, so long that it never comes to it. */
 function holdSyncs(pid: number, path: string, output: string): ChildProcess {
   const syncs = 'fsync,fdatasync';
-  const what = ['-e', `trace=${syncs}`, '-e', `inject=${syncs}:delay_enter=${WAIT_MS_MAX * 3 * 1000}`];
+  const what = ['-e', `trace=${syncs}`, '-e', `inject=${syncs}:delay_enter=${DELAY_MS * 1000}`];
   return spawn(findTool('strace') ?? 'strace', ['-f', '-qq', '-p', String(pid), '-o', output, '-P', path, ...what], {
     stdio: 'ignore',
   });
@@ -118,12 +118,4 @@ async function send(product: Product, journal: Journal, n: number): Promise<numb
   );
   journal.write(n, sid, hash, status === 200 ? 'acked' : status === undefined ? 'unknown' : `error:${status}`);
   return status;
-}
-
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + WAIT_MS_MAX;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Error(`in vain: ${what}`);
-    await pause(POLL_MS);
-  }
 }
