@@ -1,0 +1,84 @@
+/** Connections to PostgreSQL: each sees one archive, waits for the disk at every commit, and reads 64-bit numbers as numbers. */
+import { Client, types } from 'pg';
+import type { ClientBase } from 'pg';
+
+import { CartularyError } from '../../model/errors.ts';
+import { SCHEMA } from './schema.ts';
+
+/** Where an archive is. */
+export type PostgresLocation = {
+  /** `postgres://user@host:port/database`; never in a log or an error, since it may hold a password. */
+  readonly url: string;
+  /** 16 bytes. */
+  readonly archiveId: Uint8Array;
+  /** 32 bytes: wraps the keys of messages in their rows. */
+  readonly key: Uint8Array;
+};
+
+const CONNECT_MS_MAX = 10_000;
+/** A statement that takes longer hangs: the longest read pages of a few thousand rows. */
+const STATEMENT_MS_MAX = 120_000;
+const INT8 = 20;
+
+/** Sequence numbers stay far below 2^53; one that does not is damage. */
+function parseInt8(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new CartularyError('corrupt', 'a number in the database is too large');
+  return value;
+}
+
+function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: never) => unknown {
+  return oid === INT8 ? parseInt8 : types.getTypeParser(oid, format as 'text');
+}
+
+/** The text form of an id of 16 bytes. */
+export function uuidOf(id: Uint8Array): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('hex');
+}
+
+/** The 16 bytes of an id. */
+export function bytesOfUuid(text: string): Buffer {
+  return Buffer.from(text.replaceAll('-', ''), 'hex');
+}
+
+/**
+ * Connects, and asserts what durability rests on.
+ * @throws CartularyError `overloaded` where the server cannot be reached, `setting` where it does not wait for its disk
+ */
+export async function connect(location: PostgresLocation): Promise<Client> {
+  const client = new Client({
+    connectionString: location.url,
+    application_name: 'cartulary',
+    connectionTimeoutMillis: CONNECT_MS_MAX,
+    statement_timeout: STATEMENT_MS_MAX,
+    types: { getTypeParser },
+  });
+  // A connection that breaks is told to whoever asks next; without this it ends the process.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.query(`SET search_path = ${SCHEMA}`);
+    await client.query("SELECT set_config('cartulary.archive', $1, false)", [uuidOf(location.archiveId)]);
+    await assertDurable(client);
+    return client;
+  } catch (cause) {
+    await client.end().catch(() => undefined);
+    if (cause instanceof CartularyError) throw cause;
+    throw new CartularyError('overloaded', 'the database cannot be reached', { cause });
+  }
+}
+
+const DURABLE: Readonly<Record<string, readonly string[]>> = {
+  synchronous_commit: ['on', 'remote_apply'],
+  fsync: ['on'],
+  full_page_writes: ['on'],
+};
+
+async function assertDurable(client: ClientBase): Promise<void> {
+  for (const [name, wanted] of Object.entries(DURABLE)) {
+    const { rows } = await client.query<{ value: string }>('SELECT current_setting($1) AS value', [name]);
+    const value = rows[0]?.value ?? '';
+    if (!wanted.includes(value))
+      throw new CartularyError('setting', `PostgreSQL runs with ${name} = ${value}; set it to ${wanted[0]}`);
+  }
+}

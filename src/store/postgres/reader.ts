@@ -1,0 +1,216 @@
+/** Reading of the PostgreSQL engine, over a connection of its own in whichever thread reads. Each call sees one state of the database. */
+import type { Client } from 'pg';
+
+import { CartularyError } from '../../model/errors.ts';
+import type { MessageRow, RecordRow, StoreReader } from '../store.ts';
+import { connect, uuidOf } from './connection.ts';
+import type { PostgresLocation } from './connection.ts';
+import { epochOf } from './epoch.ts';
+import { unwrapSecret } from './secret-wrap.ts';
+
+/** Rows one call may ask for. */
+const ROWS_MAX = 20_000;
+/** Records of one message that are read at most; more than that is damage or attack. */
+const CHAIN_MAX = 100_000;
+
+type RecordColumns = {
+  seq: number;
+  no: number;
+  id: Buffer;
+  secret: Buffer | null;
+  prev_seq: number | null;
+  leaf: Buffer;
+  sealed: Buffer | null;
+};
+type HeadColumns = {
+  no: number;
+  id: Buffer;
+  last_seq: number;
+  secret: Buffer | null;
+  closed: boolean | null;
+  version: number | null;
+  state: Buffer | null;
+};
+type ChainColumns = { start: number; seq: number; prev_seq: number | null; leaf: Buffer; sealed: Buffer | null };
+
+/** Opens a reader; it connects with its first call, and again after its connection broke. */
+export function openPostgresReader(location: PostgresLocation): StoreReader {
+  const archive = uuidOf(location.archiveId);
+  const epoch = epochOf(location);
+  const connection = keepConnected(location);
+  const ask = async <Row extends object>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> => {
+    const client = await connection.get();
+    const { rows } = await client.query<Row>({ name, text, values: [archive, ...values] });
+    return rows;
+  };
+  const unwrap = (secret: Buffer | null): Buffer | undefined => (secret === null ? undefined : unwrapSecret(epoch, secret));
+  const months = createMonths(ask);
+  return {
+    async size() {
+      const [row] = await ask<{ size: number }>('size', 'SELECT size FROM log_head WHERE archive = $1', []);
+      return row?.size ?? 0;
+    },
+    async readLog(fromSeq, limit) {
+      const count = Math.min(limit, ROWS_MAX);
+      const rows = await ask<RecordColumns>(
+        'read-log',
+        `SELECT r.seq, r.no, uuid_send(m.id) AS id, k.secret, r.prev_seq, r.leaf, r.sealed FROM record r
+         JOIN message m ON m.archive = r.archive AND m.no = r.no LEFT JOIN message_key k ON k.archive = r.archive AND k.no = r.no
+         WHERE r.archive = $1 AND r.month BETWEEN $2 AND $3 AND r.seq >= $4 ORDER BY r.month, r.seq LIMIT $5`,
+        [...(await months.around(fromSeq, fromSeq + count)), fromSeq, count],
+      );
+      return rows.map((row): RecordRow => ({
+        seq: row.seq,
+        messageNo: row.no,
+        messageId: row.id,
+        secret: unwrap(row.secret),
+        previousSeq: row.prev_seq ?? undefined,
+        leaf: row.leaf,
+        sealed: row.sealed ?? undefined,
+      }));
+    },
+    async readLeaves(fromSeq, limit) {
+      const count = Math.min(limit, ROWS_MAX);
+      const rows = await ask<{ leaf: Buffer }>(
+        'read-leaves',
+        `SELECT r.leaf FROM record r WHERE r.archive = $1 AND r.month BETWEEN $2 AND $3 AND r.seq >= $4 ORDER BY r.month, r.seq LIMIT $5`,
+        [...(await months.around(fromSeq, fromSeq + count)), fromSeq, count],
+      );
+      return rows.map(({ leaf }) => leaf);
+    },
+    readMessages: (numbers, options = {}) => readMessages(numbers, options.stateOnly === true),
+    async findMessageNo(messageId) {
+      return (await findSeen(messageId))?.no;
+    },
+    async findSeqByUnique(unique) {
+      return (await findSeen(unique))?.seq ?? undefined;
+    },
+    async listMessageNos(fromNo, limit) {
+      const text = 'SELECT no FROM message_key WHERE archive = $1 AND no >= $2 ORDER BY no LIMIT $3';
+      return (await ask<{ no: number }>('list-nos', text, [fromNo, Math.min(limit, ROWS_MAX)])).map(({ no }) => no);
+    },
+    async listLastSeqs(fromNo, limit) {
+      const text = 'SELECT no, last_seq FROM message WHERE archive = $1 AND no >= $2 ORDER BY no LIMIT $3';
+      const rows = await ask<{ no: number; last_seq: number }>('list-last', text, [fromNo, Math.min(limit, ROWS_MAX)]);
+      return rows.map(({ no, last_seq }) => ({ messageNo: no, lastSeq: last_seq }));
+    },
+    async listStateNos(fromNo, limit) {
+      const text = 'SELECT no FROM state WHERE archive = $1 AND no >= $2 ORDER BY no LIMIT $3';
+      return (await ask<{ no: number }>('list-states', text, [fromNo, Math.min(limit, ROWS_MAX)])).map(({ no }) => no);
+    },
+    async isSound() {
+      // PostgreSQL checks each page as it is read, where the cluster was made with checksums; a page that cannot be read is an error.
+      for (const table of ['seen', 'state', 'job', 'setting', 'pin'])
+        await ask(`count-${table}`, `SELECT count(t.*) FROM ${table} t WHERE archive = $1`, []);
+      return true;
+    },
+    async readSetting(name) {
+      const rows = await ask<{ value: Buffer }>('read-setting', 'SELECT value FROM setting WHERE archive = $1 AND name = $2', [name]);
+      return rows[0]?.value;
+    },
+    async listSettings(prefix) {
+      const text = 'SELECT name, value FROM setting WHERE archive = $1 AND starts_with(name, $2) ORDER BY name';
+      return ask<{ name: string; value: Buffer }>('list-settings', text, [prefix]);
+    },
+    async countJobs() {
+      const text = 'SELECT kind, count(*) AS waiting, min(due_at) AS due FROM job WHERE archive = $1 GROUP BY kind ORDER BY kind';
+      const rows = await ask<{ kind: string; waiting: number; due: number | null }>('count-jobs', text, []);
+      return rows.map(({ kind, waiting, due }) => ({ kind, waiting, oldestDueAtMs: due ?? undefined }));
+    },
+    close: () => connection.close(),
+  };
+
+  async function findSeen(key: Uint8Array): Promise<{ no: number; seq: number | null } | undefined> {
+    const text = 'SELECT no, seq FROM seen WHERE archive = $1 AND key = $2';
+    return (await ask<{ no: number; seq: number | null }>('find-one', text, [uuidOf(key)]))[0];
+  }
+
+  /** Records are followed from the last one back; a message whose state is of its last record needs none. */
+  async function readMessages(numbers: readonly number[], stateOnly: boolean): Promise<MessageRow[]> {
+    const heads = await ask<HeadColumns>(
+      'read-heads',
+      `SELECT m.no, uuid_send(m.id) AS id, m.last_seq, k.secret, k.closed, s.version, s.sealed AS state FROM message m
+       LEFT JOIN message_key k ON k.archive = m.archive AND k.no = m.no LEFT JOIN state s ON s.archive = m.archive AND s.no = m.no
+       WHERE m.archive = $1 AND m.no = ANY($2::bigint[])`,
+      [numbers],
+    );
+    const open = heads.filter(({ version, last_seq }) => !stateOnly || version !== last_seq).map(({ last_seq }) => last_seq);
+    const chains = new Map<number, MessageRow['records'][number][]>();
+    if (open.length > 0) {
+      const rows = await ask<ChainColumns>(
+        'read-chains',
+        `WITH RECURSIVE chain AS (
+           SELECT u.seq AS start, r.seq, r.prev_seq, r.leaf, r.sealed FROM unnest($2::bigint[]) AS u(seq) JOIN record r ON r.archive = $1 AND r.seq = u.seq
+           UNION ALL
+           SELECT c.start, r.seq, r.prev_seq, r.leaf, r.sealed FROM chain c JOIN record r ON r.archive = $1 AND r.seq = c.prev_seq
+         ) SELECT * FROM chain ORDER BY seq LIMIT ${CHAIN_MAX + 1}`,
+        [open],
+      );
+      if (rows.length > CHAIN_MAX) throw new CartularyError('corrupt', 'the chain of a message is broken');
+      for (const { start, seq, leaf, sealed } of rows) {
+        const records = chains.get(start) ?? [];
+        records.push({ seq, leaf, sealed: sealed ?? undefined });
+        chains.set(start, records);
+      }
+    }
+    const byNo = new Map(heads.map((head) => [head.no, head]));
+    return numbers.flatMap((no): MessageRow[] => {
+      const head = byNo.get(no);
+      if (head === undefined) return [];
+      const isOpen = !stateOnly || head.version !== head.last_seq;
+      const records = isOpen ? (chains.get(head.last_seq) ?? []) : [];
+      if (isOpen && records.at(-1)?.seq !== head.last_seq) throw new CartularyError('corrupt', 'the chain of a message is broken');
+      return [
+        {
+          messageNo: no,
+          messageId: head.id,
+          secret: unwrap(head.secret),
+          closed: head.closed !== false,
+          records,
+          state: head.state === null || head.version === null ? undefined : { messageNo: no, version: head.version, sealed: head.state },
+        },
+      ];
+    });
+  }
+}
+
+type Ask = <Row extends object>(name: string, text: string, values: readonly unknown[]) => Promise<Row[]>;
+
+/** Which months hold which numbers, so that a read looks into few partitions. What is known stays so: a month's first number never changes. */
+function createMonths(ask: Ask) {
+  let known: { month: number; from_seq: number }[] = [];
+  return {
+    /** The first and the last month that may hold numbers between two. */
+    async around(from: number, to: number): Promise<[first: number, last: number]> {
+      if (known.length === 0 || to > (known.at(-1)?.from_seq ?? 0))
+        known = await ask('months', 'SELECT month, from_seq FROM log_month WHERE archive = $1 ORDER BY month', []);
+      const first = known.findLast(({ from_seq }) => from_seq <= from)?.month ?? 0;
+      const last = known.findLast(({ from_seq }) => from_seq <= to)?.month ?? 0;
+      return [first, last];
+    },
+  };
+}
+
+/** One connection that is made when it is needed, and made anew after it broke. */
+export function keepConnected(location: PostgresLocation) {
+  let client: Promise<Client> | undefined;
+  return {
+    get(): Promise<Client> {
+      client ??= connect(location).then(
+        (connected) => {
+          connected.on('end', () => (client = undefined));
+          return connected;
+        },
+        (cause: unknown) => {
+          client = undefined;
+          throw cause;
+        },
+      );
+      return client;
+    },
+    async close(): Promise<void> {
+      const open = await client?.catch(() => undefined);
+      await open?.end();
+    },
+  };
+}

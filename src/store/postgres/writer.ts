@@ -1,0 +1,152 @@
+/** Everything a node writes into PostgreSQL besides appending. Each call is one transaction. */
+import type { Client } from 'pg';
+
+import { CartularyError } from '../../model/errors.ts';
+import type { JobRow, SettingChange, StateRow } from '../store.ts';
+import { putSetting } from './append.ts';
+import { uuidOf } from './connection.ts';
+
+/** Runs `act` in a transaction. */
+export async function inTransaction<Result>(client: Client, act: () => Promise<Result>): Promise<Result> {
+  await client.query('BEGIN');
+  try {
+    const result = await act();
+    await client.query('COMMIT');
+    return result;
+  } catch (cause) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw cause;
+  }
+}
+
+/** Writes state rows; an older version never replaces a newer one, and a message without a key gets none. */
+export async function putStates(client: Client, archive: string, rows: readonly StateRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  const ends: number[] = [];
+  let end = 0;
+  for (const { sealed } of rows) ends.push((end += sealed.length));
+  await client.query({
+    name: 'put-states',
+    text: `INSERT INTO state (archive, no, version, sealed)
+      SELECT $1, u.no, u.version, substring($2::bytea FROM u.begins + 1 FOR u.ends - u.begins)
+      FROM unnest($3::bigint[], $4::bigint[], $5::int[], $6::int[]) AS u(no, version, begins, ends)
+      JOIN message_key k ON k.archive = $1 AND k.no = u.no
+      ON CONFLICT (archive, no) DO UPDATE SET version = excluded.version, sealed = excluded.sealed WHERE excluded.version >= state.version`,
+    values: [
+      archive,
+      Buffer.concat(rows.map(({ sealed }) => sealed)),
+      rows.map(({ messageNo }) => messageNo),
+      rows.map(({ version }) => version),
+      [0, ...ends.slice(0, -1)],
+      ends,
+    ],
+  });
+}
+
+/** Writes or removes settings. */
+export function putSettings(client: Client, archive: string, changes: readonly SettingChange[]): Promise<void> {
+  return inTransaction(client, async () => {
+    for (const { name, value } of changes) await putSetting(client, archive, name, value);
+  });
+}
+
+type JobColumns = { id: number; kind: string; no: number; seq: number; attempts: number; loss_at: number | null; payload: Buffer };
+
+/** Claims due jobs: earliest loss first, then earliest due. What another node is claiming is passed over rather than waited for. */
+export async function claimJobs(
+  client: Client,
+  archive: string,
+  { kinds, limit, nowMs, leaseMs }: { readonly kinds: readonly string[]; readonly limit: number; readonly nowMs: number; readonly leaseMs: number },
+): Promise<JobRow[]> {
+  const { rows } = await client.query<JobColumns>({
+    name: 'claim-jobs',
+    text: `WITH due AS (
+        SELECT id FROM job WHERE archive = $1 AND kind = ANY($2::text[]) AND due_at <= $3
+        ORDER BY loss_at NULLS LAST, due_at LIMIT $4 FOR UPDATE SKIP LOCKED
+      ) UPDATE job j SET due_at = $5, lease_until = $5, attempts = attempts + 1 FROM due WHERE j.archive = $1 AND j.id = due.id
+      RETURNING j.id, j.kind, j.no, j.seq, j.attempts, j.loss_at, j.payload`,
+    values: [archive, kinds, nowMs, limit, nowMs + leaseMs],
+  });
+  const byLoss = (row: JobColumns): number => row.loss_at ?? Number.POSITIVE_INFINITY;
+  return rows
+    .toSorted((one, other) => (byLoss(one) === byLoss(other) ? one.id - other.id : byLoss(one) - byLoss(other)))
+    .map((row) => ({
+      id: row.id,
+      kind: row.kind,
+      messageNo: row.no,
+      seq: row.seq,
+      attempts: row.attempts,
+      lossAtMs: row.loss_at ?? undefined,
+      payload: row.payload,
+    }));
+}
+
+export async function finishJob(client: Client, archive: string, id: number): Promise<void> {
+  await client.query('DELETE FROM job WHERE archive = $1 AND id = $2', [archive, id]);
+}
+
+export async function retryJob(client: Client, archive: string, id: number, dueAtMs: number): Promise<void> {
+  await client.query('UPDATE job SET due_at = $3, lease_until = 0 WHERE archive = $1 AND id = $2', [archive, id, dueAtMs]);
+}
+
+/** Nobody appends while a key is pinned, closed or destroyed: whoever appends holds the same lock. */
+function underHead<Result>(client: Client, archive: string, act: () => Promise<Result>): Promise<Result> {
+  return inTransaction(client, async () => {
+    await client.query('SELECT 1 FROM log_head WHERE archive = $1 FOR UPDATE', [archive]);
+    return translateRefusal(act);
+  });
+}
+
+export function pinKey(client: Client, archive: string, messageId: Uint8Array, hold: string): Promise<void> {
+  return underHead(client, archive, async () => {
+    const no = await getMessageNo(client, archive, messageId);
+    await client.query('INSERT INTO pin (archive, no, hold) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING', [archive, no, hold]);
+  });
+}
+
+export async function unpinKey(client: Client, archive: string, messageId: Uint8Array, hold: string): Promise<void> {
+  const no = await getMessageNo(client, archive, messageId);
+  await client.query('DELETE FROM pin WHERE archive = $1 AND no = $2 AND hold = $3', [archive, no, hold]);
+}
+
+export function closeKey(client: Client, archive: string, messageId: Uint8Array): Promise<void> {
+  return underHead(client, archive, async () => {
+    const no = await getMessageNo(client, archive, messageId);
+    const { rowCount } = await client.query('UPDATE message_key SET closed = true WHERE archive = $1 AND no = $2', [archive, no]);
+    if (rowCount === 0) throw new CartularyError('key-destroyed', 'the key of this message is gone');
+  });
+}
+
+export function destroyKey(client: Client, archive: string, messageId: Uint8Array): Promise<void> {
+  return underHead(client, archive, async () => {
+    const no = await getMessageNo(client, archive, messageId);
+    const { rowCount } = await client.query('DELETE FROM message_key WHERE archive = $1 AND no = $2', [archive, no]);
+    if (rowCount === 0) throw new CartularyError('key-destroyed', 'the key of this message is gone');
+    await client.query('DELETE FROM state WHERE archive = $1 AND no = $2', [archive, no]);
+    await client.query('DELETE FROM job WHERE archive = $1 AND no = $2', [archive, no]);
+  });
+}
+
+async function getMessageNo(client: Client, archive: string, messageId: Uint8Array): Promise<number> {
+  const { rows } = await client.query<{ no: number }>('SELECT no FROM seen WHERE archive = $1 AND key = $2', [
+    archive,
+    uuidOf(messageId),
+  ]);
+  if (rows[0] === undefined) throw new CartularyError('not-found', 'there is no such message');
+  return rows[0].no;
+}
+
+/** What the database itself refuses (`schema.ts`), in our words. */
+async function translateRefusal<Result>(act: () => Promise<Result>): Promise<Result> {
+  try {
+    return await act();
+  } catch (cause) {
+    const { code, message } = cause as { code?: string; message?: string };
+    if (message === 'key-pinned') throw new CartularyError('key-pinned', 'a hold pins the key of this message', { cause });
+    if (message === 'key-open') throw new CartularyError('conflict', 'the key must be closed before it is destroyed', { cause });
+    if (code === FOREIGN_KEY_VIOLATION) throw new CartularyError('key-destroyed', 'the key of this message is gone', { cause });
+    throw cause;
+  }
+}
+
+const FOREIGN_KEY_VIOLATION = '23503';
