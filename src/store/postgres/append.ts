@@ -31,14 +31,19 @@ export function createAppender({ client, archiveId, epoch, now }: AppenderParts)
 
   /** The month that records go to: that of now, but never before that of the last record, so that months and numbers rise together. */
   const openMonth = async (): Promise<number> => {
-    const { rows } = await client.query<HeadRow>('SELECT size, next_no, month FROM log_head WHERE archive = $1', [archive]);
+    const { rows } = await client.query<HeadRow>('SELECT size, next_no, month FROM log_head WHERE archive = $1', [
+      archive,
+    ]);
     const month = Math.max(monthNumber(now()), rows[0]?.month ?? 0);
     if (!months.has(month)) await ensureMonth(client, month);
     months.add(month);
     return month;
   };
 
-  const appendOnce = async (entries: readonly AppendEntry[], month: number): Promise<readonly AppendResult[] | undefined> => {
+  const appendOnce = async (
+    entries: readonly AppendEntry[],
+    month: number,
+  ): Promise<readonly AppendResult[] | undefined> => {
     await client.query('BEGIN');
     try {
       const head = await lockHead(client, archive);
@@ -46,12 +51,20 @@ export function createAppender({ client, archiveId, epoch, now }: AppenderParts)
         await client.query('ROLLBACK');
         return undefined;
       }
-      const plan = planAppend(entries, await lookUp(client, archive, entries, epoch), { size: head.size, nextNo: head.next_no });
+      const plan = planAppend(entries, await lookUp(client, archive, entries, epoch), {
+        size: head.size,
+        nextNo: head.next_no,
+      });
       if (plan.records.length === 0) {
         await client.query('ROLLBACK');
         return plan.results;
       }
-      await write(client, archive, plan, { head: { size: head.size, nextNo: head.next_no }, month, isNewMonth: head.month !== month, epoch });
+      await write(client, archive, plan, {
+        head: { size: head.size, nextNo: head.next_no },
+        month,
+        isNewMonth: head.month !== month,
+        epoch,
+      });
       await client.query('COMMIT');
       return plan.results;
     } catch (cause) {
@@ -83,7 +96,12 @@ async function lockHead(client: Client, archive: string): Promise<HeadRow> {
 }
 
 /** Everything that is known of what a batch concerns. Under the lock of the head nobody changes it. */
-async function lookUp(client: Client, archive: string, entries: readonly AppendEntry[], epoch: EpochKey): Promise<Known> {
+async function lookUp(
+  client: Client,
+  archive: string,
+  entries: readonly AppendEntry[],
+  epoch: EpochKey,
+): Promise<Known> {
   const keys = new Set<string>();
   let asksForJobs = false;
   for (const { messageId, unique, jobs } of entries) {
@@ -100,7 +118,13 @@ async function lookUp(client: Client, archive: string, entries: readonly AppendE
   for (const { key, no, seq } of seen.rows) known.seen.set(uuidOf(bytesOfUuid(key)), { no, seq });
   const numbers = [...new Set(seen.rows.map(({ no }) => no))];
   if (numbers.length === 0) return known;
-  const messages = await client.query<{ no: number; last_seq: number; last_record: string; secret: Buffer | null; closed: boolean | null }>({
+  const messages = await client.query<{
+    no: number;
+    last_seq: number;
+    last_record: string;
+    secret: Buffer | null;
+    closed: boolean | null;
+  }>({
     name: 'find-messages',
     text: `SELECT m.no, m.last_seq, m.last_record, k.secret, k.closed FROM message m LEFT JOIN message_key k ON k.archive = m.archive AND k.no = m.no
       WHERE m.archive = $1 AND m.no = ANY($2::bigint[])`,
@@ -122,10 +146,20 @@ async function lookUp(client: Client, archive: string, entries: readonly AppendE
   return known;
 }
 
-type Writing = { readonly head: LogHead; readonly month: number; readonly isNewMonth: boolean; readonly epoch: EpochKey };
+type Writing = {
+  readonly head: LogHead;
+  readonly month: number;
+  readonly isNewMonth: boolean;
+  readonly epoch: EpochKey;
+};
 
 /** Writes a plan. Byte strings cross as one value with their places in it: as an array each would cross as hexadecimal text. */
-async function write(client: Client, archive: string, plan: AppendPlan, { head, month, isNewMonth, epoch }: Writing): Promise<void> {
+async function write(
+  client: Client,
+  archive: string,
+  plan: AppendPlan,
+  { head, month, isNewMonth, epoch }: Writing,
+): Promise<void> {
   const { newMessages, lasts, newSeen, contents, jobs, settings } = plan;
   if (newMessages.length > 0) await writeMessages(client, archive, plan, epoch);
   const known = [...lasts].filter(([no]) => no < head.nextNo);
@@ -134,7 +168,12 @@ async function write(client: Client, archive: string, plan: AppendPlan, { head, 
       name: 'set-last',
       text: `UPDATE message m SET last_seq = u.seq, last_record = u.record FROM unnest($2::bigint[], $3::bigint[], $4::uuid[]) AS u(no, seq, record)
         WHERE m.archive = $1 AND m.no = u.no`,
-      values: [archive, known.map(([no]) => no), known.map(([, { seq }]) => seq), known.map(([, { record }]) => record)],
+      values: [
+        archive,
+        known.map(([no]) => no),
+        known.map(([, { seq }]) => seq),
+        known.map(([, { record }]) => record),
+      ],
     });
   const rows = [...newSeen];
   if (rows.length > 0)
@@ -158,7 +197,11 @@ async function write(client: Client, archive: string, plan: AppendPlan, { head, 
     });
   for (const [name, value] of settings) await putSetting(client, archive, name, value);
   if (isNewMonth)
-    await client.query('INSERT INTO log_month (archive, month, from_seq) VALUES ($1, $2, $3)', [archive, month, head.size]);
+    await client.query('INSERT INTO log_month (archive, month, from_seq) VALUES ($1, $2, $3)', [
+      archive,
+      month,
+      head.size,
+    ]);
   const { rowCount } = await client.query({
     name: 'move-head',
     text: 'UPDATE log_head SET size = size + $2, next_no = next_no + $3, month = $4 WHERE archive = $1 AND size = $5 RETURNING size',
@@ -168,7 +211,12 @@ async function write(client: Client, archive: string, plan: AppendPlan, { head, 
 }
 
 /** Writes or removes a setting. */
-export async function putSetting(client: Client, archive: string, name: string, value: Uint8Array | undefined): Promise<void> {
+export async function putSetting(
+  client: Client,
+  archive: string,
+  name: string,
+  value: Uint8Array | undefined,
+): Promise<void> {
   if (value === undefined) await client.query('DELETE FROM setting WHERE archive = $1 AND name = $2', [archive, name]);
   else
     await client.query(
@@ -179,7 +227,12 @@ export async function putSetting(client: Client, archive: string, name: string, 
 
 const WRAPPED_BYTES = 40;
 
-async function writeMessages(client: Client, archive: string, { newMessages, lasts }: AppendPlan, epoch: EpochKey): Promise<void> {
+async function writeMessages(
+  client: Client,
+  archive: string,
+  { newMessages, lasts }: AppendPlan,
+  epoch: EpochKey,
+): Promise<void> {
   const numbers = newMessages.map(({ no }) => no);
   await client.query({
     name: 'add-messages',
@@ -201,7 +254,13 @@ async function writeMessages(client: Client, archive: string, { newMessages, las
   });
 }
 
-async function writeRecords(client: Client, archive: string, { records }: AppendPlan, from: number, month: number): Promise<void> {
+async function writeRecords(
+  client: Client,
+  archive: string,
+  { records }: AppendPlan,
+  from: number,
+  month: number,
+): Promise<void> {
   const ends: number[] = [];
   let end = 0;
   for (const { entry } of records) ends.push((end += entry.sealed.length));

@@ -7,13 +7,26 @@ import type { PostgresLocation } from './connection.ts';
 import { epochOf } from './epoch.ts';
 import { openPostgresReader } from './reader.ts';
 import { migrate, SCHEMA } from './schema.ts';
-import { claimJobs, closeKey, destroyKey, finishJob, pinKey, putSettings, putStates, retryJob, unpinKey } from './writer.ts';
+import {
+  claimJobs,
+  closeKey,
+  destroyKey,
+  finishJob,
+  pinKey,
+  putSettings,
+  putStates,
+  retryJob,
+  unpinKey,
+} from './writer.ts';
 
 /** An open archive in PostgreSQL. */
 export type PostgresStore = { readonly writer: StoreWriter; readonly reader: StoreReader; close(): Promise<void> };
 
 /** Opens an archive, or makes it. @throws CartularyError `overloaded` where the server cannot be reached; as `migrate` */
-export async function openPostgresStore(location: PostgresLocation, now: () => number = Date.now): Promise<PostgresStore> {
+export async function openPostgresStore(
+  location: PostgresLocation,
+  now: () => number = Date.now,
+): Promise<PostgresStore> {
   const archive = uuidOf(location.archiveId);
   const appending = await connect(location);
   await appending.query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`);
@@ -52,7 +65,8 @@ export async function openPostgresStore(location: PostgresLocation, now: () => n
       append: (entries) => queue.push(entries),
       putStates: (rows) => inTurn(() => putStates(client, archive, rows)),
       putSettings: (changes) => inTurn(() => putSettings(client, archive, changes)),
-      claimJobs: (kinds, limit, nowMs, leaseMs) => inTurn(() => claimJobs(client, archive, { kinds, limit, nowMs, leaseMs })),
+      claimJobs: (kinds, limit, nowMs, leaseMs) =>
+        inTurn(() => claimJobs(client, archive, { kinds, limit, nowMs, leaseMs })),
       finishJob: (id) => inTurn(() => finishJob(client, archive, id)),
       retryJob: (id, dueAtMs) => inTurn(() => retryJob(client, archive, id, dueAtMs)),
       pinKey: (messageId, hold) => inTurn(() => pinKey(client, archive, messageId, hold)),

@@ -43,7 +43,8 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
     const { rows } = await client.query<Row>({ name, text, values: [archive, ...values] });
     return rows;
   };
-  const unwrap = (secret: Buffer | null): Buffer | undefined => (secret === null ? undefined : unwrapSecret(epoch, secret));
+  const unwrap = (secret: Buffer | null): Buffer | undefined =>
+    secret === null ? undefined : unwrapSecret(epoch, secret);
   const months = createMonths(ask);
   return {
     async size() {
@@ -105,7 +106,11 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
       return true;
     },
     async readSetting(name) {
-      const rows = await ask<{ value: Buffer }>('read-setting', 'SELECT value FROM setting WHERE archive = $1 AND name = $2', [name]);
+      const rows = await ask<{ value: Buffer }>(
+        'read-setting',
+        'SELECT value FROM setting WHERE archive = $1 AND name = $2',
+        [name],
+      );
       return rows[0]?.value;
     },
     async listSettings(prefix) {
@@ -113,7 +118,8 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
       return ask<{ name: string; value: Buffer }>('list-settings', text, [prefix]);
     },
     async countJobs() {
-      const text = 'SELECT kind, count(*) AS waiting, min(due_at) AS due FROM job WHERE archive = $1 GROUP BY kind ORDER BY kind';
+      const text =
+        'SELECT kind, count(*) AS waiting, min(due_at) AS due FROM job WHERE archive = $1 GROUP BY kind ORDER BY kind';
       const rows = await ask<{ kind: string; waiting: number; due: number | null }>('count-jobs', text, []);
       return rows.map(({ kind, waiting, due }) => ({ kind, waiting, oldestDueAtMs: due ?? undefined }));
     },
@@ -134,7 +140,9 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
        WHERE m.archive = $1 AND m.no = ANY($2::bigint[])`,
       [numbers],
     );
-    const open = heads.filter(({ version, last_seq }) => !stateOnly || version !== last_seq).map(({ last_seq }) => last_seq);
+    const open = heads
+      .filter(({ version, last_seq }) => !stateOnly || version !== last_seq)
+      .map(({ last_seq }) => last_seq);
     const chains = new Map<number, MessageRow['records'][number][]>();
     if (open.length > 0) {
       const rows = await ask<ChainColumns>(
@@ -159,7 +167,8 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
       if (head === undefined) return [];
       const isOpen = !stateOnly || head.version !== head.last_seq;
       const records = isOpen ? (chains.get(head.last_seq) ?? []) : [];
-      if (isOpen && records.at(-1)?.seq !== head.last_seq) throw new CartularyError('corrupt', 'the chain of a message is broken');
+      if (isOpen && records.at(-1)?.seq !== head.last_seq)
+        throw new CartularyError('corrupt', 'the chain of a message is broken');
       return [
         {
           messageNo: no,
@@ -167,7 +176,10 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
           secret: unwrap(head.secret),
           closed: head.closed !== false,
           records,
-          state: head.state === null || head.version === null ? undefined : { messageNo: no, version: head.version, sealed: head.state },
+          state:
+            head.state === null || head.version === null
+              ? undefined
+              : { messageNo: no, version: head.version, sealed: head.state },
         },
       ];
     });

@@ -119,7 +119,9 @@ export async function migrate(client: ClientBase): Promise<void> {
     await client.query(
       'CREATE TABLE IF NOT EXISTS migration (version integer PRIMARY KEY, breaking boolean NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())',
     );
-    const { rows } = await client.query<{ version: number; breaking: boolean }>('SELECT version, breaking FROM migration');
+    const { rows } = await client.query<{ version: number; breaking: boolean }>(
+      'SELECT version, breaking FROM migration',
+    );
     const newer = rows.find(({ version, breaking }) => version > SCHEMA_VERSION && breaking);
     if (newer !== undefined)
       throw new CartularyError(

@@ -50,13 +50,26 @@ export function putSettings(client: Client, archive: string, changes: readonly S
   });
 }
 
-type JobColumns = { id: number; kind: string; no: number; seq: number; attempts: number; loss_at: number | null; payload: Buffer };
+type JobColumns = {
+  id: number;
+  kind: string;
+  no: number;
+  seq: number;
+  attempts: number;
+  loss_at: number | null;
+  payload: Buffer;
+};
 
 /** Claims due jobs: earliest loss first, then earliest due. What another node is claiming is passed over rather than waited for. */
 export async function claimJobs(
   client: Client,
   archive: string,
-  { kinds, limit, nowMs, leaseMs }: { readonly kinds: readonly string[]; readonly limit: number; readonly nowMs: number; readonly leaseMs: number },
+  {
+    kinds,
+    limit,
+    nowMs,
+    leaseMs,
+  }: { readonly kinds: readonly string[]; readonly limit: number; readonly nowMs: number; readonly leaseMs: number },
 ): Promise<JobRow[]> {
   const { rows } = await client.query<JobColumns>({
     name: 'claim-jobs',
@@ -86,7 +99,11 @@ export async function finishJob(client: Client, archive: string, id: number): Pr
 }
 
 export async function retryJob(client: Client, archive: string, id: number, dueAtMs: number): Promise<void> {
-  await client.query('UPDATE job SET due_at = $3, lease_until = 0 WHERE archive = $1 AND id = $2', [archive, id, dueAtMs]);
+  await client.query('UPDATE job SET due_at = $3, lease_until = 0 WHERE archive = $1 AND id = $2', [
+    archive,
+    id,
+    dueAtMs,
+  ]);
 }
 
 /** Nobody appends while a key is pinned, closed or destroyed: whoever appends holds the same lock. */
@@ -100,7 +117,11 @@ function underHead<Result>(client: Client, archive: string, act: () => Promise<R
 export function pinKey(client: Client, archive: string, messageId: Uint8Array, hold: string): Promise<void> {
   return underHead(client, archive, async () => {
     const no = await getMessageNo(client, archive, messageId);
-    await client.query('INSERT INTO pin (archive, no, hold) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING', [archive, no, hold]);
+    await client.query('INSERT INTO pin (archive, no, hold) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING', [
+      archive,
+      no,
+      hold,
+    ]);
   });
 }
 
@@ -112,7 +133,10 @@ export async function unpinKey(client: Client, archive: string, messageId: Uint8
 export function closeKey(client: Client, archive: string, messageId: Uint8Array): Promise<void> {
   return underHead(client, archive, async () => {
     const no = await getMessageNo(client, archive, messageId);
-    const { rowCount } = await client.query('UPDATE message_key SET closed = true WHERE archive = $1 AND no = $2', [archive, no]);
+    const { rowCount } = await client.query('UPDATE message_key SET closed = true WHERE archive = $1 AND no = $2', [
+      archive,
+      no,
+    ]);
     if (rowCount === 0) throw new CartularyError('key-destroyed', 'the key of this message is gone');
   });
 }
@@ -142,9 +166,12 @@ async function translateRefusal<Result>(act: () => Promise<Result>): Promise<Res
     return await act();
   } catch (cause) {
     const { code, message } = cause as { code?: string; message?: string };
-    if (message === 'key-pinned') throw new CartularyError('key-pinned', 'a hold pins the key of this message', { cause });
-    if (message === 'key-open') throw new CartularyError('conflict', 'the key must be closed before it is destroyed', { cause });
-    if (code === FOREIGN_KEY_VIOLATION) throw new CartularyError('key-destroyed', 'the key of this message is gone', { cause });
+    if (message === 'key-pinned')
+      throw new CartularyError('key-pinned', 'a hold pins the key of this message', { cause });
+    if (message === 'key-open')
+      throw new CartularyError('conflict', 'the key must be closed before it is destroyed', { cause });
+    if (code === FOREIGN_KEY_VIOLATION)
+      throw new CartularyError('key-destroyed', 'the key of this message is gone', { cause });
     throw cause;
   }
 }

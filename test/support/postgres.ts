@@ -1,0 +1,64 @@
+/** A real PostgreSQL for tests: the one that `CARTULARY_TEST_DATABASE` names, or a server of its own where the programs are. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { Client } from 'pg';
+
+import { findPrograms, startPostgres, untilReady } from '../../bench/baselines/postgres-server.ts';
+
+export type TestServer = {
+  /** A database of its own. */
+  readonly url: string;
+  newDatabase(): Promise<string>;
+  stop(): Promise<void>;
+};
+
+/** Why there is none; undefined where there is. */
+export function whyNoServer(): string | undefined {
+  return process.env['CARTULARY_TEST_DATABASE'] === undefined && findPrograms() === undefined
+    ? 'PostgreSQL is not installed, and CARTULARY_TEST_DATABASE is not set'
+    : undefined;
+}
+
+/** Starts it. */
+export async function startTestServer(): Promise<TestServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'cartulary-postgres-'));
+  const given = process.env['CARTULARY_TEST_DATABASE'];
+  const server = given === undefined ? await startPostgres(directory) : undefined;
+  const base = given ?? server?.url ?? '';
+  await untilReady(() => withClient(base, () => Promise.resolve()));
+  const newDatabase = async (): Promise<string> => {
+    const name = `cartulary_test_${randomBytes(6).toString('hex')}`;
+    const owner = `${name}_owner`;
+    await withClient(base, async (client) => {
+      // Not the superuser, to whom row-level security does not apply.
+      await client.query(`CREATE ROLE ${owner} LOGIN PASSWORD 'test'`);
+      await client.query(`CREATE DATABASE ${name} OWNER ${owner}`);
+    });
+    const url = new URL(base);
+    url.pathname = `/${name}`;
+    url.username = owner;
+    url.password = 'test';
+    return url.href;
+  };
+  return {
+    url: await newDatabase(),
+    newDatabase,
+    async stop() {
+      await server?.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function withClient(url: string, act: (client: Client) => Promise<unknown>): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    await act(client);
+  } finally {
+    await client.end();
+  }
+}
