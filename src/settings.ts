@@ -34,6 +34,9 @@ const schema = z.strictObject({
     .refine(isPlainUrl, 'is an address without user, password, query and fragment, since paths are put behind it')
     .transform((url) => url.replace(/\/+$/, ''))
     .optional(),
+  database: z
+    .url({ protocol: /^postgres(?:ql)?$/, error: 'is postgres://USER@HOST:PORT/DATABASE' })
+    .optional(),
   keys: z.string().startsWith('file:', 'is file:PATH; other key providers come later').optional(),
   passphraseFile: z.string().min(1).optional(),
   tlsCert: z.string().min(1).optional(),
@@ -48,12 +51,26 @@ export type Settings = Readonly<Omit<z.infer<typeof schema>, 'keys' | 'passphras
   readonly passphrase?: string;
 };
 
+/**
+ * What opening, making, restoring or rekeying an archive is told of it.
+ * @returns a `HousePlace` of archive/
+ */
+export function housePlaceOf({ data, rootKeyPath, passphrase, database }: Settings) {
+  return {
+    directory: data,
+    ...(rootKeyPath === undefined ? {} : { rootKeyPath }),
+    ...(passphrase === undefined ? {} : { passphrase }),
+    ...(database === undefined ? {} : { database }),
+  };
+}
+
 /** Names of the environment, and of the keys in cartulary.yaml. */
 const NAMES: Readonly<Record<string, keyof z.input<typeof schema>>> = {
   CARTULARY_DATA: 'data',
   CARTULARY_LISTEN: 'listen',
   CARTULARY_HOOKS_LISTEN: 'hooksListen',
   CARTULARY_PUBLIC_URL: 'publicUrl',
+  CARTULARY_DATABASE: 'database',
   CARTULARY_KEYS: 'keys',
   CARTULARY_PASSPHRASE_FILE: 'passphraseFile',
   CARTULARY_TLS_CERT: 'tlsCert',
@@ -116,12 +133,22 @@ function checkSettings({ keys, passphraseFile, ...rest }: z.infer<typeof schema>
       `${nameOf(key)} is open to the network without TLS; listen on 127.0.0.1 behind a reverse proxy, or give CARTULARY_TLS_CERT and CARTULARY_TLS_KEY`,
     );
   }
+  if (rest.database !== undefined) assertPrivate(rest.database);
   return {
     ...rest,
     data: resolve(rest.data),
     ...(keys === undefined ? {} : { rootKeyPath: parseLocalRootLocation(keys) }),
     ...(passphraseFile === undefined ? {} : { passphrase: readPassphrase(passphraseFile) }),
   };
+}
+
+/** What goes to a database on another machine is sealed, but who may write there is not. */
+function assertPrivate(database: string): void {
+  const { hostname, searchParams } = new URL(database);
+  const host = searchParams.get('host') ?? hostname;
+  if (host === '' || host.startsWith('/') || isLoopback(host)) return;
+  if (!['require', 'verify-ca', 'verify-full'].includes(searchParams.get('sslmode') ?? ''))
+    throw new CartularyError('setting', 'CARTULARY_DATABASE is on another machine: add ?sslmode=verify-full to it');
 }
 
 /** Is this an address that only this machine reaches? IPv6 with brackets or without; a name that merely begins like one may lead anywhere. */

@@ -17,6 +17,7 @@ import type { InlineGaps } from '../capture/tee.ts';
 import { workJobs } from '../capture/work.ts';
 import type { WorkParts } from '../capture/work.ts';
 import { CartularyError } from '../model/errors.ts';
+import { housePlaceOf } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import { isDiskFailed } from '../store/thread.ts';
 import { createAdmission } from './admission.ts';
@@ -65,9 +66,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
   const now = options.now ?? Date.now;
   const onFatal = options.onFatal ?? ((cause: unknown) => exitOnFatal(log, settings.data, cause));
   const house = await openHouse({
-    directory: settings.data,
-    ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
-    ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
+    ...housePlaceOf(settings),
     now,
     onFatal,
     onStalled: (cause) =>

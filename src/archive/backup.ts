@@ -14,7 +14,7 @@ import { emptyRoot } from '../ledger/tree.ts';
 import { CartularyError } from '../model/errors.ts';
 import { idBytes } from '../model/ids.ts';
 import type { ArchiveId, MessageId } from '../model/ids.ts';
-import { joinCopies, openStoreReader } from '../store/engine.ts';
+import { joinCopies, moveStore, openStoreReader } from '../store/engine.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { syncDirectory, writeFileDurably } from '../vault/durable-file.ts';
 import { openBlobDirectory } from '../store/blobs.ts';
@@ -28,6 +28,8 @@ import { copyMedia, listFiles } from './backup-files.ts';
 import { destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
+import { fileStore, storeLocation } from './house-place.ts';
+import type { HousePlace } from './house-place.ts';
 import type { LateMedia } from './late-media.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
 import type { ArchiveLayout, DataLayout } from './layout.ts';
@@ -164,11 +166,8 @@ async function putBeside(place: ArchiveLayout, id: string, into: string, checkpo
 }
 
 /** What a restore is given. */
-export type RestoreOptions = {
+export type RestoreOptions = HousePlace & {
   readonly from: string;
-  readonly directory: string;
-  readonly rootKeyPath?: string;
-  readonly passphrase?: string;
   /** Text of the recovery kit; without it the root key must be where the settings say. */
   readonly kit?: string;
   /** Path of a newer destruction list, with the file of the head beside it. */
@@ -243,7 +242,8 @@ async function restoreWithKeys(
   await mkdir(data.keys, { recursive: true, mode: 0o700 });
   const archiveId = manifest.archive as ArchiveId;
   const place = archiveLayout(data, archiveId);
-  const { logKey, databaseKey } = keys.keyring;
+  const { keyring } = keys;
+  const { logKey } = keyring;
   const known = await gatherKnown({
     place,
     archiveId,
@@ -255,9 +255,9 @@ async function restoreWithKeys(
     destroyed: options.destroyed,
   });
   assertListIsNew(known, options.listLost === true);
-  await bringBackDatabase(from, place, databaseKey, known.destroyed.keys());
+  await bringBackDatabase(from, place, keyring, known.destroyed.keys());
   const entry = await readHouseFile({ house: join(from, 'content', 'cartulary.json') });
-  const continuation = await decideFor(place, databaseKey, { archiveId, origin: entry.origin, heads: known.heads });
+  const continuation = await decideFor(place, keyring, { archiveId, origin: entry.origin, heads: known.heads });
   if (continuation.succeeds !== undefined && options.successor !== true) {
     throw new CartularyError(
       'conflict',
@@ -279,8 +279,15 @@ async function restoreWithKeys(
     continuation.succeeds === undefined
       ? {}
       : { succeeds: { ...continuation.succeeds, destructionsAsOf: known.destructionsAsOf } };
+  await putRecords(options, place, archiveId, keyring);
+  const { engine: _former, ...named } = entry;
   // Last, because a directory counts as an archive from then on.
-  await writeHouseFile(data, { ...entry, origin: continuation.head.origin, ...succeeds });
+  await writeHouseFile(data, {
+    ...named,
+    ...(options.database === undefined ? {} : { engine: 'postgres' }),
+    origin: continuation.head.origin,
+    ...succeeds,
+  });
   await rm(`${place.directory}.restoring`);
   return {
     archiveId,
@@ -290,6 +297,19 @@ async function restoreWithKeys(
     logKey: formatVkey(createNoteSigner({ name: continuation.head.origin, seed: logKey })),
     ...(continuation.succeeds === undefined ? {} : { succeeds: continuation.succeeds }),
   };
+}
+
+/** The records are where they belong, or are moved there. */
+async function putRecords(
+  { database, onProgress }: RestoreOptions,
+  place: ArchiveLayout,
+  archiveId: ArchiveId,
+  keyring: Keyring,
+): Promise<void> {
+  if (database === undefined) return;
+  const from = fileStore(place, keyring);
+  await moveStore(from, storeLocation(place, archiveId, keyring, database), onProgress);
+  for (const suffix of ['', '-wal', '-shm']) await rm(from.path + suffix, { force: true });
 }
 
 /** A list that is older than a head may lack a destruction, and a restore without it would bring back what was erased. */
@@ -305,7 +325,7 @@ function assertListIsNew(known: KnownBesides, isLostAccepted: boolean): void {
 async function bringBackDatabase(
   from: string,
   place: ArchiveLayout,
-  databaseKey: Uint8Array,
+  keyring: Keyring,
   destroyed: Iterable<string>,
 ): Promise<void> {
   // Only what a restore that was refused or cut off has left may be in the way.
@@ -322,17 +342,17 @@ async function bringBackDatabase(
   await copyFile(join(from, 'content', 'archive.db'), place.database);
   await copyFile(join(from, 'keys', 'keys.db'), keys);
   const ids = new Set(Array.from(destroyed, (message) => Buffer.from(idBytes(message as MessageId)).toString('hex')));
-  joinCopies({ path: place.database, key: databaseKey }, keys, ids);
+  joinCopies(place.database, keys, keyring.databaseKey, ids);
   for (const suffix of ['', '-wal', '-shm']) await rm(keys + suffix, { force: true });
 }
 
 async function decideFor(
   place: ArchiveLayout,
-  databaseKey: Uint8Array,
+  keyring: Keyring,
   known: { readonly archiveId: ArchiveId; readonly origin: string; readonly heads: readonly KnownHead[] },
 ): Promise<Continuation> {
   const files = openTileFiles(place.log);
-  const reader = openStoreReader({ path: place.database, key: databaseKey });
+  const reader = await openStoreReader(fileStore(place, keyring));
   try {
     const size = await reader.size();
     await growLog({ reader, files, from: 0, size });

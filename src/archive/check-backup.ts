@@ -23,6 +23,7 @@ import type { BackupManifest, RestoreOptions } from './backup.ts';
 import { destructionListPath, findDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
 import { readHouseFile } from './house-file.ts';
+import { fileStore } from './house-place.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
 import type { ArchiveLayout } from './layout.ts';
 import { verifyOwn } from './restore-heads.ts';
@@ -51,7 +52,7 @@ export type BackupCheck = {
 };
 
 /** What a check is given: what a restore is, and a directory for the place in which it is tried. */
-export type BackupCheckOptions = Omit<RestoreOptions, 'directory'> & {
+export type BackupCheckOptions = Omit<RestoreOptions, 'directory' | 'database'> & {
   readonly workIn: string;
   /** The data directory of the archive where it is on this machine: what was destroyed since must stand on a list beside the backups. */
   readonly live?: string;
@@ -153,7 +154,7 @@ async function verifyRestored(from: string, manifest: BackupManifest, place: Arc
     }
     await writeSignerMemory(place.signerMemory, head);
     const report = await verifyInThread(
-      threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place }),
+      threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place, store: fileStore(place, keyring) }),
       {
         vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
         formerVkeys: formerVkeysOf(archiveId, entry.origin, keyring.logKey),
@@ -179,7 +180,7 @@ async function isAtRoot(
 ): Promise<boolean> {
   await rm(place.log, { recursive: true, force: true });
   const files = openTileFiles(place.log);
-  const reader = openStoreReader({ path: place.database, key: keyring.databaseKey });
+  const reader = await openStoreReader(fileStore(place, keyring));
   try {
     if ((await reader.size()) < head.size) return false;
     const { root } = await growLog({ reader, files, from: 0, size: head.size });
@@ -193,7 +194,7 @@ async function isAtRoot(
 /** A restore takes away the keys of what was destroyed after the backup; the archive puts that on record when it is opened. */
 async function withoutReplayed(faults: readonly Fault[], place: ArchiveLayout, keyring: Keyring): Promise<Fault[]> {
   const listed = await findDestructionList(destructionListPath(place));
-  const reader = openStoreReader({ path: place.database, key: keyring.databaseKey });
+  const reader = await openStoreReader(fileStore(place, keyring));
   const kept: Fault[] = [];
   try {
     for (const fault of faults) {

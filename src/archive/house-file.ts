@@ -31,6 +31,8 @@ const houseSchema = z.strictObject({
         name: z.string(),
         origin: z.string(),
         createdAt: z.string(),
+        /** What keeps the records; in the data directory where nothing is said. */
+        engine: z.enum(['postgres']).optional(),
         succeeds: successionSchema.optional(),
       }),
     )
@@ -38,6 +40,9 @@ const houseSchema = z.strictObject({
 });
 /** The file's content. */
 type HouseFile = z.infer<typeof houseSchema>;
+
+/** What is said of an archive. */
+export type HouseEntry = HouseFile['archives'][number];
 
 function sumOf(archives: HouseFile['archives']): string {
   // In the order of the schema, whatever that of the caller is.
@@ -51,7 +56,7 @@ export async function isInitialised(directory: string): Promise<boolean> {
 }
 
 /** Reads which archives a data directory holds. @throws CartularyError `corrupt` */
-export async function readHouseFile(layout: Pick<DataLayout, 'house'>): Promise<HouseFile['archives'][number]> {
+export async function readHouseFile(layout: Pick<DataLayout, 'house'>): Promise<HouseEntry> {
   const text = await readFile(layout.house, 'utf8');
   const parsed = checkShape(houseSchema, parseJson(text));
   const { archives, check } = parsed.success ? parsed.data : { archives: [], check: undefined };
@@ -72,7 +77,7 @@ function parseJson(text: string): unknown {
 }
 
 /** Writes which archive a data directory holds. */
-export async function writeHouseFile(layout: DataLayout, archive: HouseFile['archives'][number]): Promise<void> {
+export async function writeHouseFile(layout: DataLayout, archive: HouseEntry): Promise<void> {
   const file: HouseFile = { version: 1, check: sumOf([archive]), archives: [archive] };
   await writeFileDurably(layout.house, Buffer.from(`${JSON.stringify(file, null, 2)}\n`), 0o600);
 }

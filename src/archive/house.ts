@@ -12,7 +12,8 @@ import { formatId, idBytes } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
 import { openBlobDirectory } from '../store/blobs.ts';
 import { lockDirectory } from '../store/lock.ts';
-import { openStore } from '../store/engine.ts';
+import { openStore, prepareStore } from '../store/engine.ts';
+import type { StoreReader } from '../store/store.ts';
 import { reviveError } from '../store/thread.ts';
 import { openTileFiles } from '../store/tile-files.ts';
 import { removeTemporaries, writeFileDurably } from '../vault/durable-file.ts';
@@ -27,6 +28,8 @@ import { createArchive } from './archive.ts';
 import type { Archive } from './archive.ts';
 import type { ArchiveParts } from './archive-parts.ts';
 import { destructionListPath, writeDestructionList } from './destruction-list.ts';
+import { assertEngine, storeLocation } from './house-place.ts';
+import type { HousePlace } from './house-place.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
 import { createIdentifier } from './identify.ts';
 import { archiveLayout, dataLayout, firstOriginOf } from './layout.ts';
@@ -42,11 +45,7 @@ import { startArchiveThreads } from './threads.ts';
 import { threadSetup } from './threads/workspace.ts';
 
 /** What a house needs to be opened. */
-export type HouseOptions = {
-  readonly directory: string;
-  /** Path of the root key's file; by default inside the data directory. */
-  readonly rootKeyPath?: string;
-  readonly passphrase?: string;
+export type HouseOptions = HousePlace & {
   readonly now?: () => number;
   /** A thread died or the disk failed: the process must end. */
   readonly onFatal?: (cause: unknown) => void;
@@ -107,11 +106,13 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
     const place = archiveLayout(layout, archiveId);
     await writeSignerMemory(place.signerMemory, { origin, size: 0, root: emptyRoot() });
     await writeDestructionList(destructionListPath(place), []);
+    await prepareStore(storeLocation(place, archiveId, keyring, options.database));
     await writeHouseFile(layout, {
       id: archiveId,
       name: options.name,
       origin,
       createdAt: new Date(now()).toISOString(),
+      ...(options.database === undefined ? {} : { engine: 'postgres' }),
     });
     keyring.destroy();
     root.destroy();
@@ -164,12 +165,14 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   const now = options.now ?? Date.now;
   const onFatal = options.onFatal ?? rethrowLater;
   const entry = await readHouseFile(layout);
+  assertEngine(entry, options.database);
   const archiveId = entry.id as ArchiveId;
   const place = archiveLayout(layout, archiveId);
   const written = [layout.house, place.keyring, place.signerMemory, destructionListPath(place), place.vkey];
   for (const path of written) await removeTemporaries(path);
   const keyring = await openKeyring(place, root);
-  await assertDatabase(place);
+  const location = storeLocation(place, archiveId, keyring, options.database);
+  if (location.engine === 'sqlite') await assertDatabase(place);
   await mkdir(place.index, { recursive: true, mode: 0o700 });
   const random = createRandomPool();
   const sealer = createSealer({
@@ -177,11 +180,12 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     sealKeys: keyring.sealKeys,
     currentVersion: keyring.currentSealVersion,
   });
-  const store = await openStore({ path: place.database, key: keyring.databaseKey }, onFatal);
+  const store = await openStore(location, onFatal);
+  if (location.engine === 'postgres') await assertRecords(place, store.reader);
   const blobs = openBlobDirectory(place.blobs);
   const identifier = createIdentifier(keyring.idKey);
   const threads = await startArchiveThreads(
-    threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place }),
+    threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place, store: location }),
     keyring.logKey,
     store,
     {
@@ -245,6 +249,16 @@ async function assertDatabase(place: ArchiveLayout): Promise<void> {
     throw new CartularyError(
       'corrupt',
       `the database ${place.database} is missing or empty; run "cartulary restore BACKUP --data NEW-DIRECTORY" with the newest backup`,
+    );
+}
+
+/** The same where the records are in PostgreSQL: one that holds none of an archive that has signed a log is another database. */
+async function assertRecords(place: ArchiveLayout, reader: StoreReader): Promise<void> {
+  const signed = (await readSignerMemory(place.signerMemory))?.size ?? 0;
+  if (signed > 0 && (await reader.size()) === 0)
+    throw new CartularyError(
+      'corrupt',
+      'the database that CARTULARY_DATABASE names holds no record of this archive; name the right one, or run "cartulary restore BACKUP --data NEW-DIRECTORY" with the newest backup',
     );
 }
 

@@ -23,6 +23,8 @@ import { createSealer } from '../vault/seal.ts';
 import { addDestruction, destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
 import type { Destruction } from './destruction-list.ts';
 import { readHouseFile } from './house-file.ts';
+import { storeLocation } from './house-place.ts';
+import type { HousePlace } from './house-place.ts';
 import { openRecord } from './opening.ts';
 import { verifyOwn } from './restore-heads.ts';
 import { readSignerMemory, writeSignerMemory } from './signer-memory.ts';
@@ -32,11 +34,8 @@ import type { ArchiveLayout } from './layout.ts';
 /** Records that are looked through at a time. */
 const ROWS = 1000;
 
-/** Where the keys are. */
-export type KeyPlace = { readonly directory: string; readonly rootKeyPath?: string; readonly passphrase?: string };
-
 /** A new root key in the place of the old; the kit must be printed anew. */
-export function rotateRoot(place: KeyPlace): Promise<{ recoveryKit: string }> {
+export function rotateRoot(place: HousePlace): Promise<{ recoveryKit: string }> {
   return withArchive(place, async ({ layout, rootOptions, name, id, origin }) => {
     const root = await rotateLocalRoot({
       ...rootOptions,
@@ -51,7 +50,7 @@ export function rotateRoot(place: KeyPlace): Promise<{ recoveryKit: string }> {
 }
 
 /** A new seal key for what is sealed from now on; the former stays for opening. */
-export function rotateSealKey(place: KeyPlace): Promise<{ version: number }> {
+export function rotateSealKey(place: HousePlace): Promise<{ version: number }> {
   return withArchive(place, async ({ layout, rootOptions }) => {
     const root = await openLocalRoot(rootOptions);
     const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
@@ -62,7 +61,7 @@ export function rotateSealKey(place: KeyPlace): Promise<{ version: number }> {
 }
 
 /** The recovery kit, to be printed again. */
-export function printKit(place: KeyPlace): Promise<{ recoveryKit: string }> {
+export function printKit(place: HousePlace): Promise<{ recoveryKit: string }> {
   return withArchive(place, async ({ layout, rootOptions, name, id, origin }) => ({
     recoveryKit: await kitOf(await openLocalRoot(rootOptions), layout, { name, id, origin }),
   }));
@@ -74,7 +73,7 @@ export function printKit(place: KeyPlace): Promise<{ recoveryKit: string }> {
  * @throws CartularyError `not-found` where there is none, `bad-input` where a checkpoint is not of this archive
  */
 export function rememberHead(
-  place: KeyPlace,
+  place: HousePlace,
   checkpoints: readonly string[],
 ): Promise<{ readonly origin: string; readonly size: number }> {
   return withArchive(place, async ({ layout, rootOptions, id, origin }) => {
@@ -88,16 +87,21 @@ export function rememberHead(
     const newest = [...heads, ...(known === undefined ? [] : [known])].sort((one, other) => other.size - one.size)[0];
     if (newest === undefined) throw new CartularyError('not-found', 'no head of this log is known');
     await writeSignerMemory(layout.signerMemory, newest);
-    await rewriteList(layout, id, keyring);
+    await rewriteList(layout, id, keyring, place.database);
     return { origin: newest.origin, size: newest.size };
   });
 }
 
 /** Puts every destruction that stands in the log on the list beside the data, with what is on it already. */
-async function rewriteList(layout: ArchiveLayout, id: ArchiveId, keyring: Keyring): Promise<void> {
+async function rewriteList(
+  layout: ArchiveLayout,
+  id: ArchiveId,
+  keyring: Keyring,
+  database: string | undefined,
+): Promise<void> {
   const path = destructionListPath(layout);
   const known = (await findDestructionList(path, { skipDamaged: true })) ?? new Map<string, Destruction>();
-  const reader = openStoreReader({ path: layout.database, key: keyring.databaseKey });
+  const reader = await openStoreReader(storeLocation(layout, id, keyring, database));
   const sealer = createSealer({
     archiveId: idBytes(id),
     sealKeys: keyring.sealKeys,
@@ -124,7 +128,7 @@ async function rewriteList(layout: ArchiveLayout, id: ArchiveId, keyring: Keyrin
 }
 
 /** Writes the root key's file from the text of a kit, as on a new machine. */
-export async function restoreRoot(place: KeyPlace, kit: string): Promise<{ rootId: string; location: string }> {
+export async function restoreRoot(place: HousePlace, kit: string): Promise<{ rootId: string; location: string }> {
   const data = dataLayout(place.directory);
   const root = await restoreLocalRootFromKit(kit, {
     path: place.rootKeyPath ?? data.rootKey,
@@ -141,7 +145,7 @@ type Opened = {
   readonly origin: string;
 };
 
-async function withArchive<Result>(place: KeyPlace, act: (opened: Opened) => Promise<Result>): Promise<Result> {
+async function withArchive<Result>(place: HousePlace, act: (opened: Opened) => Promise<Result>): Promise<Result> {
   const data = dataLayout(place.directory);
   const { id, name, origin } = await readHouseFile(data);
   const lock = lockDirectory(data.lock);

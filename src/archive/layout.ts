@@ -26,6 +26,8 @@ export type ArchiveLayout = {
   readonly blobs: string;
   readonly ring: string;
   readonly keyring: string;
+  /** Keys of PostgreSQL's epochs, where the records are there. */
+  readonly epochs: string;
   readonly signerMemory: string;
   /** Public key and origin of the log, for whoever checks it. */
   readonly vkey: string;
@@ -62,6 +64,7 @@ export function archiveLayout(data: DataLayout, id: ArchiveId): ArchiveLayout {
     blobs: `${directory}/blobs`,
     ring: `${directory}/ring`,
     keyring: `${data.keys}/${id}.keyring.json`,
+    epochs: `${data.keys}/${id}.epochs.json`,
     signerMemory: `${data.signer}/${id}.head.json`,
     vkey: `${directory}/log/vkey`,
   };

@@ -1,21 +1,27 @@
 /**
- * The way to an engine. Everything outside of `store/` opens a store, reads, appends from another thread and puts copies together through these four, so that a second engine
- * is one folder that passes `testing/conformance.ts`, and a choice in this file.
+ * The way to an engine. Everything outside of `store/` opens a store, reads, appends from another thread and puts copies together through these, so that an engine is one
+ * folder that passes `testing/conformance.ts`, and a choice in this file.
  */
 import type { MessagePort } from 'node:worker_threads';
 
-import type { PackedResults } from './batch-codec.ts';
+import { CartularyError } from '../model/errors.ts';
+import type { PostgresLocation } from './postgres/connection.ts';
 import { joinSqliteCopies } from './sqlite/copy.ts';
 import { openSqliteReader } from './sqlite/reader.ts';
-import { appendToSqlite, openSqliteStore } from './sqlite/sqlite-store.ts';
+import { openSqliteStore } from './sqlite/sqlite-store.ts';
 import type { StoreReader, StoreWriter } from './store.ts';
 
+export { appendThrough } from './store-calls.ts';
+
 /** Where an archive's records are and how they are sealed at rest. Plain values, since it crosses to threads. */
-export type StoreLocation = {
-  readonly path: string;
-  /** 32 bytes. */
-  readonly key: Uint8Array;
-};
+export type StoreLocation =
+  | {
+      readonly engine: 'sqlite';
+      readonly path: string;
+      /** 32 bytes. */
+      readonly key: Uint8Array;
+    }
+  | ({ readonly engine: 'postgres' } & PostgresLocation);
 
 /** An open store: the writer, and a reader for small reads. */
 export type OpenStore = {
@@ -29,26 +35,51 @@ export type OpenStore = {
 /**
  * Opens or makes a store.
  * @param onFatal called when a part of it has died; the process must end, since what is on disk is unknown
+ * @throws CartularyError as the engine's own
  */
-export function openStore(location: StoreLocation, onFatal: (cause: unknown) => void): Promise<OpenStore> {
-  return openSqliteStore({ ...location, onFatal });
+export async function openStore(location: StoreLocation, onFatal: (cause: unknown) => void): Promise<OpenStore> {
+  if (location.engine === 'sqlite') return openSqliteStore({ ...location, onFatal });
+  // Only loaded by who uses it.
+  const { openPostgresStore } = await import('./postgres/postgres-store.ts');
+  return openPostgresStore(location, onFatal);
 }
 
 /** Opens a reader of a store that exists, in the thread that calls. */
-export function openStoreReader({ path, key }: StoreLocation): StoreReader {
-  return openSqliteReader(path, key);
-}
-
-/** Appends batches (`openAppendBatch`) from another thread over a port that `connect` gave; the batch is transferred. */
-export function appendThrough(port: MessagePort): (batch: ArrayBuffer) => Promise<PackedResults> {
-  return appendToSqlite(port);
+export async function openStoreReader(location: StoreLocation): Promise<StoreReader> {
+  if (location.engine === 'sqlite') return openSqliteReader(location.path, location.key);
+  const { openPostgresReader } = await import('./postgres/reader.ts');
+  return openPostgresReader(location);
 }
 
 /**
- * Puts a content copy and a key copy (`copyTo`) together again as a store at `location`, where the content copy lies already.
+ * Puts a content copy and a key copy (`copyTo`) together again as a store at `path`, where the content copy lies already. `moveStore` brings it into another engine.
  * @param destroyed hex ids of messages whose destruction stands in the log or on the destruction list: their keys are not brought back. Not numbers: one that was given to a
  *   message after the backup is given again after the restore
  */
-export function joinCopies(location: StoreLocation, keysPath: string, destroyed: ReadonlySet<string>): void {
-  joinSqliteCopies(location.path, keysPath, location.key, destroyed);
+export function joinCopies(path: string, keysPath: string, key: Uint8Array, destroyed: ReadonlySet<string>): void {
+  joinSqliteCopies(path, keysPath, key, destroyed);
+}
+
+/**
+ * Brings the records of a store that nobody writes into another engine; what is there stays there. A run that was cut off is finished by the next.
+ * @throws CartularyError `conflict` where the archive is there already, `corrupt` where in the end another number of rows is there
+ */
+export async function moveStore(
+  from: Extract<StoreLocation, { engine: 'sqlite' }>,
+  to: StoreLocation,
+  onProgress: (done: number, total: number) => void,
+): Promise<void> {
+  if (to.engine === 'sqlite') throw new CartularyError('bad-input', 'records are moved into a database');
+  await prepareStore(to);
+  const { bringIn } = await import('./postgres/bring-in.ts');
+  await bringIn(to, from, onProgress);
+}
+
+/**
+ * Makes what an engine needs besides the keyring before the first record, where it is not there yet: for PostgreSQL the first epoch's key.
+ */
+export async function prepareStore(location: StoreLocation): Promise<void> {
+  if (location.engine === 'sqlite') return;
+  const { beginEpochs } = await import('./postgres/epochs.ts');
+  await beginEpochs({ path: location.epochs, key: location.key }, Date.now());
 }

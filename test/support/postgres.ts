@@ -12,6 +12,8 @@ export type TestServer = {
   /** A database of its own. */
   readonly url: string;
   newDatabase(): Promise<string>;
+  /** Ends all connections to a database, as a failover or an administrator does. */
+  cutConnections(url: string): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -46,6 +48,12 @@ export async function startTestServer(): Promise<TestServer> {
   return {
     url: await newDatabase(),
     newDatabase,
+    cutConnections: (url) =>
+      withClient(base, (client) =>
+        client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [
+          new URL(url).pathname.slice(1),
+        ]),
+      ),
     async stop() {
       await server?.stop();
       await rm(directory, { recursive: true, force: true });

@@ -50,7 +50,7 @@ const BATCH_RECORDS = 8000;
 const setup = workerData as FollowSetup;
 stepBack();
 const fresh = receiveFreshDocuments(setup.fresh);
-const reader = openReader(setup);
+const reader = await openReader(setup);
 const deriver = { reader, sealer: openSealer(setup), random: createRandomPool() };
 const followed = new Int32Array(setup.followed);
 const building = `${setup.layout.index}.building`;

@@ -48,7 +48,7 @@ export type LogCalls = {
 const setup = workerData as ThreadSetup;
 if (setup.logKey === undefined) throw new CartularyError('internal', 'the log thread needs the log key');
 const signer = createNoteSigner({ name: setup.origin, seed: setup.logKey });
-const reader = openReader(setup);
+const reader = await openReader(setup);
 await mkdir(setup.layout.log, { recursive: true, mode: 0o700 });
 const files = openTileFiles(setup.layout.log);
 const cache = createTileCache(512);

@@ -99,7 +99,7 @@ const BEHIND_MAX = 20_000;
 
 const setup = workerData as ReadSetup;
 const counter = callOverPort<CountCalls>(setup.counter);
-const reader = openReader(setup);
+const reader = await openReader(setup);
 const sealer = openSealer(setup);
 const index = openIndexReader({ directory: setup.layout.index, key: setup.indexKey });
 

@@ -78,7 +78,7 @@ const CHUNK = 1000;
 const MEDIA_WAIT_MS = 2000;
 
 const setup = workerData as ThreadSetup;
-const reader = openReader(setup);
+const reader = await openReader(setup);
 const sealer = openSealer(setup);
 const blobs = openBlobDirectory(setup.layout.blobs);
 const files = openTileFiles(setup.layout.log);

@@ -9,6 +9,7 @@ import type { ArchiveLayout } from '../layout.ts';
 import type { ArchiveId } from '../../model/ids.ts';
 import { idBytes } from '../../model/ids.ts';
 import { openStoreReader } from '../../store/engine.ts';
+import type { StoreLocation } from '../../store/engine.ts';
 import type { StoreReader } from '../../store/store.ts';
 import type { Keyring } from '../../vault/keyring.ts';
 import { createSealer } from '../../vault/seal.ts';
@@ -24,7 +25,7 @@ export type ThreadSetup = {
   readonly sealKeys: ReadonlyMap<number, Uint8Array>;
   readonly currentSealVersion: number;
   readonly idKey: Uint8Array;
-  readonly databaseKey: Uint8Array;
+  readonly store: StoreLocation;
   readonly indexKey: Uint8Array;
   /** Only the thread that signs is given it. */
   readonly logKey?: Uint8Array;
@@ -33,21 +34,20 @@ export type ThreadSetup = {
 /** What threads are given of a keyring: everything but the log's signing key. */
 export function threadSetup(
   keyring: Keyring,
-  named: Pick<ThreadSetup, 'archiveId' | 'name' | 'origin' | 'layout'>,
+  named: Pick<ThreadSetup, 'archiveId' | 'name' | 'origin' | 'layout' | 'store'>,
 ): ThreadSetup {
   return {
     ...named,
     sealKeys: keyring.sealKeys,
     currentSealVersion: keyring.currentSealVersion,
     idKey: keyring.idKey,
-    databaseKey: keyring.databaseKey,
     indexKey: keyring.indexKey,
   };
 }
 
 /** Opens a reader of the archive's records. */
-export function openReader(setup: ThreadSetup): StoreReader {
-  return openStoreReader({ path: setup.layout.database, key: setup.databaseKey });
+export function openReader(setup: ThreadSetup): Promise<StoreReader> {
+  return openStoreReader(setup.store);
 }
 
 /** Makes a sealer with the archive's keys. */

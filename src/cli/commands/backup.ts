@@ -10,6 +10,7 @@ import { restoreBackup } from '../../archive/backup.ts';
 import { isInitialised } from '../../archive/house-file.ts';
 import type { BackupReport, RestoreOptions } from '../../archive/backup.ts';
 import { CartularyError } from '../../model/errors.ts';
+import { housePlaceOf } from '../../settings.ts';
 import { runOperation, settingsOf, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { createProgress, paint, print, printJson, say } from '../output.ts';
@@ -48,8 +49,10 @@ async function checkCommand(backup: string, _options: RestoreCommand, command: C
   const options = command.optsWithGlobals<RestoreCommand>();
   const settings = settingsOf(options);
   const progress = createProgress('checking');
+  // It is tried in a place of its own, wherever the records of the archive are.
+  const { database: _database, ...restoring } = await restoreOptionsOf(options);
   const report = await checkBackup({
-    ...(await restoreOptionsOf(options)),
+    ...restoring,
     from: resolve(backup),
     workIn: tmpdir(),
     ...((await isInitialised(settings.data)) ? { live: settings.data } : {}),
@@ -86,11 +89,9 @@ function withRestoreOptions(command: Command): Command {
 
 async function restoreOptionsOf(
   options: RestoreCommand,
-): Promise<Omit<RestoreOptions, 'from' | 'directory' | 'onProgress'>> {
-  const settings = settingsOf(options);
+): Promise<Omit<RestoreOptions, 'from' | 'onProgress'>> {
   return {
-    ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
-    ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
+    ...housePlaceOf(settingsOf(options)),
     ...(options.kit === undefined ? {} : { kit: await readFile(options.kit, 'utf8') }),
     ...(options.destroyed === undefined ? {} : { destroyed: resolve(options.destroyed) }),
     checkpoints: await Promise.all(options.checkpoint.map((path) => readFile(path, 'utf8'))),
@@ -108,7 +109,6 @@ export function registerRestore(program: Command): void {
       const report = await restoreBackup({
         ...(await restoreOptionsOf(options)),
         from: resolve(backup),
-        directory: settings.data,
         onProgress: (done, total) => progress.update({ done, total }),
       });
       progress.end();

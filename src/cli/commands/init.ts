@@ -3,6 +3,7 @@ import { open, rm } from 'node:fs/promises';
 import type { Command } from 'commander';
 
 import { initHouse } from '../../archive/house.ts';
+import { housePlaceOf } from '../../settings.ts';
 import { settingsOf, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { paint, print, printJson, say } from '../output.ts';
@@ -19,10 +20,8 @@ export function registerInit(program: Command): void {
       // Made before the archive: what is shown once must not be lost because a file could not be written.
       const kit = options.kit === undefined ? undefined : await open(options.kit, 'wx', 0o600);
       const made = await initHouse({
-        directory: settings.data,
+        ...housePlaceOf(settings),
         name: options.name,
-        ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
-        ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
       }).catch(async (cause: unknown) => {
         await kit?.close();
         if (options.kit !== undefined) await rm(options.kit, { force: true });

@@ -4,8 +4,9 @@ import type { Command } from 'commander';
 
 import { READING_SCOPES, SCOPES } from '../../access/api-keys.ts';
 import { printKit, rememberHead, restoreRoot, rotateRoot, rotateSealKey } from '../../archive/key-care.ts';
-import type { KeyPlace } from '../../archive/key-care.ts';
+import type { HousePlace } from '../../archive/house-place.ts';
 import { CartularyError } from '../../model/errors.ts';
+import { housePlaceOf } from '../../settings.ts';
 import { runOperation, settingsOf, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { print, printJson, say } from '../output.ts';
@@ -117,11 +118,6 @@ function registerOwnKeys(key: Command): void {
   );
 }
 
-function placeOf(options: CommonOptions): KeyPlace {
-  const settings = settingsOf(options);
-  return {
-    directory: settings.data,
-    ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
-    ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
-  };
+function placeOf(options: CommonOptions): HousePlace {
+  return housePlaceOf(settingsOf(options));
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 
 import { initHouse } from '../../archive/house.ts';
 import { isInitialised } from '../../archive/house-file.ts';
+import { housePlaceOf } from '../../settings.ts';
 import type { Settings } from '../../settings.ts';
 import { settingsOf, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
@@ -26,10 +27,8 @@ export function registerStart(program: Command): void {
 
 async function makeArchive(settings: Settings, name: string): Promise<void> {
   const made = await initHouse({
-    directory: settings.data,
+    ...housePlaceOf(settings),
     name,
-    ...(settings.rootKeyPath === undefined ? {} : { rootKeyPath: settings.rootKeyPath }),
-    ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
   });
   print(made.recoveryKit);
   say(`A new archive was made in ${settings.data}. Print the recovery kit above and keep it away from this machine.`);

@@ -5,32 +5,32 @@
 import type { Client } from 'pg';
 
 import { CartularyError } from '../../model/errors.ts';
-import { LEAF_BYTES } from '../../ledger/leaf.ts';
 import type { AppendEntry, AppendResult } from '../store.ts';
 import { planAppend } from './append-plan.ts';
 import type { AppendPlan, Known, LogHead } from './append-plan.ts';
 import { bytesOfUuid, uuidOf } from './connection.ts';
 import { ensureMonth, monthNumber } from './schema.ts';
 import { unwrapSecret, wrapSecret } from './secret-wrap.ts';
+import type { Epochs } from './epochs.ts';
 import type { EpochKey } from './secret-wrap.ts';
+import { writeRecords } from './write-records.ts';
 
 /** What an appender needs. */
 export type AppenderParts = {
-  readonly client: Client;
   readonly archiveId: Uint8Array;
-  readonly epoch: EpochKey;
+  readonly epochs: Epochs;
   readonly now: () => number;
 };
 
-type HeadRow = { size: number; next_no: number; month: number };
+type HeadRow = { size: number; next_no: number; month: number; epoch: number };
 
-/** Makes the appender of one connection; one batch at a time. */
-export function createAppender({ client, archiveId, epoch, now }: AppenderParts) {
+/** Makes the appender of an archive: a connection and a batch in, results out; one batch at a time. */
+export function createAppender({ archiveId, epochs, now }: AppenderParts) {
   const archive = uuidOf(archiveId);
   const months = new Set<number>();
 
   /** The month that records go to: that of now, but never before that of the last record, so that months and numbers rise together. */
-  const openMonth = async (): Promise<number> => {
+  const openMonth = async (client: Client): Promise<number> => {
     const { rows } = await client.query<HeadRow>('SELECT size, next_no, month FROM log_head WHERE archive = $1', [
       archive,
     ]);
@@ -41,17 +41,18 @@ export function createAppender({ client, archiveId, epoch, now }: AppenderParts)
   };
 
   const appendOnce = async (
+    client: Client,
     entries: readonly AppendEntry[],
     month: number,
   ): Promise<readonly AppendResult[] | undefined> => {
     await client.query('BEGIN');
     try {
-      const head = await lockHead(client, archive);
+      const head = await lockHead(client, archive, epochs);
       if (head.month > month) {
         await client.query('ROLLBACK');
         return undefined;
       }
-      const plan = planAppend(entries, await lookUp(client, archive, entries, epoch), {
+      const plan = planAppend(entries, await lookUp(client, archive, entries, epochs), {
         size: head.size,
         nextNo: head.next_no,
       });
@@ -63,7 +64,8 @@ export function createAppender({ client, archiveId, epoch, now }: AppenderParts)
         head: { size: head.size, nextNo: head.next_no },
         month,
         isNewMonth: head.month !== month,
-        epoch,
+        // Whoever rotates has said so under this lock: nothing is wrapped under an epoch whose key is about to go.
+        epoch: epochs.get(head.epoch),
       });
       await client.query('COMMIT');
       return plan.results;
@@ -73,9 +75,9 @@ export function createAppender({ client, archiveId, epoch, now }: AppenderParts)
     }
   };
 
-  return async (entries: readonly AppendEntry[]): Promise<readonly AppendResult[]> => {
+  return async (client: Client, entries: readonly AppendEntry[]): Promise<readonly AppendResult[]> => {
     for (let tries = 0; tries < MONTH_TRIES_MAX; tries += 1) {
-      const results = await appendOnce(entries, await openMonth());
+      const results = await appendOnce(client, entries, await openMonth(client));
       if (results !== undefined) return results;
     }
     throw new CartularyError('overloaded', 'the clocks of the nodes are apart by more than a month');
@@ -85,11 +87,14 @@ export function createAppender({ client, archiveId, epoch, now }: AppenderParts)
 /** Another node may be in the next month already. */
 const MONTH_TRIES_MAX = 3;
 
-async function lockHead(client: Client, archive: string): Promise<HeadRow> {
-  const text = 'SELECT size, next_no, month FROM log_head WHERE archive = $1 FOR UPDATE';
+async function lockHead(client: Client, archive: string, epochs: Epochs): Promise<HeadRow> {
+  const text = 'SELECT size, next_no, month, epoch FROM log_head WHERE archive = $1 FOR UPDATE';
   const { rows } = await client.query<HeadRow>({ name: 'lock-head', text, values: [archive] });
   if (rows[0] !== undefined) return rows[0];
-  await client.query('INSERT INTO log_head (archive) VALUES ($1) ON CONFLICT DO NOTHING', [archive]);
+  await client.query('INSERT INTO log_head (archive, epoch) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+    archive,
+    epochs.newest().epoch,
+  ]);
   const again = await client.query<HeadRow>({ name: 'lock-head', text, values: [archive] });
   if (again.rows[0] === undefined) throw new CartularyError('internal', 'the log has no head');
   return again.rows[0];
@@ -100,7 +105,7 @@ async function lookUp(
   client: Client,
   archive: string,
   entries: readonly AppendEntry[],
-  epoch: EpochKey,
+  epochs: Epochs,
 ): Promise<Known> {
   const keys = new Set<string>();
   let asksForJobs = false;
@@ -123,18 +128,19 @@ async function lookUp(
     last_seq: number;
     last_record: string;
     secret: Buffer | null;
+    epoch: number | null;
     closed: boolean | null;
   }>({
     name: 'find-messages',
-    text: `SELECT m.no, m.last_seq, m.last_record, k.secret, k.closed FROM message m LEFT JOIN message_key k ON k.archive = m.archive AND k.no = m.no
+    text: `SELECT m.no, m.last_seq, m.last_record, k.secret, k.epoch, k.closed FROM message m LEFT JOIN message_key k ON k.archive = m.archive AND k.no = m.no
       WHERE m.archive = $1 AND m.no = ANY($2::bigint[])`,
     values: [archive, numbers],
   });
-  for (const { no, last_seq, last_record, secret, closed } of messages.rows)
+  for (const { no, last_seq, last_record, secret, epoch, closed } of messages.rows)
     known.messages.set(no, {
       lastSeq: last_seq,
       lastRecord: uuidOf(bytesOfUuid(last_record)),
-      secret: secret === null ? undefined : unwrapSecret(epoch, secret),
+      secret: secret === null ? undefined : unwrapSecret(epochs.get(epoch ?? 0), secret),
       closed: closed !== false,
     });
   if (!asksForJobs) return known;
@@ -188,7 +194,13 @@ async function write(
       text: 'UPDATE seen s SET seq = u.seq FROM unnest($2::uuid[], $3::bigint[]) AS u(key, seq) WHERE s.archive = $1 AND s.key = u.key',
       values: [archive, [...contents.keys()], [...contents.values()]],
     });
-  await writeRecords(client, archive, plan, head.size, month);
+  await writeRecords(
+    client,
+    archive,
+    plan.records.map(({ entry, no, previousSeq }) => ({ no, previousSeq, leaf: entry.leaf, sealed: entry.sealed })),
+    head.size,
+    month,
+  );
   for (const { no, seq, job } of jobs)
     await client.query({
       name: 'add-job',
@@ -251,35 +263,5 @@ async function writeMessages(
     text: `INSERT INTO message_key (archive, no, secret, epoch)
       SELECT $1, u.no, substring($2::bytea FROM ((u.at - 1) * ${WRAPPED_BYTES} + 1)::int FOR ${WRAPPED_BYTES}), $3 FROM unnest($4::bigint[]) WITH ORDINALITY AS u(no, at)`,
     values: [archive, Buffer.concat(newMessages.map(({ secret }) => wrapSecret(epoch, secret))), epoch.epoch, numbers],
-  });
-}
-
-async function writeRecords(
-  client: Client,
-  archive: string,
-  { records }: AppendPlan,
-  from: number,
-  month: number,
-): Promise<void> {
-  const ends: number[] = [];
-  let end = 0;
-  for (const { entry } of records) ends.push((end += entry.sealed.length));
-  await client.query({
-    name: 'add-records',
-    text: `INSERT INTO record (archive, month, seq, no, prev_seq, leaf, sealed)
-      SELECT $1, $2, $3 + u.at - 1, u.no, u.previous, substring($4::bytea FROM ((u.at - 1) * ${LEAF_BYTES} + 1)::int FOR ${LEAF_BYTES}),
-        substring($5::bytea FROM u.begins + 1 FOR u.ends - u.begins)
-      FROM unnest($6::bigint[], $7::bigint[], $8::int[], $9::int[]) WITH ORDINALITY AS u(no, previous, begins, ends, at)`,
-    values: [
-      archive,
-      month,
-      from,
-      Buffer.concat(records.map(({ entry }) => entry.leaf)),
-      Buffer.concat(records.map(({ entry }) => entry.sealed)),
-      records.map(({ no }) => no),
-      records.map(({ previousSeq }) => previousSeq),
-      [0, ...ends.slice(0, -1)],
-      ends,
-    ],
   });
 }

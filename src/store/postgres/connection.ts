@@ -1,17 +1,19 @@
 /** Connections to PostgreSQL: each sees one archive, waits for the disk at every commit, and reads 64-bit numbers as numbers. */
-import { Client, types } from 'pg';
+import { Client, DatabaseError, types } from 'pg';
 import type { ClientBase } from 'pg';
 
 import { CartularyError } from '../../model/errors.ts';
 import { SCHEMA } from './schema.ts';
 
-/** Where an archive is. */
+/** Where an archive is. Plain values, since it crosses to threads. */
 export type PostgresLocation = {
   /** `postgres://user@host:port/database`; never in a log or an error, since it may hold a password. */
   readonly url: string;
   /** 16 bytes. */
   readonly archiveId: Uint8Array;
-  /** 32 bytes: wraps the keys of messages in their rows. */
+  /** The file of the epochs' keys (`epochs.ts`). */
+  readonly epochs: string;
+  /** 32 bytes: wraps the epochs' keys, and seals copies for backups. */
   readonly key: Uint8Array;
 };
 
@@ -81,4 +83,68 @@ async function assertDurable(client: ClientBase): Promise<void> {
     if (!wanted.includes(value))
       throw new CartularyError('setting', `PostgreSQL runs with ${name} = ${value}; set it to ${wanted[0]}`);
   }
+}
+
+/** One connection that is made when it is needed, and made anew after it broke. */
+export type KeptConnection = {
+  /**
+   * Does something with the connection, alone: a transaction is not mixed with what others ask meanwhile.
+   * @throws CartularyError `overloaded` where the database went away
+   */
+  use<Result>(act: (client: Client) => Promise<Result>): Promise<Result>;
+  close(): Promise<void>;
+};
+
+/** Opens one. */
+export function keepConnected(location: PostgresLocation): KeptConnection {
+  let client: Promise<Client> | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
+  const get = (): Promise<Client> => {
+    client ??= connect(location).then(
+      (connected) => {
+        connected.once('end', () => (client = undefined));
+        return connected;
+      },
+      (cause: unknown) => {
+        client = undefined;
+        throw cause;
+      },
+    );
+    return client;
+  };
+  const useAlone = async <Result>(act: (client: Client) => Promise<Result>): Promise<Result> => {
+    const connected = await get();
+    try {
+      return await act(connected);
+    } catch (cause) {
+      if (!isAway(cause)) throw cause;
+      // Whatever state it is in, nobody uses it again.
+      client = undefined;
+      void connected.end().catch(() => undefined);
+      throw new CartularyError('overloaded', 'the database went away', { cause });
+    }
+  };
+  return {
+    use(act) {
+      const mine = turn.then(() => useAlone(act));
+      turn = mine.catch(() => undefined);
+      return mine;
+    },
+    async close() {
+      await turn;
+      const open = await client?.catch(() => undefined);
+      await open?.end();
+    },
+  };
+}
+
+/** SQLSTATE classes and codes of a server that is going, has gone, or takes no more (PostgreSQL, appendix A). */
+const AWAY = /^(?:08|57P0|53|58|25006|40)/;
+
+/** Has the database gone, or given up on this transaction, so that the same may be asked again? */
+function isAway(cause: unknown): boolean {
+  if (!(cause instanceof Error) || cause instanceof CartularyError) return false;
+  // Errors of the connection itself have no SQLSTATE: a socket's code, or none at all.
+  if (!(cause instanceof DatabaseError)) return true;
+  return AWAY.test(cause.code ?? '');
 }

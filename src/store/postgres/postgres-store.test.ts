@@ -1,5 +1,6 @@
 /** The PostgreSQL engine on a real server: the suite of all engines, and what only it promises. */
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,8 +8,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeStore, makeEntry } from '../testing/conformance.ts';
 import { startTestServer, whyNoServer } from '../../../test/support/postgres.ts';
 import type { TestServer } from '../../../test/support/postgres.ts';
+import { makePlace } from '../../../test/support/cli.ts';
+import { bringIn } from './bring-in.ts';
 import { uuidOf } from './connection.ts';
+import type { PostgresLocation } from './connection.ts';
+import { joinSqliteCopies } from '../sqlite/copy.ts';
+import { openSqliteReader } from '../sqlite/reader.ts';
+import type { StoreReader, StoreWriter } from '../store.ts';
+import { beginEpochs, nextEpoch, readEpochs, writeEpochs } from './epochs.ts';
+import { unwrapSecret } from './secret-wrap.ts';
+import type { EpochKey } from './secret-wrap.ts';
 import { openPostgresStore } from './postgres-store.ts';
+import { rotateEpoch } from './rotate-epoch.ts';
 import { ARCHIVE_TABLES, SCHEMA } from './schema.ts';
 
 const key = randomBytes(32);
@@ -18,9 +29,26 @@ let server: TestServer;
 beforeAll(async () => {
   if (missing === undefined) server = await startTestServer();
 }, 120_000);
-afterAll(() => server?.stop());
+afterAll(async () => {
+  await server?.stop();
+  await place.remove();
+});
 
-const open = (archive: string) => openPostgresStore({ url: server.url, archiveId: Buffer.from(archive, 'hex'), key });
+const place = await makePlace('postgres');
+const fail = (cause: unknown): never => {
+  throw cause;
+};
+
+/** Where an archive of these tests is. */
+function locate(archive: string, url = server.url): PostgresLocation {
+  return { url, archiveId: Buffer.from(archive, 'hex'), epochs: `${place.data}.${archive}.epochs.json`, key };
+}
+
+async function open(archive: string, url?: string) {
+  const location = locate(archive, url);
+  await beginEpochs({ path: location.epochs, key }, Date.now());
+  return openPostgresStore(location, fail);
+}
 const newArchive = async (): Promise<string> => randomBytes(16).toString('hex');
 
 /** Asks as the owner of the tables, who row-level security applies to as well. */
@@ -109,26 +137,174 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
   it('refuses a server that does not wait for its disk', async () => {
     const url = new URL(server.url);
     url.searchParams.set('options', '-c synchronous_commit=off');
-    await expect(openPostgresStore({ url: url.href, archiveId: randomBytes(16), key })).rejects.toMatchObject({
+    await expect(open(await newArchive(), url.href)).rejects.toMatchObject({
       code: 'setting',
       message: expect.stringContaining('synchronous_commit') as string,
     });
   });
 
   it('says that it cannot be reached, and nothing of where it is', async () => {
-    const opened = openPostgresStore({ url: 'postgres://u:secret@127.0.0.1:9/none', archiveId: randomBytes(16), key });
+    const opened = open(await newArchive(), 'postgres://u:secret@127.0.0.1:9/none');
     await expect(opened).rejects.toMatchObject({ code: 'overloaded', message: 'the database cannot be reached' });
   });
 
   it('opens one archive from two nodes at the same time, of which one makes the tables', async () => {
     const fresh = await server.newDatabase();
     const archive = await newArchive();
-    const nodes = await Promise.all(
-      Array.from({ length: 4 }, () => openPostgresStore({ url: fresh, archiveId: Buffer.from(archive, 'hex'), key })),
-    );
+    const nodes = await Promise.all(Array.from({ length: 4 }, () => open(archive, fresh)));
     const results = await Promise.all(nodes.map(({ writer }) => writer.append([makeEntry('a')])));
     expect(results.flat().filter(({ status }) => status === 'stored')).toHaveLength(1);
     for (const node of nodes) await node.close();
     expect(uuidOf(Buffer.from(archive, 'hex'))).toBe(archive);
   });
+
+  it('goes on after its connections were cut, and says meanwhile that it went away', async () => {
+    const store = await open(await newArchive());
+    await store.writer.append([makeEntry('a')]);
+    await server.cutConnections(server.url);
+    const entry = makeEntry('b');
+    const [result] = await store.writer.append([entry]).catch(async (cause: unknown) => {
+      expect(cause).toMatchObject({ code: 'overloaded' });
+      return store.writer.append([entry]);
+    });
+    expect(result).toMatchObject({ seq: 1 });
+    await server.cutConnections(server.url);
+    const size = await store.reader.size().catch(() => store.reader.size());
+    expect(size).toBe(2);
+    await store.close();
+  });
+
+  it('begins a new epoch under appends: every secret is wrapped anew, the former key is gone, and no copy from before opens one', async () => {
+    const archive = await newArchive();
+    const location = locate(archive);
+    const [store, other] = [await open(archive), await open(archive)];
+    const entries = Array.from({ length: 300 }, (_none, at) => makeEntry(`kept ${at}`));
+    await store.writer.append(entries);
+    const before = await ask<{ secret: Buffer; epoch: number }>('SELECT secret, epoch FROM message_key', archive);
+    const formerFile = await readFile(location.epochs, 'utf8');
+    const more = Array.from({ length: 200 }, (_none, at) => makeEntry(`meanwhile ${at}`));
+    const appending = Promise.all(more.map((entry, at) => (at % 2 === 0 ? store : other).writer.append([entry])));
+    const rotated = await rotateEpoch(location, Date.now());
+    expect((await appending).flat().every(({ status }) => status === 'stored')).toBe(true);
+    expect(rotated).toMatchObject({ epoch: 2, destroyed: 1 });
+    const after = await ask<{ epoch: number }>('SELECT DISTINCT epoch FROM message_key', archive);
+    expect(after).toEqual([{ epoch: 2 }]);
+    // Both nodes read what was wrapped under the new key, and go on appending to old messages.
+    for (const { reader, writer } of [store, other]) {
+      const rows = await reader.readLog(0, 500);
+      expect(rows).toHaveLength(500);
+      expect(Buffer.from(rows[0]?.secret ?? []).equals(entries[0]?.secret ?? Buffer.of(1))).toBe(true);
+      const [known] = await writer.append([makeEntry('kept 7', { event: `read ${Math.random()}` })]);
+      expect(known?.status).toBe('stored');
+    }
+    const epochs = readEpochs({ path: location.epochs, key });
+    expect(epochs.map(({ epoch }) => epoch)).toEqual([2]);
+    for (const { secret } of before) expect(() => unwrapSecret(epochs[0] as EpochKey, secret)).toThrow('cannot be unwrapped');
+    expect(formerFile).not.toBe(await readFile(location.epochs, 'utf8'));
+    for (const node of [store, other]) await node.close();
+  });
+
+  it('finishes a rotation that was cut off between its steps', async () => {
+    const archive = await newArchive();
+    const location = locate(archive);
+    const store = await open(archive);
+    await store.writer.append([makeEntry('a')]);
+    const epochs = { path: location.epochs, key };
+    // As if it had been killed once the new key was there, before anybody was told.
+    await writeEpochs(epochs, [...readEpochs(epochs), nextEpoch(readEpochs(epochs), Date.now())]);
+    await store.writer.append([makeEntry('b')]);
+    expect(await rotateEpoch(location, Date.now())).toMatchObject({ epoch: 3, rewrapped: 2, destroyed: 2 });
+    expect(await store.reader.readLog(0, 10)).toHaveLength(2);
+    await store.close();
+  });
+
+  it('names the file where an epoch has no key here', async () => {
+    const archive = await newArchive();
+    const location = locate(archive);
+    const store = await open(archive);
+    await store.writer.append([makeEntry('a')]);
+    const elsewhere = { ...location, epochs: `${place.data}.other.epochs.json` };
+    const node = await openPostgresStore(elsewhere, fail);
+    await expect(node.writer.append([makeEntry('b')])).rejects.toMatchObject({
+      code: 'key-missing',
+      message: expect.stringContaining('other.epochs.json is missing') as string,
+    });
+    for (const opened of [store, node]) await opened.close();
+  });
+
+  it('gives copies that SQLite opens, and takes in what SQLite holds, row for row', async () => {
+    const store = await open(await newArchive());
+    await fillWithEverything(store.writer);
+    const copies = { content: `${place.data}.content.db`, keys: `${place.data}.keys.db` };
+    expect(await store.writer.copyTo(copies.content, copies.keys)).toBe(await store.reader.size());
+    joinSqliteCopies(copies.content, copies.keys, key, new Set());
+    const sqlite = openSqliteReader(copies.content, key);
+    const expected = await readEverything(store.reader);
+    expect(await readEverything(sqlite)).toEqual(expected);
+    await sqlite.close();
+
+    const into = locate(await newArchive(), await server.newDatabase());
+    await beginEpochs({ path: into.epochs, key }, Date.now());
+    await bringIn(into, { path: copies.content, key }, () => undefined);
+    await expect(bringIn(into, { path: copies.content, key }, () => undefined)).rejects.toMatchObject({ code: 'conflict' });
+    const moved = await openPostgresStore(into, fail);
+    expect(await readEverything(moved.reader)).toEqual(expected);
+    // What was known stays known, and the log goes on where it ended.
+    const [again, next] = await moved.writer.append([makeEntry('message 3'), makeEntry('new')]);
+    expect(again?.status).toBe('duplicate');
+    expect(next).toMatchObject({ status: 'stored', seq: await store.reader.size() });
+    for (const opened of [store, moved]) await opened.close();
+  });
+
+  it('goes on bringing in where it was cut off', async () => {
+    const store = await open(await newArchive());
+    await fillWithEverything(store.writer);
+    const copies = { content: `${place.data}.cut.db`, keys: `${place.data}.cut-keys.db` };
+    await store.writer.copyTo(copies.content, copies.keys);
+    joinSqliteCopies(copies.content, copies.keys, key, new Set());
+    const into = locate(await newArchive(), await server.newDatabase());
+    await beginEpochs({ path: into.epochs, key }, Date.now());
+    const cut = bringIn(into, { path: copies.content, key }, () => {
+      throw new Error('cut off');
+    });
+    await expect(cut).rejects.toThrow();
+    await bringIn(into, { path: copies.content, key }, () => undefined);
+    const moved = await openPostgresStore(into, fail);
+    expect(await readEverything(moved.reader)).toEqual(await readEverything(store.reader));
+    for (const opened of [store, moved]) await opened.close();
+  });
 });
+
+/** Messages with reports, states, jobs, settings, pins, closed and destroyed keys. */
+async function fillWithEverything(writer: StoreWriter): Promise<void> {
+  for (let at = 0; at < 40; at += 1)
+    await writer.append([
+      makeEntry(`message ${at}`, {
+        settings: [{ name: `setting/${at % 3}`, value: Buffer.from(`value ${at}`) }],
+        jobs: [{ kind: 'media', dueAtMs: at, payload: Buffer.from([at]), ...(at % 2 === 0 ? { lossAtMs: at + 7 } : {}) }],
+      }),
+      makeEntry(`message ${at}`, { event: `event ${at}` }),
+      makeEntry(`report ${at}`, { event: `report ${at}` }),
+    ]);
+  await writer.putStates([{ messageNo: 1, version: 1, sealed: Buffer.from('state') }]);
+  await writer.pinKey(makeEntry('message 5').messageId, 'hold');
+  for (const at of [6, 7]) await writer.closeKey(makeEntry(`message ${at}`).messageId);
+  await writer.destroyKey(makeEntry('message 7').messageId);
+}
+
+async function readEverything(reader: StoreReader): Promise<unknown> {
+  const log = await reader.readLog(0, 1000);
+  const numbers = Array.from(new Set(log.map(({ messageNo }) => messageNo)));
+  const plain = (value: unknown): unknown =>
+    JSON.parse(JSON.stringify(value, (_name, inner: unknown) => (inner instanceof Uint8Array ? Buffer.from(inner).toString('hex') : inner)));
+  return plain({
+    log,
+    messages: await reader.readMessages(numbers),
+    keys: await reader.listMessageNos(0, 1000),
+    lasts: await reader.listLastSeqs(0, 1000),
+    states: await reader.listStateNos(0, 1000),
+    settings: await reader.listSettings(''),
+    jobs: await reader.countJobs(),
+    found: await reader.findSeqByUnique(makeEntry('x', { event: 'event 3' }).unique as Uint8Array),
+  });
+}

@@ -1,81 +1,56 @@
-/** The PostgreSQL engine as others see it. Appends that arrive while a transaction runs wait together and share the next. */
-import { createGroupQueue } from '../group-queue.ts';
-import type { AppendEntry, AppendResult, StoreReader, StoreWriter } from '../store.ts';
-import { createAppender } from './append.ts';
-import { connect, uuidOf } from './connection.ts';
+/** The PostgreSQL engine as others see it: a client of its thread. */
+import { MessageChannel } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+
+import type { StoreReader, StoreWriter } from '../store.ts';
+import { createWriterClient } from '../store-calls.ts';
+import type { StoreCalls } from '../store-calls.ts';
+import { startThread, threadUrl } from '../thread.ts';
 import type { PostgresLocation } from './connection.ts';
-import { epochOf } from './epoch.ts';
 import { openPostgresReader } from './reader.ts';
-import { migrate, SCHEMA } from './schema.ts';
-import {
-  claimJobs,
-  closeKey,
-  destroyKey,
-  finishJob,
-  pinKey,
-  putSettings,
-  putStates,
-  retryJob,
-  unpinKey,
-} from './writer.ts';
 
 /** An open archive in PostgreSQL. */
-export type PostgresStore = { readonly writer: StoreWriter; readonly reader: StoreReader; close(): Promise<void> };
+export type PostgresStore = {
+  readonly writer: StoreWriter;
+  readonly reader: StoreReader;
+  /** A port over which another thread may append (`appendThrough`). */
+  connect(): Promise<MessagePort>;
+  close(): Promise<void>;
+};
 
-/** Opens an archive, or makes it. @throws CartularyError `overloaded` where the server cannot be reached; as `migrate` */
+/**
+ * Opens an archive, or makes it.
+ * @param onFatal called when its thread has died; the process must end
+ * @throws CartularyError `overloaded` where the server cannot be reached, `setting` where it does not wait for its disk; as `migrate`
+ */
 export async function openPostgresStore(
   location: PostgresLocation,
-  now: () => number = Date.now,
+  onFatal: (cause: unknown) => void,
 ): Promise<PostgresStore> {
-  const archive = uuidOf(location.archiveId);
-  const appending = await connect(location);
-  await appending.query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`);
-  await migrate(appending);
-  const client = await connect(location);
-  const append = createAppender({ client: appending, archiveId: location.archiveId, epoch: epochOf(location), now });
-  let turn: Promise<unknown> = Promise.resolve();
-  const inTurn = <Result>(act: () => Promise<Result>): Promise<Result> => {
-    const mine = turn.then(act);
-    turn = mine.catch(() => undefined);
-    return mine;
-  };
-  let appendTurn: Promise<unknown> = Promise.resolve();
-  const queue = createGroupQueue<AppendEntry, AppendEntry[]>({
-    bytesOf: (entry) => entry.sealed.length + entry.leaf.length + 64,
-    open: () => [],
-    add: (group, entry) => void group.push(entry),
-    send(group) {
-      const mine = appendTurn.then(() => append(group));
-      appendTurn = mine.catch(() => undefined);
-      return mine as Promise<AppendResult[]>;
-    },
+  const thread = await startThread<StoreCalls>(threadUrl('./worker.ts', import.meta.url), location, {
+    name: 'store-writer',
+    onFatal,
   });
   const reader = openPostgresReader(location);
+  const { writer: calls, drain } = createWriterClient(thread);
   const close = async (): Promise<void> => {
-    await queue.drain();
-    await turn;
+    await drain();
     await reader.close();
-    await appending.end();
-    await client.end();
+    await thread.end();
   };
   return {
     reader,
     close,
+    async connect() {
+      const { port1, port2 } = new MessageChannel();
+      await thread.call('connect', port1, { transfer: [port1] });
+      return port2;
+    },
     writer: {
-      append: (entries) => queue.push(entries),
-      putStates: (rows) => inTurn(() => putStates(client, archive, rows)),
-      putSettings: (changes) => inTurn(() => putSettings(client, archive, changes)),
-      claimJobs: (kinds, limit, nowMs, leaseMs) =>
-        inTurn(() => claimJobs(client, archive, { kinds, limit, nowMs, leaseMs })),
-      finishJob: (id) => inTurn(() => finishJob(client, archive, id)),
-      retryJob: (id, dueAtMs) => inTurn(() => retryJob(client, archive, id, dueAtMs)),
-      pinKey: (messageId, hold) => inTurn(() => pinKey(client, archive, messageId, hold)),
-      unpinKey: (messageId, hold) => inTurn(() => unpinKey(client, archive, messageId, hold)),
-      closeKey: (messageId) => inTurn(() => closeKey(client, archive, messageId)),
-      destroyKey: (messageId) => inTurn(() => destroyKey(client, archive, messageId)),
-      scrub: () => Promise.resolve(true),
+      ...calls,
+      // PostgreSQL does it by itself.
       checkpoint: () => Promise.resolve(),
-      copyTo: () => Promise.reject(new Error('not yet')),
+      copyTo: (contentPath, keysPath) => thread.call('copyTo', { contentPath, keysPath }),
       close,
     },
   };

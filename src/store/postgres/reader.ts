@@ -1,11 +1,9 @@
 /** Reading of the PostgreSQL engine, over a connection of its own in whichever thread reads. Each call sees one state of the database. */
-import type { Client } from 'pg';
-
 import { CartularyError } from '../../model/errors.ts';
 import type { MessageRow, RecordRow, StoreReader } from '../store.ts';
-import { connect, uuidOf } from './connection.ts';
+import { keepConnected, uuidOf } from './connection.ts';
 import type { PostgresLocation } from './connection.ts';
-import { epochOf } from './epoch.ts';
+import { openEpochs } from './epochs.ts';
 import { unwrapSecret } from './secret-wrap.ts';
 
 /** Rows one call may ask for. */
@@ -13,20 +11,19 @@ const ROWS_MAX = 20_000;
 /** Records of one message that are read at most; more than that is damage or attack. */
 const CHAIN_MAX = 100_000;
 
-type RecordColumns = {
+type WrappedColumns = { secret: Buffer | null; epoch: number | null };
+type RecordColumns = WrappedColumns & {
   seq: number;
   no: number;
   id: Buffer;
-  secret: Buffer | null;
   prev_seq: number | null;
   leaf: Buffer;
   sealed: Buffer | null;
 };
-type HeadColumns = {
+type HeadColumns = WrappedColumns & {
   no: number;
   id: Buffer;
   last_seq: number;
-  secret: Buffer | null;
   closed: boolean | null;
   version: number | null;
   state: Buffer | null;
@@ -36,15 +33,16 @@ type ChainColumns = { start: number; seq: number; prev_seq: number | null; leaf:
 /** Opens a reader; it connects with its first call, and again after its connection broke. */
 export function openPostgresReader(location: PostgresLocation): StoreReader {
   const archive = uuidOf(location.archiveId);
-  const epoch = epochOf(location);
+  const epochs = openEpochs({ path: location.epochs, key: location.key });
   const connection = keepConnected(location);
   const ask = async <Row extends object>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> => {
-    const client = await connection.get();
-    const { rows } = await client.query<Row>({ name, text, values: [archive, ...values] });
+    const { rows } = await connection.use((client) =>
+      client.query<Row>({ name, text, values: [archive, ...values] }),
+    );
     return rows;
   };
-  const unwrap = (secret: Buffer | null): Buffer | undefined =>
-    secret === null ? undefined : unwrapSecret(epoch, secret);
+  const unwrap = ({ secret, epoch }: WrappedColumns): Buffer | undefined =>
+    secret === null || epoch === null ? undefined : unwrapSecret(epochs.get(epoch), secret);
   const months = createMonths(ask);
   return {
     async size() {
@@ -55,7 +53,7 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
       const count = Math.min(limit, ROWS_MAX);
       const rows = await ask<RecordColumns>(
         'read-log',
-        `SELECT r.seq, r.no, uuid_send(m.id) AS id, k.secret, r.prev_seq, r.leaf, r.sealed FROM record r
+        `SELECT r.seq, r.no, uuid_send(m.id) AS id, k.secret, k.epoch, r.prev_seq, r.leaf, r.sealed FROM record r
          JOIN message m ON m.archive = r.archive AND m.no = r.no LEFT JOIN message_key k ON k.archive = r.archive AND k.no = r.no
          WHERE r.archive = $1 AND r.month BETWEEN $2 AND $3 AND r.seq >= $4 ORDER BY r.month, r.seq LIMIT $5`,
         [...(await months.around(fromSeq, fromSeq + count)), fromSeq, count],
@@ -64,7 +62,7 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
         seq: row.seq,
         messageNo: row.no,
         messageId: row.id,
-        secret: unwrap(row.secret),
+        secret: unwrap(row),
         previousSeq: row.prev_seq ?? undefined,
         leaf: row.leaf,
         sealed: row.sealed ?? undefined,
@@ -135,7 +133,7 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
   async function readMessages(numbers: readonly number[], stateOnly: boolean): Promise<MessageRow[]> {
     const heads = await ask<HeadColumns>(
       'read-heads',
-      `SELECT m.no, uuid_send(m.id) AS id, m.last_seq, k.secret, k.closed, s.version, s.sealed AS state FROM message m
+      `SELECT m.no, uuid_send(m.id) AS id, m.last_seq, k.secret, k.epoch, k.closed, s.version, s.sealed AS state FROM message m
        LEFT JOIN message_key k ON k.archive = m.archive AND k.no = m.no LEFT JOIN state s ON s.archive = m.archive AND s.no = m.no
        WHERE m.archive = $1 AND m.no = ANY($2::bigint[])`,
       [numbers],
@@ -173,7 +171,7 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
         {
           messageNo: no,
           messageId: head.id,
-          secret: unwrap(head.secret),
+          secret: unwrap(head),
           closed: head.closed !== false,
           records,
           state:
@@ -199,30 +197,6 @@ function createMonths(ask: Ask) {
       const first = known.findLast(({ from_seq }) => from_seq <= from)?.month ?? 0;
       const last = known.findLast(({ from_seq }) => from_seq <= to)?.month ?? 0;
       return [first, last];
-    },
-  };
-}
-
-/** One connection that is made when it is needed, and made anew after it broke. */
-export function keepConnected(location: PostgresLocation) {
-  let client: Promise<Client> | undefined;
-  return {
-    get(): Promise<Client> {
-      client ??= connect(location).then(
-        (connected) => {
-          connected.on('end', () => (client = undefined));
-          return connected;
-        },
-        (cause: unknown) => {
-          client = undefined;
-          throw cause;
-        },
-      );
-      return client;
-    },
-    async close(): Promise<void> {
-      const open = await client?.catch(() => undefined);
-      await open?.end();
     },
   };
 }

@@ -34,7 +34,8 @@ const MIGRATIONS: readonly Migration[] = [
     breaking: true,
     sql: `
       CREATE TABLE log_head (
-        archive uuid PRIMARY KEY, size bigint NOT NULL DEFAULT 0, next_no bigint NOT NULL DEFAULT 1, month integer NOT NULL DEFAULT 0
+        archive uuid PRIMARY KEY, size bigint NOT NULL DEFAULT 0, next_no bigint NOT NULL DEFAULT 1, month integer NOT NULL DEFAULT 0,
+        epoch integer NOT NULL
       ) WITH (fillfactor = 10);
       CREATE TABLE log_month (archive uuid, month integer, from_seq bigint NOT NULL, PRIMARY KEY (archive, month));
       CREATE TABLE message (

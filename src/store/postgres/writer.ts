@@ -5,19 +5,7 @@ import { CartularyError } from '../../model/errors.ts';
 import type { JobRow, SettingChange, StateRow } from '../store.ts';
 import { putSetting } from './append.ts';
 import { uuidOf } from './connection.ts';
-
-/** Runs `act` in a transaction. */
-export async function inTransaction<Result>(client: Client, act: () => Promise<Result>): Promise<Result> {
-  await client.query('BEGIN');
-  try {
-    const result = await act();
-    await client.query('COMMIT');
-    return result;
-  } catch (cause) {
-    await client.query('ROLLBACK').catch(() => undefined);
-    throw cause;
-  }
-}
+import { inTransaction } from './transaction.ts';
 
 /** Writes state rows; an older version never replaces a newer one, and a message without a key gets none. */
 export async function putStates(client: Client, archive: string, rows: readonly StateRow[]): Promise<void> {

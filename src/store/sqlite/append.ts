@@ -193,6 +193,14 @@ function splitHash(hash: Uint8Array): { k: bigint; rest: Buffer } {
   return { k: bytes.readBigInt64BE(0), rest: bytes.subarray(8) };
 }
 
+/** The 16-byte hash of a slot. One that was moved on because its first half was taken comes back as another; there is one such in 4,000 archives of 100 M rows. */
+export function joinHash(k: bigint, rest: Uint8Array): Buffer {
+  const hash = Buffer.alloc(ID_BYTES);
+  hash.writeBigInt64BE(k, 0);
+  hash.set(rest, ID_BYTES / 2);
+  return hash;
+}
+
 /** Something wrong with one entry. */
 class EntryFault extends Error {}
 

@@ -28,14 +28,23 @@ export function copyDatabase(
   return dropKeys(contentPath, pageKey);
 }
 
+/** The file of the keys. */
+export const KEY_COPY_SCHEMA = `
+  CREATE TABLE message_key (no INTEGER PRIMARY KEY, secret BLOB NOT NULL, closed INTEGER NOT NULL);
+  CREATE TABLE pin (no INTEGER NOT NULL, hold TEXT NOT NULL, PRIMARY KEY (no, hold)) WITHOUT ROWID;`;
+
+/** A copy of the content has no keys to watch over. */
+export function dropKeyTriggers(copy: EncryptedDatabase): void {
+  for (const trigger of KEY_TRIGGER_NAMES) copy.exec(`DROP TRIGGER ${trigger}`);
+}
+
 type KeyColumns = { no: number; secret: Buffer; closed: number };
 type PinColumns = { no: number; hold: string };
 
 function writeKeys(path: string, key: Uint8Array, rows: Iterable<KeyColumns>, pins: Iterable<PinColumns>): void {
   const copy = openEncryptedDatabase(path, { key });
   try {
-    copy.exec(`CREATE TABLE message_key (no INTEGER PRIMARY KEY, secret BLOB NOT NULL, closed INTEGER NOT NULL);
-      CREATE TABLE pin (no INTEGER NOT NULL, hold TEXT NOT NULL, PRIMARY KEY (no, hold)) WITHOUT ROWID;`);
+    copy.exec(KEY_COPY_SCHEMA);
     const addKey = copy.prepare('INSERT INTO message_key VALUES (?, ?, ?)');
     const addPin = copy.prepare('INSERT INTO pin VALUES (?, ?)');
     copy.transaction(() => {
@@ -53,7 +62,7 @@ function dropKeys(path: string, key: Uint8Array): number {
   const copy = openEncryptedDatabase(path, { key });
   try {
     copy.pragma('foreign_keys = OFF');
-    for (const trigger of KEY_TRIGGER_NAMES) copy.exec(`DROP TRIGGER ${trigger}`);
+    dropKeyTriggers(copy);
     for (const table of KEY_TABLES) copy.exec(`DELETE FROM ${table}`);
     const row = copy.prepare('SELECT max(seq) AS seq FROM record').get() as { seq: number | null };
     copy.pragma('wal_checkpoint(TRUNCATE)');

@@ -1,18 +1,16 @@
 /**
- * The SQLite engine as others see it: a client of its two threads. Appends that arrive while a commit runs wait together and share the next.
+ * The SQLite engine as others see it: a client of its two threads.
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
-import { decodeResults, encodeBatch } from '../batch-codec.ts';
-import type { PackedResults } from '../batch-codec.ts';
-import type { AppendEntry, AppendResult, StoreReader, StoreWriter } from '../store.ts';
-import { createGroupQueue } from '../group-queue.ts';
-import { callOverPort, startThread, threadUrl } from '../thread.ts';
+import type { StoreReader, StoreWriter } from '../store.ts';
+import { createWriterClient } from '../store-calls.ts';
+import { startThread, threadUrl } from '../thread.ts';
 import type { Thread } from '../thread.ts';
-import type { StoreCalls, WorkerRole, WorkerSetup } from './protocol.ts';
+import type { SqliteCalls, WorkerRole, WorkerSetup } from './protocol.ts';
 import { openSqliteReader } from './reader.ts';
 
 /** Where an archive's database is and how its pages are sealed. */
@@ -46,14 +44,9 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
   const writer = await startRole('writer', location);
   const maintenance = await startRole('maintenance', location);
   const reader = openSqliteReader(location.path, location.key);
-  const queue = createGroupQueue<AppendEntry, AppendEntry[]>({
-    bytesOf: (entry) => entry.sealed.length + entry.leaf.length + 64,
-    open: () => [],
-    add: (group, entry) => void group.push(entry),
-    send: (group) => appendOver(writer, group),
-  });
+  const { writer: calls, drain } = createWriterClient(writer);
   const close = async (): Promise<void> => {
-    await queue.drain();
+    await drain();
     await reader.close();
     await maintenance.end();
     await writer.call('scrub', undefined);
@@ -68,17 +61,7 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
       return port2;
     },
     writer: {
-      append: (entries) => queue.push(entries),
-      putStates: (rows) => writer.call('putStates', rows),
-      putSettings: (changes) => writer.call('putSettings', changes),
-      claimJobs: (kinds, limit, nowMs, leaseMs) => writer.call('claimJobs', { kinds, limit, nowMs, leaseMs }),
-      finishJob: (id) => writer.call('finishJob', id),
-      retryJob: (id, dueAtMs) => writer.call('retryJob', { id, dueAtMs }),
-      pinKey: (messageId, hold) => writer.call('pinKey', { messageId, hold }),
-      unpinKey: (messageId, hold) => writer.call('unpinKey', { messageId, hold }),
-      closeKey: (messageId) => writer.call('closeKey', messageId),
-      destroyKey: (messageId) => writer.call('destroyKey', messageId),
-      scrub: () => writer.call('scrub', undefined),
+      ...calls,
       checkpoint: () => moveLog(writer, maintenance),
       copyTo: (contentPath, keysPath) => maintenance.call('copyTo', { contentPath, keysPath }),
       close,
@@ -89,7 +72,7 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
 /**
  * Moves the write-ahead log into the file, beside the appends; where it has grown long, the writer is asked to move the little that came meanwhile and to begin it anew.
  */
-async function moveLog(writer: Thread<StoreCalls>, maintenance: Thread<StoreCalls>): Promise<void> {
+async function moveLog(writer: Thread<SqliteCalls>, maintenance: Thread<SqliteCalls>): Promise<void> {
   for (let pass = 0; pass < MOVES_MAX; pass += 1) {
     const { written, waiting } = await maintenance.call('checkpoint', undefined);
     if (written < WAL_PAGES_LONG) return;
@@ -98,24 +81,10 @@ async function moveLog(writer: Thread<StoreCalls>, maintenance: Thread<StoreCall
   await writer.call('restart', undefined);
 }
 
-function startRole(role: WorkerRole, location: SqliteLocation): Promise<Thread<StoreCalls>> {
+function startRole(role: WorkerRole, location: SqliteLocation): Promise<Thread<SqliteCalls>> {
   const setup: WorkerSetup = { role, path: location.path, key: location.key };
-  return startThread<StoreCalls>(threadUrl('./worker.ts', import.meta.url), setup, {
+  return startThread<SqliteCalls>(threadUrl('./worker.ts', import.meta.url), setup, {
     name: `store-${role}`,
     onFatal: location.onFatal,
   });
-}
-
-/** `appendThrough` of engine.ts. */
-export function appendToSqlite(port: MessagePort): (batch: ArrayBuffer) => Promise<PackedResults> {
-  const writer = callOverPort<StoreCalls>(port);
-  return (batch) => writer.call('append', batch, { transfer: [batch] });
-}
-
-async function appendOver(
-  writer: Pick<Thread<StoreCalls>, 'call'>,
-  entries: readonly AppendEntry[],
-): Promise<AppendResult[]> {
-  const batch = encodeBatch(entries);
-  return decodeResults(await writer.call('append', batch, { transfer: [batch] }));
 }

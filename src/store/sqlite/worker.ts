@@ -15,7 +15,7 @@ import type { Appender } from './append.ts';
 import { copyDatabase } from './copy.ts';
 import { formatRefusal } from '../thread.ts';
 import type { ThreadReply } from '../thread.ts';
-import type { StoreRequest, WalPages, WorkerSetup } from './protocol.ts';
+import type { SqliteRequest, WalPages, WorkerSetup } from './protocol.ts';
 import { migrate } from './schema.ts';
 import {
   claimJobs,
@@ -42,7 +42,7 @@ const WAL_FILE_BYTES_MAX = 128 * 1024 * 1024;
 /** Entries of one transaction at most. */
 const GROUP_ENTRIES_MAX = 4000;
 
-type AppendRequest = Extract<StoreRequest, { name: 'append' }>;
+type AppendRequest = Extract<SqliteRequest, { name: 'append' }>;
 
 function serve(port: MessagePort, setup: WorkerSetup): void {
   const database = openEncryptedDatabase(setup.path, {
@@ -81,10 +81,10 @@ function makeDurable(database: EncryptedDatabase): void {
 }
 
 function listen(port: MessagePort, database: EncryptedDatabase, appender: Appender | undefined): void {
-  port.on('message', (first: StoreRequest) => {
+  port.on('message', (first: SqliteRequest) => {
     const requests = [first];
     for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
-      requests.push(next.message as StoreRequest);
+      requests.push(next.message as SqliteRequest);
     }
     handleAll(port, database, appender, requests);
   });
@@ -94,7 +94,7 @@ function handleAll(
   port: MessagePort,
   database: EncryptedDatabase,
   appender: Appender | undefined,
-  requests: readonly StoreRequest[],
+  requests: readonly SqliteRequest[],
 ): void {
   let group: AppendRequest[] = [];
   let groupEntries = 0;
@@ -139,7 +139,7 @@ function handle(
   port: MessagePort,
   database: EncryptedDatabase,
   appender: Appender | undefined,
-  request: Exclude<StoreRequest, AppendRequest>,
+  request: Exclude<SqliteRequest, AppendRequest>,
 ): unknown {
   switch (request.name) {
     case 'ready':
@@ -201,7 +201,7 @@ function restartLog(database: EncryptedDatabase): undefined {
   }
 }
 
-function answer(port: MessagePort, request: StoreRequest, act: () => unknown): void {
+function answer(port: MessagePort, request: SqliteRequest, act: () => unknown): void {
   try {
     reply(port, { id: request.id, ok: true, result: act() });
   } catch (cause) {

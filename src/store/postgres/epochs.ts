@@ -1,0 +1,118 @@
+/**
+ * Epochs: the keys under which the secrets of messages are wrapped in their rows. They lie in a file beside the keyring, never in the database, so that a copy of the database
+ * (write-ahead archive, point-in-time recovery) loses its power over what was erased when the key of its epoch is destroyed (DESIGN §6). Whoever loses the file loses the
+ * secrets, so it belongs into every backup of keys, and to every node.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+
+import { z } from 'zod';
+
+import { checkShape } from '../../model/check-shape.ts';
+import { CartularyError } from '../../model/errors.ts';
+import { writeFileDurably } from '../../vault/durable-file.ts';
+import { isMissing } from '../../vault/missing-file.ts';
+import { unwrapSecret, wrapSecret } from './secret-wrap.ts';
+import type { EpochKey } from './secret-wrap.ts';
+
+/** Where the file is, and the key that wraps the epochs' keys in it. */
+export type EpochPlace = {
+  readonly path: string;
+  /** 32 bytes, of the keyring. */
+  readonly key: Uint8Array;
+};
+
+/** An epoch with the time from which it is. */
+export type Epoch = EpochKey & { readonly sinceMs: number };
+
+/** The epochs of one archive as a node knows them. */
+export type Epochs = {
+  /** The key of an epoch; the file is read again for one that is not known yet. @throws CartularyError `key-missing` where it was destroyed, or is not here */
+  get(epoch: number): EpochKey;
+  /** The newest. @throws CartularyError `key-missing` where there is no file */
+  newest(): Epoch;
+};
+
+const fileSchema = z.strictObject({
+  version: z.literal(1),
+  epochs: z
+    .array(z.strictObject({ epoch: z.number().int().positive(), since: z.number().int(), key: z.base64() }))
+    .min(1),
+});
+
+/** Opens the epochs of an archive. The file is read when something is asked that is not known. */
+export function openEpochs(place: EpochPlace): Epochs {
+  let known = new Map<number, Epoch>();
+  const load = (): void => {
+    known = new Map(readEpochs(place).map((epoch) => [epoch.epoch, epoch]));
+  };
+  return {
+    get(epoch) {
+      if (!known.has(epoch)) load();
+      const found = known.get(epoch);
+      if (found === undefined)
+        throw new CartularyError('key-missing', `the key of epoch ${epoch} is not in ${place.path}`);
+      return found;
+    },
+    newest() {
+      if (known.size === 0) load();
+      return newestOf([...known.values()]);
+    },
+  };
+}
+
+/** Reads the file. @throws CartularyError `key-missing`, `corrupt` */
+export function readEpochs({ path, key }: EpochPlace): Epoch[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    if (!isMissing(cause)) throw cause;
+    throw new CartularyError('key-missing', `${path} is missing; copy it from another node or from a backup of the keys`);
+  }
+  const parsed = checkShape(fileSchema, parseJson(text));
+  if (!parsed.success) throw new CartularyError('corrupt', `${path} cannot be read; copy it from another node`);
+  return parsed.data.epochs.map(({ epoch, since, key: wrapped }) => ({
+    epoch,
+    sinceMs: since,
+    key: unwrapSecret({ epoch: 0, key }, Buffer.from(wrapped, 'base64')),
+  }));
+}
+
+/** Writes the file with these epochs; what is not among them is destroyed. */
+export async function writeEpochs({ path, key }: EpochPlace, epochs: readonly Epoch[]): Promise<void> {
+  const file: z.infer<typeof fileSchema> = {
+    version: 1,
+    epochs: epochs.map((epoch) => ({
+      epoch: epoch.epoch,
+      since: epoch.sinceMs,
+      key: wrapSecret({ epoch: 0, key }, epoch.key).toString('base64'),
+    })),
+  };
+  await writeFileDurably(path, Buffer.from(`${JSON.stringify(file, null, 1)}\n`), 0o600);
+}
+
+/** Makes the first epoch, where there is none. */
+export async function beginEpochs(place: EpochPlace, nowMs: number): Promise<void> {
+  if (!existsSync(place.path)) await writeEpochs(place, [nextEpoch([], nowMs)]);
+}
+
+/** A new epoch after these. */
+export function nextEpoch(epochs: readonly Epoch[], nowMs: number): Epoch {
+  const last = epochs.length === 0 ? 0 : newestOf(epochs).epoch;
+  return { epoch: last + 1, sinceMs: nowMs, key: randomBytes(32) };
+}
+
+function newestOf(epochs: readonly Epoch[]): Epoch {
+  const [first, ...others] = epochs;
+  if (first === undefined) throw new CartularyError('key-missing', 'there is no epoch');
+  return others.reduce((one, other) => (other.epoch > one.epoch ? other : one), first);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
