@@ -34,9 +34,7 @@ const schema = z.strictObject({
     .refine(isPlainUrl, 'is an address without user, password, query and fragment, since paths are put behind it')
     .transform((url) => url.replace(/\/+$/, ''))
     .optional(),
-  database: z
-    .url({ protocol: /^postgres(?:ql)?$/, error: 'is postgres://USER@HOST:PORT/DATABASE' })
-    .optional(),
+  database: z.url({ protocol: /^postgres(?:ql)?$/, error: 'is postgres://USER@HOST:PORT/DATABASE' }).optional(),
   keys: z.string().startsWith('file:', 'is file:PATH; other key providers come later').optional(),
   passphraseFile: z.string().min(1).optional(),
   tlsCert: z.string().min(1).optional(),

@@ -6,7 +6,12 @@ import { dirname, join } from 'node:path';
 
 import { freePort } from '../../test/support/cli.ts';
 
-export type PostgresServer = { readonly url: string; stop(): Promise<void> };
+export type PostgresServer = {
+  readonly url: string;
+  stop(): Promise<void>;
+  /** Kills it, as a crash does, and starts it again; not where it is another's. */
+  restart?: () => Promise<void>;
+};
 
 /** PostgreSQL refuses to run as root: it is run as this user, which has no rights. */
 const NOBODY = 65_534;
@@ -58,19 +63,28 @@ export async function startPostgres(directory: string): Promise<PostgresServer |
     'shared_buffers=256MB',
     'max_wal_size=4GB',
   ];
-  const server = spawn(
-    join(programs, 'postgres'),
-    ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
-    { stdio: 'ignore', cwd: data, env, ...user },
-  );
-  return { url: `postgres://bench@127.0.0.1:${port}/postgres`, stop: () => stop(server) };
+  const start = (): ChildProcess =>
+    spawn(
+      join(programs, 'postgres'),
+      ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+      { stdio: 'ignore', cwd: data, env, ...user },
+    );
+  let server = start();
+  return {
+    url: `postgres://bench@127.0.0.1:${port}/postgres`,
+    stop: () => end(server, 'SIGINT'),
+    async restart() {
+      await end(server, 'SIGQUIT');
+      server = start();
+    },
+  };
 }
 
-/** Asks for a fast shutdown and waits for it. @source PostgreSQL, "Shutting down the server" */
-async function stop(server: ChildProcess): Promise<void> {
+/** Asks for a shutdown and waits for it: SIGINT a fast one, SIGQUIT one without saving, as a crash. @source PostgreSQL, "Shutting down the server" */
+async function end(server: ChildProcess, signal: 'SIGINT' | 'SIGQUIT'): Promise<void> {
   if (server.exitCode !== null) return;
   const ended = new Promise((resolve) => server.once('exit', resolve));
-  server.kill('SIGINT');
+  server.kill(signal);
   await ended;
 }
 

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import type { Logger } from 'pino';
 
 import type { Archive } from '../archive/archive.ts';
+import type { Caller } from '../archive/caller.ts';
 import { openHouse } from '../archive/house.ts';
 import type { House } from '../archive/house.ts';
 import type { Source } from '../archive/registry.ts';
@@ -51,7 +52,10 @@ export type ServiceOptions = {
 };
 
 const WORK_EVERY_MS = 500;
+const EPOCH_EVERY_MS = 3_600_000;
 const POLL_EVERY_MS = 60_000;
+/** Who is on record for what goes on by itself. */
+const ITSELF: Caller = { kind: 'local', user: 'cartulary' };
 /** Destructions that a crash cut off, or that waited for a backup to end. */
 const FINISH_EVERY_MS = 10_000;
 
@@ -107,6 +111,9 @@ export async function openService(settings: Settings, options: ServiceOptions = 
       settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
     startWork() {
       start(FINISH_EVERY_MS, async () => void (await archive.finishDestructions()));
+      start(EPOCH_EVERY_MS, async () => {
+        if (await archive.isEpochOver()) await archive.rotateEpoch(ITSELF);
+      });
       start(WORK_EVERY_MS, () => workJobs(work));
       start(POLL_EVERY_MS, () => pollSources(work));
     },

@@ -1,5 +1,6 @@
 import type { ArchiveId } from '../model/ids.ts';
 import type { BlobStore } from '../store/blobs.ts';
+import type { StoreLocation } from '../store/engine.ts';
 import type { StoreReader, StoreWriter } from '../store/store.ts';
 import type { TileFiles } from '../store/tile-files.ts';
 import type { HpkeKeyPair } from '../vault/hpke.ts';
@@ -22,6 +23,7 @@ export type ArchiveParts = {
   /** Public keys of the logs that this one succeeds, oldest first. */
   readonly formerVkeys: readonly string[];
   readonly layout: ArchiveLayout;
+  readonly store: StoreLocation;
   readonly writer: StoreWriter;
   readonly reader: StoreReader;
   readonly blobs: BlobStore;

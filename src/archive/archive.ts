@@ -12,6 +12,7 @@ import { CartularyError } from '../model/errors.ts';
 import type { AuditAct, MessageKey } from '../model/event.ts';
 import { formatId, idBytes } from '../model/ids.ts';
 import type { ApiKeyId, ConversationId, MessageId, SourceId } from '../model/ids.ts';
+import type { EpochRotation } from '../store/engine.ts';
 import type { JobRow, SettingChange } from '../store/store.ts';
 import { writeBackup } from './backup.ts';
 import type { BackupReport } from './backup.ts';
@@ -20,6 +21,7 @@ import type { Caller } from './caller.ts';
 import { describeVerification, runVerification, UnrecordedError, verifyOnRecord } from './verification.ts';
 import { noteUnfinished } from './unfinished-files.ts';
 import { destroyMessage, finishDestructions } from './destroy.ts';
+import { beginEpoch, isEpochOver } from './epoch-care.ts';
 import { keepMedium } from './keep-medium.ts';
 import type { IncomingMedium } from './keep-medium.ts';
 import type { DataLayout } from './layout.ts';
@@ -354,6 +356,20 @@ function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: 
 
     /** The same, where guard found it later by itself; the destruction's own record says so. */
     destroyFound: (id: MessageId, reason: string): Promise<void> => destroyMessage(parts, SYSTEM_ACTOR, id, reason),
+
+    /** Begins a new epoch, where the records are in PostgreSQL: what was erased is in no older copy of the database any more. */
+    rotateEpoch: (caller: Caller): Promise<EpochRotation> =>
+      act(
+        caller,
+        'operate',
+        'rotate-epoch',
+        {},
+        () => beginEpoch(parts.store, parts.now()),
+        ({ epoch, rewrapped }) => ({ epoch, rewrapped }),
+      ),
+
+    /** Is it time for that? */
+    isEpochOver: (): Promise<boolean> => isEpochOver(parts.store, parts.now()),
 
     /** Finishes destructions that a crash cut off. @returns how many there were */
     finishDestructions: (): Promise<number> => finishDestructions(parts),

@@ -154,7 +154,13 @@ async function verifyRestored(from: string, manifest: BackupManifest, place: Arc
     }
     await writeSignerMemory(place.signerMemory, head);
     const report = await verifyInThread(
-      threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place, store: fileStore(place, keyring) }),
+      threadSetup(keyring, {
+        archiveId,
+        name: entry.name,
+        origin: entry.origin,
+        layout: place,
+        store: fileStore(place, keyring),
+      }),
       {
         vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
         formerVkeys: formerVkeysOf(archiveId, entry.origin, keyring.logKey),

@@ -18,7 +18,10 @@ export type HousePlace = {
 };
 
 /** Records in the data directory: those of an archive on one machine, and of every copy. */
-export function fileStore(layout: ArchiveLayout, { databaseKey }: Pick<Keyring, 'databaseKey'>): StoreLocation & { engine: 'sqlite' } {
+export function fileStore(
+  layout: ArchiveLayout,
+  { databaseKey }: Pick<Keyring, 'databaseKey'>,
+): StoreLocation & { engine: 'sqlite' } {
   return { engine: 'sqlite', path: layout.database, key: databaseKey };
 }
 

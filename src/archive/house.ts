@@ -200,6 +200,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
     formerVkeys: formerVkeysOf(archiveId, entry.origin, keyring.logKey),
     layout: place,
+    store: location,
     writer: store.writer,
     reader: store.reader,
     blobs,

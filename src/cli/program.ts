@@ -11,6 +11,7 @@ import { registerExport } from './commands/export.ts';
 import { registerImport } from './commands/import.ts';
 import { registerInit } from './commands/init.ts';
 import { registerKey } from './commands/key.ts';
+import { registerMigrate } from './commands/migrate.ts';
 import { registerProof } from './commands/proof.ts';
 import { registerRebuild } from './commands/rebuild.ts';
 import { registerReprocess } from './commands/reprocess.ts';
@@ -33,6 +34,7 @@ const REGISTRARS = [
   registerProof,
   registerBackup,
   registerRestore,
+  registerMigrate,
   registerRebuild,
   registerReprocess,
   registerKey,

@@ -6,12 +6,14 @@ import type { MessagePort } from 'node:worker_threads';
 
 import { CartularyError } from '../model/errors.ts';
 import type { PostgresLocation } from './postgres/connection.ts';
+import type { EpochRotation } from './postgres/rotate-epoch.ts';
 import { joinSqliteCopies } from './sqlite/copy.ts';
 import { openSqliteReader } from './sqlite/reader.ts';
 import { openSqliteStore } from './sqlite/sqlite-store.ts';
 import type { StoreReader, StoreWriter } from './store.ts';
 
 export { appendThrough } from './store-calls.ts';
+export type { EpochRotation } from './postgres/rotate-epoch.ts';
 
 /** Where an archive's records are and how they are sealed at rest. Plain values, since it crosses to threads. */
 export type StoreLocation =
@@ -82,4 +84,20 @@ export async function prepareStore(location: StoreLocation): Promise<void> {
   if (location.engine === 'sqlite') return;
   const { beginEpochs } = await import('./postgres/epochs.ts');
   await beginEpochs({ path: location.epochs, key: location.key }, Date.now());
+}
+
+/** When the newest epoch began (ms since 1970); undefined for an engine without epochs. */
+export async function findEpochStart(location: StoreLocation): Promise<number | undefined> {
+  if (location.engine === 'sqlite') return undefined;
+  const { openEpochs } = await import('./postgres/epochs.ts');
+  return openEpochs({ path: location.epochs, key: location.key }).newest().sinceMs;
+}
+
+/** Begins a new epoch and destroys the keys of those before. @throws CartularyError `conflict` where another node does it, `overloaded` where the database went away */
+export async function rotateEpoch(
+  location: Extract<StoreLocation, { engine: 'postgres' }>,
+  nowMs: number,
+): Promise<EpochRotation> {
+  const postgres = await import('./postgres/rotate-epoch.ts');
+  return postgres.rotateEpoch(location, nowMs);
 }

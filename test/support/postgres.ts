@@ -14,6 +14,10 @@ export type TestServer = {
   newDatabase(): Promise<string>;
   /** Ends all connections to a database, as a failover or an administrator does. */
   cutConnections(url: string): Promise<void>;
+  /** All rows of all tables as text, as somebody sees them who has the disk. */
+  dump(): Promise<string[]>;
+  /** Kills the server and starts it again; undefined where it is not ours. */
+  restart: (() => Promise<void>) | undefined;
   stop(): Promise<void>;
 };
 
@@ -45,8 +49,9 @@ export async function startTestServer(): Promise<TestServer> {
     url.password = 'test';
     return url.href;
   };
+  const first = await newDatabase();
   return {
-    url: await newDatabase(),
+    url: first,
     newDatabase,
     cutConnections: (url) =>
       withClient(base, (client) =>
@@ -54,6 +59,28 @@ export async function startTestServer(): Promise<TestServer> {
           new URL(url).pathname.slice(1),
         ]),
       ),
+    async dump() {
+      const rows: string[] = [];
+      const url = new URL(base);
+      url.pathname = new URL(first).pathname;
+      await withClient(url.href, async (client) => {
+        const tables = await client.query<{ name: string }>(
+          "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname = 'cartulary'",
+        );
+        for (const { name } of tables.rows) {
+          const found = await client.query<{ text: string }>(`SELECT t::text AS text FROM ${name} t`);
+          rows.push(...found.rows.map(({ text }) => text));
+        }
+      });
+      return rows;
+    },
+    restart:
+      server?.restart === undefined
+        ? undefined
+        : async () => {
+            await server.restart?.();
+            await untilReady(() => withClient(base, () => Promise.resolve()));
+          },
     async stop() {
       await server?.stop();
       await rm(directory, { recursive: true, force: true });

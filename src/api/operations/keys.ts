@@ -39,5 +39,9 @@ const revokeKey = defineOperation(
   },
 );
 
+const rotateEpoch = defineOperation('key.rotate-epoch', z.strictObject({}), async (_args, { service, caller }) =>
+  service.archive.rotateEpoch(caller),
+);
+
 /** Operations on keys. */
-export const KEY_OPERATIONS = [createKey, listKeys, revokeKey];
+export const KEY_OPERATIONS = [createKey, listKeys, revokeKey, rotateEpoch];

@@ -87,9 +87,7 @@ function withRestoreOptions(command: Command): Command {
     .option('--list-lost', 'restore although destructions since the newest list may come back: you answer for it');
 }
 
-async function restoreOptionsOf(
-  options: RestoreCommand,
-): Promise<Omit<RestoreOptions, 'from' | 'onProgress'>> {
+async function restoreOptionsOf(options: RestoreCommand): Promise<Omit<RestoreOptions, 'from' | 'onProgress'>> {
   return {
     ...housePlaceOf(settingsOf(options)),
     ...(options.kit === undefined ? {} : { kit: await readFile(options.kit, 'utf8') }),

@@ -83,6 +83,17 @@ function registerOwnKeys(key: Command): void {
     if (options.json === true) return printJson(rotated);
     say(`Version ${rotated.version} seals from now on.`);
   });
+  withCommonOptions(
+    key
+      .command('rotate-epoch')
+      .description(
+        'where the records are in PostgreSQL: wrap every key anew, so that older copies of the database give back nothing that was erased (done every 7 days by itself)',
+      ),
+  ).action(async (options: CommonOptions) => {
+    const rotated = await runOperation<{ epoch: number; rewrapped: number }>(options, 'key.rotate-epoch', {});
+    if (options.json === true) return printJson(rotated);
+    say(`Epoch ${rotated.epoch} begins; ${rotated.rewrapped} keys were wrapped anew, and the former key is destroyed.`);
+  });
   withCommonOptions(key.command('kit').description('print the recovery kit again (stop the archive first)')).action(
     async (options: CommonOptions) => {
       const kit = await printKit(placeOf(options));

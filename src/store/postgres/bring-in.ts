@@ -69,10 +69,9 @@ async function bringRecords(
   { copy, nowMs }: BringIn,
   onProgress: (done: number, total: number) => void,
 ): Promise<number> {
-  const months = await client.query<{ month: number }>(
-    'SELECT max(month) AS month FROM log_month WHERE archive = $1',
-    [archive],
-  );
+  const months = await client.query<{ month: number }>('SELECT max(month) AS month FROM log_month WHERE archive = $1', [
+    archive,
+  ]);
   const there = await client.query<{ seq: number | null }>('SELECT max(seq) AS seq FROM record WHERE archive = $1', [
     archive,
   ]);

@@ -13,8 +13,7 @@ const FETCH_ROWS = 2000;
 
 const SELECTS: { readonly [Table in CopyTable]: string } = {
   message: 'SELECT no, uuid_send(id) AS id, last_seq AS "lastSeq" FROM message WHERE archive = $1 ORDER BY no',
-  record:
-    'SELECT seq, no, prev_seq AS "previousSeq", leaf, sealed FROM record WHERE archive = $1 ORDER BY month, seq',
+  record: 'SELECT seq, no, prev_seq AS "previousSeq", leaf, sealed FROM record WHERE archive = $1 ORDER BY month, seq',
   seen: 'SELECT uuid_send(key) AS key, no, seq FROM seen WHERE archive = $1',
   state: 'SELECT no, version, sealed FROM state WHERE archive = $1 ORDER BY no',
   job: 'SELECT kind, no, seq, due_at AS "dueAtMs", loss_at AS "lossAtMs", attempts, payload FROM job WHERE archive = $1 ORDER BY id',

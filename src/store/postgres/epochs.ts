@@ -68,7 +68,10 @@ export function readEpochs({ path, key }: EpochPlace): Epoch[] {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
     if (!isMissing(cause)) throw cause;
-    throw new CartularyError('key-missing', `${path} is missing; copy it from another node or from a backup of the keys`);
+    throw new CartularyError(
+      'key-missing',
+      `${path} is missing; copy it from another node or from a backup of the keys`,
+    );
   }
   const parsed = checkShape(fileSchema, parseJson(text));
   if (!parsed.success) throw new CartularyError('corrupt', `${path} cannot be read; copy it from another node`);

@@ -199,7 +199,8 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     }
     const epochs = readEpochs({ path: location.epochs, key });
     expect(epochs.map(({ epoch }) => epoch)).toEqual([2]);
-    for (const { secret } of before) expect(() => unwrapSecret(epochs[0] as EpochKey, secret)).toThrow('cannot be unwrapped');
+    for (const { secret } of before)
+      expect(() => unwrapSecret(epochs[0] as EpochKey, secret)).toThrow('cannot be unwrapped');
     expect(formerFile).not.toBe(await readFile(location.epochs, 'utf8'));
     for (const node of [store, other]) await node.close();
   });
@@ -246,7 +247,9 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     const into = locate(await newArchive(), await server.newDatabase());
     await beginEpochs({ path: into.epochs, key }, Date.now());
     await bringIn(into, { path: copies.content, key }, () => undefined);
-    await expect(bringIn(into, { path: copies.content, key }, () => undefined)).rejects.toMatchObject({ code: 'conflict' });
+    await expect(bringIn(into, { path: copies.content, key }, () => undefined)).rejects.toMatchObject({
+      code: 'conflict',
+    });
     const moved = await openPostgresStore(into, fail);
     expect(await readEverything(moved.reader)).toEqual(expected);
     // What was known stays known, and the log goes on where it ended.
@@ -281,7 +284,9 @@ async function fillWithEverything(writer: StoreWriter): Promise<void> {
     await writer.append([
       makeEntry(`message ${at}`, {
         settings: [{ name: `setting/${at % 3}`, value: Buffer.from(`value ${at}`) }],
-        jobs: [{ kind: 'media', dueAtMs: at, payload: Buffer.from([at]), ...(at % 2 === 0 ? { lossAtMs: at + 7 } : {}) }],
+        jobs: [
+          { kind: 'media', dueAtMs: at, payload: Buffer.from([at]), ...(at % 2 === 0 ? { lossAtMs: at + 7 } : {}) },
+        ],
       }),
       makeEntry(`message ${at}`, { event: `event ${at}` }),
       makeEntry(`report ${at}`, { event: `report ${at}` }),
@@ -296,7 +301,11 @@ async function readEverything(reader: StoreReader): Promise<unknown> {
   const log = await reader.readLog(0, 1000);
   const numbers = Array.from(new Set(log.map(({ messageNo }) => messageNo)));
   const plain = (value: unknown): unknown =>
-    JSON.parse(JSON.stringify(value, (_name, inner: unknown) => (inner instanceof Uint8Array ? Buffer.from(inner).toString('hex') : inner)));
+    JSON.parse(
+      JSON.stringify(value, (_name, inner: unknown) =>
+        inner instanceof Uint8Array ? Buffer.from(inner).toString('hex') : inner,
+      ),
+    );
   return plain({
     log,
     messages: await reader.readMessages(numbers),

@@ -36,9 +36,7 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
   const epochs = openEpochs({ path: location.epochs, key: location.key });
   const connection = keepConnected(location);
   const ask = async <Row extends object>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> => {
-    const { rows } = await connection.use((client) =>
-      client.query<Row>({ name, text, values: [archive, ...values] }),
-    );
+    const { rows } = await connection.use((client) => client.query<Row>({ name, text, values: [archive, ...values] }));
     return rows;
   };
   const unwrap = ({ secret, epoch }: WrappedColumns): Buffer | undefined =>

@@ -13,6 +13,8 @@ import type { Epoch, Epochs } from './epochs.ts';
 import { unwrapSecret, wrapSecret } from './secret-wrap.ts';
 import { inTransaction } from './transaction.ts';
 
+/** Any number that nobody else locks on. */
+const ROTATION_LOCK = 723_262_734;
 /** Keys that are wrapped anew in one transaction. */
 const KEYS = 2000;
 
@@ -28,6 +30,7 @@ export async function rotateEpoch(location: PostgresLocation, nowMs: number): Pr
   const archive = uuidOf(location.archiveId);
   const connection = keepConnected(location);
   try {
+    await connection.use((client) => lockRotation(client, archive));
     const before = readEpochs(place);
     const next = nextEpoch(before, nowMs);
     // First, and durable: from the moment a row names an epoch its key must be there.
@@ -43,6 +46,15 @@ export async function rotateEpoch(location: PostgresLocation, nowMs: number): Pr
   } finally {
     await connection.close();
   }
+}
+
+/** Of several nodes one rotates; the lock goes with its connection. */
+async function lockRotation(client: Client, archive: string): Promise<void> {
+  const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1, hashtext($2)) AS locked', [
+    ROTATION_LOCK,
+    archive,
+  ]);
+  if (rows[0]?.locked !== true) throw new CartularyError('conflict', 'another node begins a new epoch at this moment');
 }
 
 /** Whoever appends asks for the epoch under the lock of the head, so none is wrapped under an older one from here on. */
@@ -74,5 +86,8 @@ async function assertNoneLeft(client: Client, archive: string, { epoch }: Epoch)
     [archive, epoch],
   );
   if (rows[0]?.left !== 0)
-    throw new CartularyError('conflict', 'another rotation is under way; the keys of former epochs stay until it is done');
+    throw new CartularyError(
+      'conflict',
+      'another rotation is under way; the keys of former epochs stay until it is done',
+    );
 }

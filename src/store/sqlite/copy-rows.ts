@@ -72,7 +72,15 @@ export function createCopy(contentPath: string, keysPath: string, key: Uint8Arra
       return [k, rest, no, seq];
     },
     state: ({ no, version, sealed }) => [no, version, sealed],
-    job: ({ kind, no, seq, dueAtMs, lossAtMs, attempts, payload }) => [kind, no, seq, dueAtMs, lossAtMs, attempts, payload],
+    job: ({ kind, no, seq, dueAtMs, lossAtMs, attempts, payload }) => [
+      kind,
+      no,
+      seq,
+      dueAtMs,
+      lossAtMs,
+      attempts,
+      payload,
+    ],
     setting: ({ name, value }) => [name, value],
     key: ({ no, secret, closed }) => [no, secret, closed ? 1 : 0],
     pin: ({ no, hold }) => [no, hold],
@@ -137,7 +145,8 @@ const FROM_COLUMNS: { readonly [Table in CopyTable]?: (row: never) => CopyRows[T
  * @throws CartularyError `corrupt` where a file is not one of these under this key
  */
 export function openCopy(contentPath: string, keysPath: string | undefined, key: Uint8Array): CopyReader {
-  const open = (path: string): EncryptedDatabase => openEncryptedDatabase(path, { key, readonly: true, mustExist: true });
+  const open = (path: string): EncryptedDatabase =>
+    openEncryptedDatabase(path, { key, readonly: true, mustExist: true });
   const content = open(contentPath);
   const keys = keysPath === undefined ? content : open(keysPath);
   return {

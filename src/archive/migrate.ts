@@ -1,0 +1,92 @@
+/**
+ * Moves the records of an archive from its file into PostgreSQL. Keys, media, log and index stay where they are; the file stays, too, under another name, until a person deletes it.
+ */
+import { readFile, rename } from 'node:fs/promises';
+
+import { appendLeafHashes, emptyRange, leafHash, rangeRoot } from '../ledger/tree.ts';
+import { CartularyError } from '../model/errors.ts';
+import type { ArchiveId } from '../model/ids.ts';
+import { moveStore, openStoreReader } from '../store/engine.ts';
+import type { StoreLocation } from '../store/engine.ts';
+import { lockDirectory } from '../store/lock.ts';
+import { syncDirectory } from '../vault/durable-file.ts';
+import { equalConstantTime } from '../vault/hash.ts';
+import { unwrapKeyring } from '../vault/keyring.ts';
+import { openLocalRoot } from '../vault/root-provider.ts';
+import { readHouseFile, writeHouseFile } from './house-file.ts';
+import { fileStore, storeLocation } from './house-place.ts';
+import type { HousePlace } from './house-place.ts';
+import { archiveLayout, dataLayout } from './layout.ts';
+
+/** What was done. */
+export type Migration = {
+  readonly records: number;
+  /** Root of the Merkle tree over all records, the same on both sides; base64. */
+  readonly root: string;
+  /** Where the former file is now. */
+  readonly former: string;
+};
+
+/** Leaves that are read at a time. */
+const LEAVES = 8192;
+
+/**
+ * Moves the records of a stopped archive; a run that was cut off is finished by the next.
+ * @param place without `database`; `to`: `postgres://…`
+ * @throws CartularyError `data-held` where a process has the archive open, `conflict` where the records are in a database already or the database holds them, `corrupt` where root or
+ *   counts differ in the end: then nothing has changed here
+ */
+export async function migrateRecords(
+  place: Omit<HousePlace, 'database'>,
+  to: string,
+  onProgress: (done: number, total: number) => void,
+): Promise<Migration> {
+  const data = dataLayout(place.directory);
+  const entry = await readHouseFile(data);
+  if (entry.engine !== undefined)
+    throw new CartularyError('conflict', `the records of ${entry.name} are in a database already`);
+  const archiveId = entry.id as ArchiveId;
+  const layout = archiveLayout(data, archiveId);
+  const lock = lockDirectory(data.lock);
+  try {
+    const root = await openLocalRoot({ path: place.rootKeyPath ?? data.rootKey, passphrase: place.passphrase });
+    const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
+    root.destroy();
+    const from = fileStore(layout, keyring);
+    const target = storeLocation(layout, archiveId, keyring, to);
+    await moveStore(from, target, onProgress);
+    const [before, after] = [await treeOf(from), await treeOf(target)];
+    keyring.destroy();
+    if (before.size !== after.size || !equalConstantTime(before.root, after.root))
+      throw new CartularyError(
+        'corrupt',
+        `the log of what was moved is another one (${after.size} records instead of ${before.size}); begin again in another database`,
+      );
+    const former = `${layout.database}.moved`;
+    // First: an archive that knows that its records are in a database never looks at the file.
+    await writeHouseFile(data, { ...entry, engine: 'postgres' });
+    for (const suffix of ['', '-wal', '-shm'])
+      await rename(layout.database + suffix, former + suffix).catch(() => undefined);
+    await syncDirectory(layout.directory);
+    return { records: after.size, root: Buffer.from(after.root).toString('base64'), former };
+  } finally {
+    lock.release();
+  }
+}
+
+async function treeOf(location: StoreLocation): Promise<{ readonly size: number; readonly root: Uint8Array }> {
+  const reader = await openStoreReader(location);
+  try {
+    let range = emptyRange();
+    for (;;) {
+      const leaves = await reader.readLeaves(range.size, LEAVES);
+      if (leaves.length === 0) return { size: range.size, root: rangeRoot(range) };
+      range = appendLeafHashes(
+        range,
+        leaves.map((leaf) => leafHash(leaf)),
+      );
+    }
+  } finally {
+    await reader.close();
+  }
+}

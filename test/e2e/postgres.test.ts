@@ -1,0 +1,202 @@
+/** An archive whose records are in PostgreSQL, as its operator has it, on a real server: captured, found, checked, backed up, moved, and the database going away. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import type { VerifyReport } from '../../src/archive/threads/verify-thread.ts';
+import type { MessagePage } from '../../src/archive/views.ts';
+import { makePlace, runCli, runJson, serve, until } from '../support/cli.ts';
+import type { Served } from '../support/cli.ts';
+import { startTestServer, whyNoServer } from '../support/postgres.ts';
+import type { TestServer } from '../support/postgres.ts';
+import { AUTH_TOKEN, inboundFields, inParallel, signedForm } from '../support/twilio.ts';
+
+const missing = whyNoServer();
+const place = await makePlace('e2e-postgres');
+let database: TestServer;
+let env: Record<string, string>;
+const running: Served[] = [];
+
+beforeAll(async () => {
+  if (missing !== undefined) return;
+  database = await startTestServer();
+  env = { CARTULARY_DATABASE: database.url };
+}, 120_000);
+afterAll(async () => {
+  for (const server of running) await server.kill();
+  await database?.stop();
+  await place.remove();
+});
+
+/** Starts it, with a source; gives the URL of its hook. */
+async function startWithSource(data: string, name: string): Promise<{ server: Served; hookUrl: string }> {
+  const server = await serve(data, { env });
+  running.push(server);
+  const source = ['source', 'add', 'twilio', '--data', data, '--name', name, '--secret', AUTH_TOKEN];
+  const { hookUrl } = await runJson<{ hookUrl: string }>(source, env);
+  return { server, hookUrl };
+}
+
+async function send(hookUrl: string, from: number, to: number): Promise<number[]> {
+  const statuses: number[] = [];
+  await inParallel(
+    Array.from({ length: to - from }, (_none, at) => from + at),
+    8,
+    async (number) => {
+      const fields = inboundFields(`SM${String(number).padStart(32, '0')}`, `parcel number ${number}`);
+      const answer = await fetch(hookUrl, signedForm(hookUrl, fields));
+      await answer.arrayBuffer();
+      statuses.push(answer.status);
+    },
+  );
+  return statuses;
+}
+
+const total = async (data: string, more: Record<string, string> = env): Promise<number> =>
+  (await runJson<MessagePage>(['search', 'parcel', '--data', data, '--limit', '1'], more)).total;
+
+describe.skipIf(missing !== undefined)(
+  missing === undefined ? 'an archive in PostgreSQL' : `skipped, an archive in PostgreSQL: ${missing}`,
+  () => {
+    const kit = join(place.path, 'kit.txt');
+    const backups = join(place.path, 'backups');
+    let hookUrl: string;
+
+    it(
+      'is made, captures, finds and verifies, and shows nothing of a text to the database',
+      { timeout: 120_000 },
+      async () => {
+        await runJson(['init', '--data', place.data, '--name', 'Large', '--kit', kit], env);
+        ({ hookUrl } = await startWithSource(place.data, 'large'));
+        expect(new Set(await send(hookUrl, 0, 150))).toEqual(new Set([200]));
+        // Sent again, it is there once.
+        expect(new Set(await send(hookUrl, 0, 20))).toEqual(new Set([200]));
+        await until('all are found', async () => (await total(place.data)) === 150);
+        const report = await runJson<VerifyReport>(['verify', '--data', place.data], env);
+        expect(report).toMatchObject({ ok: true, faults: [] });
+        expect(
+          await readdir(join(place.data, 'archives')).then(([id]) => readdir(join(place.data, 'archives', id ?? ''))),
+        ).not.toContain('archive.db');
+        const rows = await database.dump();
+        expect(rows.length).toBeGreaterThan(150);
+        for (const text of rows) expect(text).not.toMatch(/parcel|70617263656c|15550100123/);
+      },
+    );
+
+    it(
+      'refuses to open without its database, and names no database with its password',
+      { timeout: 60_000 },
+      async () => {
+        const [server] = running;
+        await server?.stop();
+        const without = await runCli(['search', 'parcel', '--data', place.data]);
+        expect(without.code).not.toBe(0);
+        expect(without.stderr).toContain('CARTULARY_DATABASE');
+        const url = new URL(database.url);
+        url.port = '9';
+        const away = await runCli(['search', 'parcel', '--data', place.data], { CARTULARY_DATABASE: url.href });
+        expect(away.stderr).toContain('cannot be reached');
+        expect(away.stderr + away.stdout).not.toContain(url.password);
+      },
+    );
+
+    it(
+      'goes on by itself after the database was away: nothing acknowledged is lost, what was refused comes again',
+      { timeout: 120_000 },
+      async () => {
+        const server = await serve(place.data, { env });
+        running.push(server);
+        // The hook's address has the port of the server that is running.
+        const hook = `${server.url}${new URL(hookUrl).pathname}`;
+        const statuses: number[] = [];
+        const sending = send(hook, 150, 350).then((all) => statuses.push(...all));
+        await database.cutConnections(database.url);
+        await sending;
+        expect(statuses.filter((status) => status !== 200 && status !== 503)).toEqual([]);
+        await until('everything is acknowledged', async () =>
+          (await send(hook, 150, 350)).every((status) => status === 200),
+        );
+        await until('all are found', async () => (await total(place.data)) === 350, 30);
+        expect(await runJson<VerifyReport>(['verify', '--data', place.data], env)).toMatchObject({
+          ok: true,
+          faults: [],
+        });
+        await database.restart?.();
+        await until(
+          'it captures again',
+          async () => (await send(hook, 350, 360)).every((status) => status === 200),
+          30,
+        );
+        await until('all are found', async () => (await total(place.data)) === 360, 30);
+      },
+    );
+
+    it('begins a new epoch while it runs, on record', { timeout: 60_000 }, async () => {
+      const rotated = await runJson<{ epoch: number; rewrapped: number }>(
+        ['key', 'rotate-epoch', '--data', place.data],
+        env,
+      );
+      expect(rotated.epoch).toBe(2);
+      expect(rotated.rewrapped).toBeGreaterThan(360);
+      expect(await total(place.data)).toBe(360);
+    });
+
+    it(
+      'is backed up, checked, and restored into a file and into another database with the same root',
+      { timeout: 180_000 },
+      async () => {
+        const backup = await runJson<{ path: string; records: number }>(['backup', backups, '--data', place.data], env);
+        const live = await runJson<VerifyReport>(['verify', '--data', place.data], env);
+        expect(
+          await runJson<{ ok: boolean }>(['backup', 'check', backup.path, '--data', place.data], env),
+        ).toMatchObject({ ok: true });
+        const checkpoint = join(backup.path, 'content', 'checkpoint');
+        for (const [name, into] of [
+          ['file', {}],
+          ['database', { CARTULARY_DATABASE: await database.newDatabase() }],
+        ] as const) {
+          const other = join(place.path, name, 'data');
+          const restored = await runJson<{ records: number }>(
+            ['restore', backup.path, '--data', other, '--kit', kit],
+            into,
+          );
+          expect(restored.records).toBe(backup.records);
+          expect(await total(other, into)).toBe(360);
+          const report = await runJson<VerifyReport>(['verify', '--data', other, '--checkpoint', checkpoint], into);
+          expect(report).toMatchObject({ ok: true, faults: [] });
+          expect(report.size).toBeGreaterThanOrEqual(backup.records);
+        }
+        expect(live.ok).toBe(true);
+      },
+    );
+  },
+);
+
+describe.skipIf(missing !== undefined)(
+  missing === undefined ? 'an archive that moves into PostgreSQL' : `skipped, moving into PostgreSQL: ${missing}`,
+  () => {
+    it('has the same root and the same answers, and its file stays', { timeout: 120_000 }, async () => {
+      const data = join(place.path, 'moving', 'data');
+      const to = { CARTULARY_DATABASE: await database.newDatabase() };
+      const saved = env;
+      env = {};
+      const { server, hookUrl } = await startWithSource(data, 'moving');
+      expect(new Set(await send(hookUrl, 0, 80))).toEqual(new Set([200]));
+      await until('all are found', async () => (await total(data)) === 80);
+      const held = await runCli(['migrate', '--data', data], to);
+      expect(held.stderr).toContain('another process');
+      await server.stop();
+      env = saved;
+      const refused = await runCli(['search', 'parcel', '--data', data], to);
+      expect(refused.stderr).toContain('cartulary migrate');
+      const moved = await runJson<{ records: number; root: string; former: string }>(['migrate', '--data', data], to);
+      expect(moved.records).toBeGreaterThan(80);
+      expect((await readFile(moved.former)).length).toBeGreaterThan(0);
+      expect(await total(data, to)).toBe(80);
+      expect(await runJson<VerifyReport>(['verify', '--data', data], to)).toMatchObject({ ok: true, faults: [] });
+      const again = await runCli(['migrate', '--data', data], to);
+      expect(again.stderr).toContain('in a database already');
+    });
+  },
+);
