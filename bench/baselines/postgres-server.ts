@@ -1,16 +1,7 @@
 /** A PostgreSQL server of its own for one run, from wherever its programs are; or one that is there already. */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import {
-  chmodSync,
-  chownSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-} from 'node:fs';
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
 import { freePort } from '../../test/support/cli.ts';
@@ -75,7 +66,8 @@ export async function startPostgres(directory: string): Promise<PostgresServer |
   if (isRoot) {
     chownSync(data, NOBODY, NOBODY);
     // It must be able to come this far, though not to look around.
-    for (const above of [directory, dirname(directory)]) chmodSync(above, 0o711);
+    for (const above of [directory, dirname(directory), dirname(dirname(directory))])
+      if ((statSync(above).mode & 0o001) === 0) chmodSync(above, 0o711);
   }
   const env = { ...process.env, LC_ALL: 'C.UTF-8' };
   execFileSync(
