@@ -16,6 +16,8 @@ export type TestServer = {
   cutConnections(url: string): Promise<void>;
   /** Copies a database as it is now, as a replica that gets nothing more. @returns what puts the copy in its place, as a failover to it does */
   makeReplica(url: string): Promise<() => Promise<void>>;
+  /** Runs a statement with all rights; answers how many rows it gave. */
+  asAdministrator(statement: string): Promise<number>;
   /** All rows of all tables as text, as somebody sees them who has the disk. */
   dump(): Promise<string[]>;
   /** Kills the server and starts it again; undefined where it is not ours. */
@@ -79,6 +81,13 @@ export async function startTestServer(): Promise<TestServer> {
           await client.query(`ALTER DATABASE ${name} RENAME TO ${name}_former`);
           await client.query(`ALTER DATABASE ${name}_replica RENAME TO ${name}`);
         });
+    },
+    async asAdministrator(statement) {
+      let rows = 0;
+      await withClient(base, async (client) => {
+        rows = (await client.query(statement)).rowCount ?? 0;
+      });
+      return rows;
     },
     async dump() {
       const rows: string[] = [];

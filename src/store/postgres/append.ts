@@ -10,6 +10,7 @@ import { planAppend } from './append-plan.ts';
 import type { AppendPlan, Known, LogHead } from './append-plan.ts';
 import { bytesOfUuid, uuidOf } from './connection.ts';
 import { ensureMonth, monthNumber } from './schema.ts';
+import { commitDurably } from './transaction.ts';
 import { unwrapSecret, wrapSecret } from './secret-wrap.ts';
 import type { Epochs } from './epochs.ts';
 import type { EpochKey } from './secret-wrap.ts';
@@ -57,7 +58,7 @@ export function createAppender({ archiveId, epochs, now }: AppenderParts) {
         nextNo: head.next_no,
       });
       if (plan.records.length === 0) {
-        await client.query('ROLLBACK');
+        await confirmKnown(client, archive, plan.results);
         return plan.results;
       }
       await write(client, archive, plan, {
@@ -67,7 +68,7 @@ export function createAppender({ archiveId, epochs, now }: AppenderParts) {
         // Whoever rotates has said so under this lock: nothing is wrapped under an epoch whose key is about to go.
         epoch: epochs.get(head.epoch),
       });
-      await client.query('COMMIT');
+      await commitDurably(client);
       return plan.results;
     } catch (cause) {
       await client.query('ROLLBACK').catch(() => undefined);
@@ -82,6 +83,19 @@ export function createAppender({ archiveId, epochs, now }: AppenderParts) {
     }
     throw new CartularyError('overloaded', 'the clocks of the nodes are apart by more than a month');
   };
+}
+
+/**
+ * A duplicate is acknowledged after its original is durable, and what a server shows after a crash need not be at its replica yet: so something is written, and the wait for its commit
+ * covers everything before it.
+ */
+async function confirmKnown(client: Client, archive: string, results: readonly AppendResult[]): Promise<void> {
+  if (!results.some(({ status }) => status === 'duplicate')) {
+    await client.query('ROLLBACK');
+    return;
+  }
+  await client.query('UPDATE log_head SET size = size WHERE archive = $1', [archive]);
+  await commitDurably(client);
 }
 
 /** Another node may be in the next month already. */

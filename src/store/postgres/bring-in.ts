@@ -1,6 +1,6 @@
 /**
- * An archive on its way into PostgreSQL, out of the copies of a backup or out of another engine's database. It can be repeated: what is there already is passed over, so a run that was
- * cut off is finished by the next. The head of the log is written last, once everything was counted; until then there is no archive here.
+ * An archive on its way into PostgreSQL, out of the copies of a backup or out of another engine's database. A run that was cut off is finished by the next, also where the archive went
+ * on in between. The head of the log is written last, once everything was counted; until then there is no archive here.
  */
 import type { Client } from 'pg';
 
@@ -119,7 +119,7 @@ function splitByMonth(
 
 type KeyedTable = 'message' | 'seen' | 'state' | 'setting' | 'key' | 'pin';
 
-/** How rows of a table go in: their values as columns, each an array. What is there already stays. */
+/** How rows of a table go in: their values as columns, each an array. What is there from a run that was cut off becomes as it is now: the archive may have gone on in between. */
 type Into<Row> = { readonly sql: string; readonly values: (row: Row, epoch: EpochKey) => readonly unknown[] };
 
 const INTO: { readonly [Table in KeyedTable]: Into<CopyRows[Table]> } = {
@@ -127,23 +127,24 @@ const INTO: { readonly [Table in KeyedTable]: Into<CopyRows[Table]> } = {
     // The id of its last record stands in that record's leaf, from byte 19 on.
     sql: `INSERT INTO message (archive, no, id, last_seq, last_record)
       SELECT $1, u.no, u.id, u.seq, encode(substring(r.leaf FROM 20 FOR 16), 'hex')::uuid FROM unnest($2::bigint[], $3::uuid[], $4::bigint[]) AS u(no, id, seq)
-      JOIN record r ON r.archive = $1 AND r.seq = u.seq ON CONFLICT DO NOTHING`,
+      JOIN record r ON r.archive = $1 AND r.seq = u.seq
+      ON CONFLICT (archive, no) DO UPDATE SET last_seq = excluded.last_seq, last_record = excluded.last_record`,
     values: ({ no, id, lastSeq }) => [no, uuidOf(id), lastSeq],
   },
   seen: {
-    sql: 'INSERT INTO seen (archive, key, no, seq) SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) ON CONFLICT DO NOTHING',
+    sql: 'INSERT INTO seen (archive, key, no, seq) SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) ON CONFLICT (archive, key) DO UPDATE SET seq = excluded.seq',
     values: ({ key, no, seq }) => [uuidOf(key), no, seq],
   },
   state: {
-    sql: 'INSERT INTO state (archive, no, version, sealed) SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bytea[]) ON CONFLICT DO NOTHING',
+    sql: 'INSERT INTO state (archive, no, version, sealed) SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bytea[]) ON CONFLICT (archive, no) DO UPDATE SET version = excluded.version, sealed = excluded.sealed',
     values: ({ no, version, sealed }) => [no, version, sealed],
   },
   setting: {
-    sql: 'INSERT INTO setting (archive, name, value) SELECT $1, * FROM unnest($2::text[], $3::bytea[]) ON CONFLICT DO NOTHING',
+    sql: 'INSERT INTO setting (archive, name, value) SELECT $1, * FROM unnest($2::text[], $3::bytea[]) ON CONFLICT (archive, name) DO UPDATE SET value = excluded.value',
     values: ({ name, value }) => [name, value],
   },
   key: {
-    sql: 'INSERT INTO message_key (archive, no, secret, closed, epoch) SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::boolean[], $5::int[]) ON CONFLICT DO NOTHING',
+    sql: 'INSERT INTO message_key (archive, no, secret, closed, epoch) SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::boolean[], $5::int[]) ON CONFLICT (archive, no) DO UPDATE SET closed = excluded.closed',
     values: ({ no, secret, closed }, epoch) => [no, wrapSecret(epoch, secret), closed, epoch.epoch],
   },
   pin: {

@@ -8,19 +8,20 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeStore, makeEntry } from '../testing/conformance.ts';
 import { startTestServer, whyNoServer } from '../../../test/support/postgres.ts';
 import type { TestServer } from '../../../test/support/postgres.ts';
-import { makePlace } from '../../../test/support/cli.ts';
+import { makePlace, until } from '../../../test/support/cli.ts';
 import { bringIn } from './bring-in.ts';
-import { uuidOf } from './connection.ts';
+import { connect, uuidOf } from './connection.ts';
 import type { PostgresLocation } from './connection.ts';
 import { joinSqliteCopies } from '../sqlite/copy.ts';
 import { openSqliteReader } from '../sqlite/reader.ts';
+import { openSqliteStore } from '../sqlite/sqlite-store.ts';
 import type { StoreReader, StoreWriter } from '../store.ts';
 import { beginEpochs, nextEpoch, readEpochs, writeEpochs } from './epochs.ts';
 import { unwrapSecret } from './secret-wrap.ts';
 import type { EpochKey } from './secret-wrap.ts';
 import { openPostgresStore } from './postgres-store.ts';
 import { rotateEpoch } from './rotate-epoch.ts';
-import { ARCHIVE_TABLES, SCHEMA } from './schema.ts';
+import { ARCHIVE_TABLES, migrate, SCHEMA } from './schema.ts';
 
 const key = randomBytes(32);
 const missing = whyNoServer();
@@ -174,6 +175,39 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     await store.close();
   });
 
+  it('acknowledges nothing, not even what is known already, whose wait for a replica somebody ended', async () => {
+    const store = await open(await newArchive());
+    await store.writer.append([makeEntry('a')]);
+    await server.asAdministrator("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    await server.asAdministrator('SELECT pg_reload_conf()');
+    const waitsForReplica = async (statement: string): Promise<boolean> =>
+      (await server.asAdministrator(`SELECT ${statement} FROM pg_stat_activity WHERE wait_event = 'SyncRep'`)) > 0;
+    try {
+      // The server takes a moment to know of its replica.
+      let waiting: Promise<unknown> = Promise.resolve();
+      for (let probe = 0; !(await waitsForReplica('1')); probe += 1) {
+        await waiting;
+        waiting = store.writer.append([makeEntry(`probe ${probe}`)]).catch((cause: unknown) => cause);
+        await Promise.race([waiting, until('it waits', () => waitsForReplica('1'))]);
+      }
+      await until('the wait is ended', () => waitsForReplica('pg_cancel_backend(pid)'));
+      expect(await waiting).toMatchObject({ code: 'overloaded' });
+      const again = store.writer.append([makeEntry('a')]).catch((cause: unknown) => cause);
+      await until('the wait is ended', () => waitsForReplica('pg_cancel_backend(pid)'));
+      expect(await again).toMatchObject({ code: 'overloaded' });
+    } finally {
+      await server.asAdministrator('ALTER SYSTEM RESET synchronous_standby_names');
+      await server.asAdministrator('SELECT pg_reload_conf()');
+    }
+    await until('it acknowledges again', () =>
+      store.writer.append([makeEntry('a')]).then(
+        ([result]) => result?.status === 'duplicate',
+        () => false,
+      ),
+    );
+    await store.close();
+  });
+
   it('begins a new epoch under appends: every secret is wrapped anew, the former key is gone, and no copy from before opens one', async () => {
     const archive = await newArchive();
     const location = locate(archive);
@@ -259,22 +293,33 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     for (const opened of [store, moved]) await opened.close();
   });
 
-  it('goes on bringing in where it was cut off', async () => {
-    const store = await open(await newArchive());
-    await fillWithEverything(store.writer);
-    const copies = { content: `${place.data}.cut.db`, keys: `${place.data}.cut-keys.db` };
-    await store.writer.copyTo(copies.content, copies.keys);
-    joinSqliteCopies(copies.content, copies.keys, key, new Set());
+  it('goes on bringing in where it was cut off, also after the archive went on', async () => {
+    const from = `${place.data}.cut/archive.db`;
+    const sqlite = await openSqliteStore({ path: from, key, onFatal: fail });
+    await fillWithEverything(sqlite.writer);
     const into = locate(await newArchive(), await server.newDatabase());
     await beginEpochs({ path: into.epochs, key }, Date.now());
-    const cut = bringIn(into, { path: copies.content, key }, () => {
-      throw new Error('cut off');
-    });
-    await expect(cut).rejects.toThrow();
-    await bringIn(into, { path: copies.content, key }, () => undefined);
+    await sqlite.writer.checkpoint();
+    // Cut off at its last step: everything is there but the head.
+    const client = await connect(into);
+    await migrate(client);
+    await client.query(
+      "CREATE FUNCTION cut_off() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''cut off''; END'",
+    );
+    await client.query('CREATE TRIGGER cut_off BEFORE INSERT ON log_head FOR EACH ROW EXECUTE FUNCTION cut_off()');
+    await expect(bringIn(into, { path: from, key }, () => undefined)).rejects.toThrow('cut off');
+    await client.query('DROP TRIGGER cut_off ON log_head');
+    await client.end();
+    await sqlite.writer.append([
+      makeEntry('report 1'),
+      makeEntry('message 2', { event: 'later', settings: [{ name: 'setting/1', value: Buffer.from('changed') }] }),
+    ]);
+    await sqlite.writer.putStates([{ messageNo: 1, version: 2, sealed: Buffer.from('newer state') }]);
+    await sqlite.writer.closeKey(makeEntry('message 8').messageId);
+    await bringIn(into, { path: from, key }, () => undefined);
     const moved = await openPostgresStore(into, fail);
-    expect(await readEverything(moved.reader)).toEqual(await readEverything(store.reader));
-    for (const opened of [store, moved]) await opened.close();
+    expect(await readEverything(moved.reader)).toEqual(await readEverything(sqlite.reader));
+    for (const opened of [sqlite, moved]) await opened.close();
   });
 });
 
