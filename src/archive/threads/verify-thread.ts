@@ -73,7 +73,7 @@ export type VerifyCalls = {
 };
 
 const FAULTS_MAX = 1000;
-const CHUNK = 1000;
+const CHUNK = 200;
 /** How long the record of a medium that was just stored may take to come. */
 const MEDIA_WAIT_MS = 2000;
 
@@ -242,7 +242,8 @@ async function verifyRecords(run: Run, log: { readonly size: number }, context: 
         await keys.addDestruction(destroyed);
       }
       if (succeeded !== undefined) run.succeeds.push({ head: succeeded, from: row.seq });
-      await chains.add(row);
+      const checking = chains.add(row);
+      if (checking !== undefined) await checking;
     }
     await compareWithLog(run, rows, log.size);
     context.progress({ done: next, total });
