@@ -7,8 +7,8 @@
  *   npm run bench -- capacity FILE… [--price 0.08] [--out FILE.svg] [--store]
  *   npm run bench -- report FILE…
  *
- * Subjects: capture searchable start search proof verify export disk rebuild backup ack memory import shares limits others postgres; all of them where none is named. `--data DIR` measures on the disk of
- * DIR, `--keep` leaves the archive there, `--archive DIR` measures one that was left: ack and memory add some messages to it. `--alone` leaves the baseline out of capture. `--check` fails where a ratio is
+ * Subjects: capture searchable start search proof verify export disk rebuild backup ack memory import shares limits others postgres at-size; all but the last where none is named. `--data DIR` measures on the disk of
+ * DIR, `--keep` leaves the archive there, `--archive DIR` measures one that was left: ack, memory and at-size add some messages to it; at-size is capture in turns with a baseline that holds as much. `--alone` leaves the baseline out of capture. `--check` fails where a ratio is
  * worse than the stored one by a fifth, `--store` stores them. `plot` draws how figures grow, from what several runs left with `--json`;
  * `capacity` continues them to a mid-sized shop (`--store`: for `cartulary capacity` as well); `report` prints them as Markdown.
  */
@@ -31,7 +31,7 @@ import { describeMachine, formatLoad, formatMachine, readReport } from './report
 import type { RunReport } from './report-file.ts';
 import type { BenchOptions } from './run.ts';
 import { capture } from './steps/capture.ts';
-import { MAKING, SUBJECTS } from './subjects.ts';
+import { BY_NAME_ONLY, MAKING, SUBJECTS } from './subjects.ts';
 import { belowFloor, formatFigure } from './table.ts';
 import { MIXES } from './texts/shop.ts';
 
@@ -104,11 +104,12 @@ function readSubjects(): readonly string[] {
   const known = [...MAKING, ...SUBJECTS.keys()];
   for (const name of positionals)
     if (!known.includes(name)) throw new Error(`"${name}" is none of ${known.join(', ')}`);
-  if (values.archive === undefined) return positionals.length === 0 ? known : positionals;
+  const usual = known.filter((name) => !BY_NAME_ONLY.includes(name));
+  if (values.archive === undefined) return positionals.length === 0 ? usual : positionals;
   const made = positionals.filter((name) => MAKING.includes(name));
   if (made.length > 0)
     throw new Error(`${made.join(' and ')} are measured while an archive is made: without --archive`);
-  return positionals.length === 0 ? [...SUBJECTS.keys()] : positionals;
+  return positionals.length === 0 ? usual.filter((name) => SUBJECTS.has(name)) : positionals;
 }
 
 async function measure(options: BenchOptions, subjects: readonly string[]): Promise<RunReport> {

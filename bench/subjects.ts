@@ -2,6 +2,7 @@
 import type { Subject } from './run.ts';
 import { measureAck } from './steps/ack.ts';
 import { measureBackup } from './steps/backup.ts';
+import { measureCaptureAtSize } from './steps/capture-at-size.ts';
 import { measureDisk } from './steps/disk.ts';
 import { measureExport } from './steps/export.ts';
 import { measureImport } from './steps/import.ts';
@@ -18,6 +19,9 @@ import { measureVerify } from './steps/verify.ts';
 
 /** Subjects that make the archive themselves: it is measured while it is made. */
 export const MAKING: readonly string[] = ['capture', 'searchable'];
+
+/** Subjects that are measured only where they are named: what `capture` says of an archive that is being made, this says of one that is there. */
+export const BY_NAME_ONLY: readonly string[] = ['at-size'];
 
 /** Subjects of an archive that is there. */
 export const SUBJECTS: ReadonlyMap<string, Subject> = new Map([
@@ -36,4 +40,5 @@ export const SUBJECTS: ReadonlyMap<string, Subject> = new Map([
   ['limits', measureLimits],
   ['others', measureOthers],
   ['postgres', measurePostgres],
+  ['at-size', measureCaptureAtSize],
 ]);

@@ -46,11 +46,11 @@ export function readFields({ transport, body }: Pick<Told, 'transport' | 'body'>
   return { sender: resource.from, text: resource.body };
 }
 
-/** Opens the baseline at `path`; makes it where there is none. */
-export function openBaseline(path: string): SqliteBaseline {
+/** Opens the baseline at `path`; makes it where there is none. @param options `isDurable`: false while it is filled, before anything is measured */
+export function openBaseline(path: string, { isDurable = true } = {}): SqliteBaseline {
   const database = new Database(path);
   database.pragma('journal_mode = WAL');
-  database.pragma('synchronous = FULL');
+  database.pragma(`synchronous = ${isDurable ? 'FULL' : 'OFF'}`);
   database.pragma('cache_size = -32768');
   if (database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'm'").get() === undefined) database.exec(SCHEMA);
   const add = database.prepare('INSERT INTO m (id, sid, sender, sent, head, body) VALUES (?, ?, ?, ?, ?, ?)');

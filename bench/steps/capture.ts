@@ -19,7 +19,7 @@ const ROUND_MAX = 50_000;
 /** Messages before the first round, for both: a server that is measured has been running for a while. */
 const WARM_UP = 10_000;
 
-type Round = {
+export type Round = {
   readonly told: number;
   readonly baselineSeconds: number;
   readonly seconds: number;
@@ -66,7 +66,7 @@ function tellSome(next: () => Told, texts: number): Told[] {
   return told;
 }
 
-async function takeRound(
+export async function takeRound(
   bench: {
     readonly service: Service;
     readonly source: Source;
@@ -110,7 +110,7 @@ export async function takeAll(
 }
 
 /** The value is that of all rounds together, since what an index puts off is paid in some of them only; the spread is that of the rounds. */
-function figuresOf(rounds: readonly Round[], alone: boolean): Measured[] {
+export function figuresOf(rounds: readonly Round[], alone: boolean): Measured[] {
   const unit = 'envelopes/s';
   const total = (of: (round: Round) => number): number => rounds.reduce((sum, round) => sum + of(round), 0);
   const rate = (seconds: (round: Round) => number) => ({

@@ -6,21 +6,10 @@ import { createAdmission, TOO_BUSY } from './admission.ts';
 function openAdmission() {
   const clock = { ms: 1000 };
   const told: [string, number][] = [];
-  const atEnd: (() => void)[] = [];
   const admission = createAdmission({
     now: () => clock.ms,
-    atTurnEnd: (act) => atEnd.push(act),
     onRefused: (why, count) => told.push([why, count]),
   });
-  const open: (() => void)[] = [];
-  /** A turn of the event loop, in which as many connections are accepted. */
-  const turn = (connections: number): void => {
-    for (let count = 0; count < connections; count += 1) open.push(admission.noteConnection());
-    for (const act of atEnd.splice(0)) act();
-  };
-  const closeAll = (): void => {
-    for (const close of open.splice(0)) close();
-  };
   /** Lets in as many; each leaves when its function is called. */
   const enter = (count: number, bytes = 500): (() => Promise<void>)[] =>
     Array.from({ length: count }, () => {
@@ -31,7 +20,7 @@ function openAdmission() {
         return done;
       };
     });
-  return { admission, clock, told, enter, turn, closeAll };
+  return { admission, clock, told, enter };
 }
 
 describe('admission', () => {
@@ -67,34 +56,6 @@ describe('admission', () => {
     expect(admission.isFull()).toBe(false);
     enter(1);
     expect(admission.isFull()).toBe(true);
-  });
-
-  it('closes nobody’s connection while a fleet of senders connects', () => {
-    const { admission, turn } = openAdmission();
-    for (let count = 0; count < 512; count += 1) turn(1);
-    expect(admission.isCrowded()).toBe(false);
-  });
-
-  it('with many connections open lets in fewer while each turn of the loop accepts another, and as many as before when one did not', () => {
-    const { admission, enter, turn, closeAll } = openAdmission();
-    enter(200);
-    turn(512);
-    turn(0);
-    for (let count = 0; count < 7; count += 1) turn(1);
-    expect([admission.isCrowded(), admission.isFull()]).toEqual([false, false]);
-    turn(3);
-    expect([admission.isCrowded(), admission.isFull()]).toEqual([true, true]);
-    turn(0);
-    expect([admission.isCrowded(), admission.isFull()]).toEqual([false, false]);
-    for (let count = 0; count < 20; count += 1) {
-      turn(1);
-      turn(0);
-    }
-    expect(admission.isCrowded()).toBe(false);
-    for (let count = 0; count < 8; count += 1) turn(1);
-    expect(admission.isCrowded()).toBe(true);
-    closeAll();
-    expect(admission.isCrowded()).toBe(false);
   });
 
   it('counts bytes, and gives them back', async () => {

@@ -3,9 +3,6 @@
  * costs, so what was let in is kept in time, and senders know at once.
  *
  * - Waiting is measured, not guessed: the age of the oldest envelope under way is what the next one would wait. Count and bytes bound the memory besides.
- * - Who waits to be accepted cannot be seen, and the event loop accepts one connection a turn while it reads from all that are open: a turn that is long because many
- *   are open keeps out all others for as long. So where more are open than any fleet of senders needs, and more come, the door is crowded: fewer are let in, and each answer
- *   closes its connection, so that turns are short and everybody waits in one line. With fewer nobody's connection is closed: who comes again at once would be the crowd.
  * - Only envelopes whose origin is certain count: what strangers send can fill nothing here.
  * - Reading is never refused here: searches and health are answered as ever.
  */
@@ -13,12 +10,6 @@ import { CartularyError } from '../model/errors.ts';
 
 /** Envelopes under way at once: what one turn of the event loop lets in before the age of the oldest can show. */
 const UNDER_WAY_MAX = 1000;
-/** The same while the door is crowded: as many as keep the disk busy. */
-const CROWDED_UNDER_WAY_MAX = 64;
-/** Open connections above which the door may be crowded. */
-const OPEN_MANY = 512;
-/** Turns in a row that accepted a connection each, from which on it is, with so many open. */
-const CROWDED_TURNS = 8;
 /** Bytes of their bodies. */
 const BYTES_MAX = 32 * 1024 * 1024;
 /** Milliseconds the oldest may have been under way while others are let in. */
@@ -37,10 +28,6 @@ export type Admission = {
    * @param bytes of its body
    */
   admit<Result>(bytes: number, work: () => Promise<Result>): Promise<Result>;
-  /** Notes that a connection was accepted. @returns to be called when it has closed */
-  noteConnection(): () => void;
-  /** Do more wait at the door than are accepted? Then an answer closes its connection. */
-  isCrowded(): boolean;
   /** Notes that somebody was asked to come again; told together, since a line for each would be a load of its own. @param why one of our own texts */
   noteRefusal(why: string): void;
 };
@@ -48,8 +35,6 @@ export type Admission = {
 export type AdmissionParts = {
   /** Milliseconds that only grow. */
   readonly now: () => number;
-  /** Calls back at the end of the event loop's turn. */
-  readonly atTurnEnd: (act: () => void) => void;
   /** Told of refusals at most every ten seconds and reason. */
   readonly onRefused: (why: string, count: number) => void;
 };
@@ -58,14 +43,12 @@ export type AdmissionParts = {
 export const TOO_BUSY = 'more comes in than can be kept in time';
 
 /** Makes the admission of one service. */
-export function createAdmission({ now, atTurnEnd, onRefused }: AdmissionParts): Admission {
+export function createAdmission({ now, onRefused }: AdmissionParts): Admission {
   const underWay = new Set<{ readonly sinceMs: number }>();
   const refusals = new Map<string, { toldMs: number; count: number }>();
   let bytesHeld = 0;
-  const crowd = trackCrowd(atTurnEnd);
   const isFull = (): boolean => {
-    const underWayMax = crowd.isCrowded() ? CROWDED_UNDER_WAY_MAX : UNDER_WAY_MAX;
-    if (underWay.size >= underWayMax || bytesHeld >= BYTES_MAX) return true;
+    if (underWay.size >= UNDER_WAY_MAX || bytesHeld >= BYTES_MAX) return true;
     if (underWay.size < FEW) return false;
     // A set tells its members in the order in which they came.
     for (const { sinceMs } of underWay) return now() - sinceMs > AGE_MS_MAX;
@@ -85,8 +68,6 @@ export function createAdmission({ now, atTurnEnd, onRefused }: AdmissionParts): 
         bytesHeld -= bytes;
       }
     },
-    noteConnection: crowd.noteConnection,
-    isCrowded: crowd.isCrowded,
     noteRefusal(why) {
       const known = refusals.get(why) ?? { toldMs: Number.NEGATIVE_INFINITY, count: 0 };
       refusals.set(why, known);
@@ -96,32 +77,5 @@ export function createAdmission({ now, atTurnEnd, onRefused }: AdmissionParts): 
       known.toldMs = now();
       known.count = 0;
     },
-  };
-}
-
-/** Counts turns in a row that accepted a connection. */
-function trackCrowd(atTurnEnd: AdmissionParts['atTurnEnd']): Pick<Admission, 'noteConnection' | 'isCrowded'> {
-  let open = 0;
-  let turns = 0;
-  let accepted = false;
-  let watching = false;
-  const endTurn = (): void => {
-    turns = accepted ? turns + 1 : 0;
-    // The turn after one that accepted is looked at as well; where nobody came, nothing is left to watch.
-    watching = accepted;
-    if (accepted) atTurnEnd(endTurn);
-    accepted = false;
-  };
-  return {
-    noteConnection() {
-      accepted = true;
-      if (!watching) atTurnEnd(endTurn);
-      watching = true;
-      open += 1;
-      return () => {
-        open -= 1;
-      };
-    },
-    isCrowded: () => open > OPEN_MANY && turns >= CROWDED_TURNS,
   };
 }

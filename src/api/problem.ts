@@ -129,22 +129,21 @@ export function sendProblem(
     );
 }
 
-/** Bytes of a body that are waited for before a refused connection is closed: to close it while its sender still writes would take the answer from it. */
+/** Bytes of a body that are waited for before a request is refused: an answer that comes while its sender still writes is not always read. */
 const AWAITED_BYTES_MAX = 16 * 1024;
 
 /**
- * Answers `overloaded` without all that a request is otherwise given: under a flood this is most of what there is to do.
- * Then it closes the connection, because a sender that comes again at once would come before those who wait to be accepted.
+ * Answers `overloaded` without all that a request is otherwise given: under a flood this is most of what there is to do. The connection stays: to accept the next one costs more than
+ * to refuse again.
  */
 export function refuseQuickly(request: IncomingMessage, response: ServerResponse): void {
   const bytes = Number(request.headers['content-length'] ?? (request.method === 'GET' ? 0 : Number.NaN));
-  if (bytes <= AWAITED_BYTES_MAX)
-    request.once('end', () => answerOverloaded(request, response, ['connection', 'close'])).resume();
+  if (bytes <= AWAITED_BYTES_MAX) request.once('end', () => answerOverloaded(request, response)).resume();
   // What comes of a large one is thrown away as it comes.
-  else answerOverloaded(request, response, []);
+  else answerOverloaded(request, response);
 }
 
-function answerOverloaded(request: IncomingMessage, response: ServerResponse, more: readonly string[]): void {
+function answerOverloaded(request: IncomingMessage, response: ServerResponse): void {
   const { status, title, hint } = ERRORS.overloaded;
   const body = JSON.stringify({
     ...{ type: '/problems/overloaded', title, status, detail: TOO_BUSY, hint },
@@ -154,7 +153,7 @@ function answerOverloaded(request: IncomingMessage, response: ServerResponse, mo
   response.writeHead(status, [
     ...['content-type', 'application/problem+json; charset=utf-8', 'content-length', String(body.length)],
     ...['retry-after', retryAfter(), 'cache-control', 'no-store'],
-    ...['x-content-type-options', 'nosniff', 'referrer-policy', 'no-referrer', ...more],
+    ...['x-content-type-options', 'nosniff', 'referrer-policy', 'no-referrer'],
   ]);
   response.end(body);
 }

@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import type { RequestListener } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 
 import { fastify } from 'fastify';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyListenOptions } from 'fastify';
 
 import { standardEventsJsonSchema, STANDARD_EVENTS_VERSION } from '../capture/connectors/standard-webhooks-schema.ts';
 import { CartularyError, ERRORS } from '../model/errors.ts';
@@ -18,6 +18,7 @@ import { version } from '../version.ts';
 import { TOO_BUSY } from './admission.ts';
 import { createBodyRoom } from './body-room.ts';
 import type { BodyRoom } from './body-room.ts';
+import { CAN_SHARE, openDoors, probeAddress } from './doors.ts';
 import { describeApi } from './openapi.ts';
 import { answerBrokenRequest, refuseQuickly, rememberAnswered, sendProblem } from './problem.ts';
 import type { Route } from './route.ts';
@@ -49,16 +50,16 @@ export async function startServer(service: Service): Promise<Server> {
   const { settings } = service;
   const main = buildApp(service, { hooks: settings.hooksListen === undefined, api: true });
   const hooks = settings.hooksListen === undefined ? undefined : buildApp(service, { hooks: true, api: false });
-  const url = await listen(main, settings.listen, settings);
-  const hooksUrl =
+  const face = await listen(main, settings.listen, settings);
+  const hooksFace =
     hooks === undefined || settings.hooksListen === undefined
-      ? url
+      ? undefined
       : await listen(hooks, settings.hooksListen, settings);
   return {
-    url,
-    hooksUrl,
+    url: face.url,
+    hooksUrl: (hooksFace ?? face).url,
     async close() {
-      await Promise.all([main.close(), hooks?.close()]);
+      await Promise.all([face.close(), hooksFace?.close()]);
     },
   };
 }
@@ -85,7 +86,6 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
           },
         }),
   }) as unknown as FastifyInstance;
-  app.server.maxConnections = CONNECTIONS_MAX;
   // Headers are short; who takes longer for them holds a connection and sends nothing.
   app.server.headersTimeout = HEADERS_MS_MAX;
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, service));
@@ -94,7 +94,6 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
   });
   app.addHook('onSend', async (request, reply) => {
     rememberAnswered(request.raw);
-    if (service.admission.isCrowded()) void reply.header('connection', 'close');
     void reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
@@ -110,9 +109,18 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
   return app;
 }
 
+/** Whoever comes when as many are here as may be is sent away; the limit of the server's own socket would not know of those who came by another. */
+function limitConnections(app: FastifyInstance): void {
+  let open = 0;
+  app.server.prependListener('connection', (socket: Socket) => {
+    if (open >= CONNECTIONS_MAX) return void socket.destroy();
+    open += 1;
+    socket.once('close', () => (open -= 1));
+  });
+}
+
 /** Stands in front of everything else: whoever cannot be let in costs as little as can be. */
 function refuseEarly(app: FastifyInstance, service: Service): void {
-  app.server.on('connection', (socket: Socket) => socket.once('close', service.admission.noteConnection()));
   const handlers = app.server.listeners('request') as RequestListener[];
   app.server.removeAllListeners('request').on('request', (request, response) => {
     if (service.admission.isFull() && bringsRecords(service, request.url ?? '')) {
@@ -155,9 +163,30 @@ function registerApi(app: FastifyInstance, service: Service, room: BodyRoom): vo
   });
 }
 
-async function listen(app: FastifyInstance, address: ListenAddress, settings: Settings): Promise<string> {
-  await app.listen({ host: address.host, port: address.port, backlog: CONNECTIONS_MAX });
+type Face = { readonly url: string; close(): Promise<void> };
+
+async function listen(app: FastifyInstance, wanted: ListenAddress, settings: Settings): Promise<Face> {
+  limitConnections(app);
+  const address = CAN_SHARE ? await probeAddress(wanted) : wanted;
+  // `reusePort` is Node's; Fastify passes it on and has no type for it.
+  const options: FastifyListenOptions & ListenOptions = {
+    ...address,
+    backlog: CONNECTIONS_MAX,
+    reusePort: CAN_SHARE,
+  };
+  await app.listen(options);
   const bound = app.server.address() as AddressInfo;
+  const closeDoors = CAN_SHARE
+    ? await openDoors({ host: address.host, port: bound.port }, CONNECTIONS_MAX, (socket) =>
+        app.server.emit('connection', socket),
+      )
+    : undefined;
   const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
-  return `${settings.tlsCert === undefined ? 'http' : 'https'}://${host}:${bound.port}`;
+  return {
+    url: `${settings.tlsCert === undefined ? 'http' : 'https'}://${host}:${bound.port}`,
+    async close() {
+      await closeDoors?.();
+      await app.close();
+    },
+  };
 }

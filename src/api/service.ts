@@ -104,7 +104,6 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     inlineGaps: createInlineGaps(archive, now, stop.signal),
     admission: createAdmission({
       now: () => performance.now(),
-      atTurnEnd: setImmediate,
       onRefused: (why, count) => log.warn({ why, count }, 'asked to come again: they were not acknowledged'),
     }),
     publicUrl: () =>

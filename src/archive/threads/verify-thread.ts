@@ -73,7 +73,7 @@ export type VerifyCalls = {
 };
 
 const FAULTS_MAX = 1000;
-const CHUNK = 1000;
+const CHUNK = 200;
 /** How long the record of a medium that was just stored may take to come. */
 const MEDIA_WAIT_MS = 2000;
 

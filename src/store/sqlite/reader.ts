@@ -8,6 +8,7 @@ import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { MessageRow, RecordRow, StoreReader } from '../store.ts';
 import { FIND_SEEN, findSlot } from './append.ts';
+import { openReadAhead } from './read-ahead.ts';
 import { isDatabaseDamage } from '../../vault/database-damage.ts';
 
 /** Of each reader, of which an archive has five: room for the upper pages of every tree; the others lie in the system's cache. */
@@ -58,13 +59,18 @@ type HeadColumns = {
 export function openSqliteReader(path: string, key: Uint8Array): StoreReader {
   const database = openEncryptedDatabase(path, { key, readonly: true, mustExist: true, cacheKib: CACHE_KIB });
   const statements = prepare(database);
+  const ahead = openReadAhead(path);
+  const readSize = (): number => {
+    const row = statements.size.get() as { seq: number | null };
+    return row.seq === null ? 0 : row.seq + 1;
+  };
   return {
     async size() {
-      const row = statements.size.get() as { seq: number | null };
-      return row.seq === null ? 0 : row.seq + 1;
+      return readSize();
     },
     async readLog(fromSeq, limit) {
       const rows = statements.readLog.raw().all(fromSeq, Math.min(limit, ROWS_MAX)) as JoinedColumns[];
+      ahead.note(fromSeq, fromSeq + rows.length, readSize());
       return rows.map((row) => splitRow(row) ?? toRecordRow(statements.readOne.get(row[0]) as RecordColumns));
     },
     async readLeaves(fromSeq, limit) {
@@ -114,6 +120,7 @@ export function openSqliteReader(path: string, key: Uint8Array): StoreReader {
       return rows.map(({ kind, waiting, due }) => ({ kind, waiting, oldestDueAtMs: due ?? undefined }));
     },
     async close() {
+      await ahead.close();
       database.close();
     },
   };

@@ -20,7 +20,7 @@ const SAMPLE_SECONDS = 10;
 const SEARCH_EVERY_MS = 250;
 /** Milliseconds between two of the long works. */
 const WORK_EVERY_MS = 5000;
-const WORK_MS_MAX = 30 * 60_000;
+const WORK_MS_MAX = 90 * 60_000;
 /** Minutes from which on it must be flat. */
 const JUDGED_MINUTES = 5;
 const QUERIES = ['the', 'the order', '"your order"', 'ship* the channel:sms', '(refund OR return) -package'];
