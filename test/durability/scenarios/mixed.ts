@@ -16,10 +16,10 @@ type Fault = 'kill' | 'power cut' | 'full disk' | 'io error' | 'clock';
 
 /** How often each fault comes before all come again. The short form is one such round. */
 const DECK_COUNTS: Readonly<Record<Fault, number>> = {
-  kill: 8,
-  'power cut': 3,
+  kill: 4,
+  'power cut': 2,
   'full disk': 1,
-  'io error': 4,
+  'io error': 2,
   clock: 1,
 };
 /** What must have happened by then; which call fails in a short run is chance. */
@@ -30,7 +30,7 @@ export const MIXED: Scenario = {
   name: 'mixed',
   proves: 'Any sequence of these faults takes nothing that was acknowledged.',
   needs: ['linux', 'root', 'mkfs.ext4', 'xfs_io', 'strace', 'faketime'],
-  rounds: { short: 17, long: 170 },
+  rounds: { short: 10, long: 170 },
   async run(run) {
     const disk = await makeLoopDisk(run.data, DISK_MB);
     try {
