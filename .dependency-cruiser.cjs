@@ -48,7 +48,15 @@ module.exports = {
       comment: 'an engine is opened through store/engine.ts, so that a second one is one folder',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/store/(sqlite/|engine\\.ts$)' },
-      to: { path: '^src/store/sqlite/' },
+      // A copy for a backup is a pair of SQLite files, whatever engine it comes from.
+      to: { path: '^src/store/sqlite/', pathNot: '^src/store/sqlite/copy-rows\\.ts$' },
+    },
+    {
+      name: 'the-other-engine-behind-the-same-door',
+      comment: 'an engine is opened through store/engine.ts',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/store/(postgres/|engine\\.ts$)' },
+      to: { path: '^src/store/postgres/' },
     },
     {
       name: 'no-test-in-product',

@@ -6,7 +6,7 @@ import { whyNoServer } from './test/support/postgres.ts';
 const ON_BOTH = ['api', 'capture', 'import-export', 'guard-later'].map((name) => `test/e2e/${name}.test.ts`);
 
 const missing = whyNoServer();
-if (missing !== undefined) console.log(`skipped, ${ON_BOTH.join(', ')} on PostgreSQL: ${missing}`);
+if (missing !== undefined) process.stdout.write(`skipped, ${ON_BOTH.join(', ')} on PostgreSQL: ${missing}\n`);
 
 export default defineConfig({
   test: {

@@ -1,6 +1,8 @@
 /** Fuzz targets of the vault: files that whoever has the disk may have changed, and everything that is sealed. */
 import * as fc from 'fast-check';
 
+import { formatEpochs, parseEpochs } from '../../src/store/postgres/epochs.ts';
+import { unwrapSecret, wrapSecret } from '../../src/store/postgres/secret-wrap.ts';
 import { decryptChunkedBuffer, encryptChunkedBuffer } from '../../src/vault/chunked.ts';
 import { deriveHpkeKeyPair, openSealed, sealTo } from '../../src/vault/hpke.ts';
 import { createKeyring, getWrappedFileKey, unwrapKeyring, wrapKeyring } from '../../src/vault/keyring.ts';
@@ -52,7 +54,18 @@ const context = { info: Buffer.from('info'), aad: Buffer.from('aad') };
 const sealedTo = sealTo(pair.publicKey, context, plaintext);
 const chunked = encryptChunkedBuffer(fixed(32), context.aad, new Uint8Array(17_000));
 
+const epoch = { epoch: 3, sinceMs: AT_MS, key: fixed(32, 8) };
+const epochFile = formatEpochs([epoch], rootKey);
+const wrappedSecret = wrapSecret(epoch, fixed(32, 5));
+
 export const VAULT_TARGETS: readonly Target[] = [
+  defineTarget('epochs', ['parseEpochs', 'readEpochs'], hostileText([epochFile]), (text) => {
+    for (const { key } of parseEpochs(text, rootKey))
+      mustEqual(key, epoch.key, 'a file of epochs gave another key than the one it was made of');
+  }),
+  defineTarget('wrapped secret', ['unwrapSecret'], hostileBytes([wrappedSecret]), (bytes) => {
+    mustEqual(unwrapSecret(epoch, bytes), fixed(32, 5), 'a secret was unwrapped that was not wrapped');
+  }),
   defineTarget('recovery kit', ['parseRecoveryKit'], hostileText([kit, kitLines, kitLines.toLowerCase()]), (text) => {
     mustEqual(parseRecoveryKit(text).rootKey, rootKey, 'a kit gave another key than the one it was made of');
   }),

@@ -50,8 +50,13 @@ async function bringAll(
   if (head.rowCount !== 0)
     throw new CartularyError('conflict', 'the database holds this archive already; give another database');
   const month = await bringRecords(client, archive, input, onProgress);
-  for (const table of ['message', 'seen', 'state', 'setting', 'key', 'pin'] as const)
-    await bringTable(client, archive, table, input);
+  const target = { client, archive };
+  await bringTable(target, 'message', INTO.message, input);
+  await bringTable(target, 'seen', INTO.seen, input);
+  await bringTable(target, 'state', INTO.state, input);
+  await bringTable(target, 'setting', INTO.setting, input);
+  await bringTable(target, 'key', INTO.key, input);
+  await bringTable(target, 'pin', INTO.pin, input);
   await inTransaction(client, async () => {
     await writeJobs(client, archive, input.copy);
     await client.query(
@@ -157,12 +162,11 @@ const TABLE_NAMES: Partial<Record<KeyedTable, string>> = { key: 'message_key' };
 
 /** Brings in the rows of a table, and counts them here and there. @throws CartularyError `corrupt` where the counts differ */
 async function bringTable<Table extends KeyedTable>(
-  client: Client,
-  archive: string,
+  { client, archive }: { readonly client: Client; readonly archive: string },
   table: Table,
+  { sql, values }: Into<CopyRows[Table]>,
   { copy, epoch }: BringIn,
 ): Promise<void> {
-  const { sql, values } = INTO[table];
   let count = 0;
   for (const chunk of copy.read(table)) {
     const rows = chunk.map((row) => values(row, epoch));

@@ -38,14 +38,14 @@ export async function writeCopies(
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
   const { rows } = await client.query<{ size: number }>('SELECT size FROM log_head WHERE archive = $1', [archive]);
   for (const table of ['message', 'record', 'seen', 'state', 'job', 'setting'] as const)
-    await copyTable(client, archive, table, (found) => copy.add(table, found));
+    await fetchAll(client, archive, table, (found) => copy.add(table, found as CopyRows[typeof table][]));
   await client.query('COMMIT');
   await client.query('BEGIN READ ONLY');
-  await copyTable(client, archive, 'pin', (found) => copy.add('pin', found));
-  await copyTable<'key', WrappedKey>(client, archive, 'key', (found) =>
+  await fetchAll(client, archive, 'pin', (found) => copy.add('pin', found as CopyRows['pin'][]));
+  await fetchAll(client, archive, 'key', (found) =>
     copy.add(
       'key',
-      found.map(({ no, secret, epoch, closed }) => ({
+      (found as WrappedKey[]).map(({ no, secret, epoch, closed }) => ({
         no,
         secret: unwrapSecret(epochs.get(epoch), secret),
         closed,
@@ -59,18 +59,19 @@ export async function writeCopies(
 
 type WrappedKey = { readonly no: number; readonly secret: Buffer; readonly epoch: number; readonly closed: boolean };
 
-async function copyTable<Table extends CopyTable, Row = CopyRows[Table]>(
+/** All rows of a table, some at a time, as they stand in the database. */
+async function fetchAll(
   client: Client,
   archive: string,
-  table: Table,
-  take: (rows: readonly Row[]) => void,
+  table: CopyTable,
+  take: (rows: readonly unknown[]) => void,
 ): Promise<void> {
   // A cursor takes no parameters; the archive's id is hexadecimal digits that we made.
   await client.query(`DECLARE rows_of_${table} NO SCROLL CURSOR FOR ${SELECTS[table].replace('$1', `'${archive}'`)}`);
   for (;;) {
     const { rows } = await client.query(`FETCH ${FETCH_ROWS} FROM rows_of_${table}`);
     if (rows.length === 0) break;
-    take(rows as Row[]);
+    take(rows);
   }
   await client.query(`CLOSE rows_of_${table}`);
 }

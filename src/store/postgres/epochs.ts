@@ -73,8 +73,19 @@ export function readEpochs({ path, key }: EpochPlace): Epoch[] {
       `${path} is missing; copy it from another node or from a backup of the keys`,
     );
   }
+  try {
+    return parseEpochs(text, key);
+  } catch (cause) {
+    throw new CartularyError('corrupt', `${path} cannot be read; copy it from another node or a backup of the keys`, {
+      cause,
+    });
+  }
+}
+
+/** Reads the text of the file. @throws CartularyError `corrupt` */
+export function parseEpochs(text: string, key: Uint8Array): Epoch[] {
   const parsed = checkShape(fileSchema, parseJson(text));
-  if (!parsed.success) throw new CartularyError('corrupt', `${path} cannot be read; copy it from another node`);
+  if (!parsed.success) throw new CartularyError('corrupt', 'this is no file of epochs');
   return parsed.data.epochs.map(({ epoch, since, key: wrapped }) => ({
     epoch,
     sinceMs: since,
@@ -82,8 +93,8 @@ export function readEpochs({ path, key }: EpochPlace): Epoch[] {
   }));
 }
 
-/** Writes the file with these epochs; what is not among them is destroyed. */
-export async function writeEpochs({ path, key }: EpochPlace, epochs: readonly Epoch[]): Promise<void> {
+/** The text of the file. */
+export function formatEpochs(epochs: readonly Epoch[], key: Uint8Array): string {
   const file: z.infer<typeof fileSchema> = {
     version: 1,
     epochs: epochs.map((epoch) => ({
@@ -92,7 +103,12 @@ export async function writeEpochs({ path, key }: EpochPlace, epochs: readonly Ep
       key: wrapSecret({ epoch: 0, key }, epoch.key).toString('base64'),
     })),
   };
-  await writeFileDurably(path, Buffer.from(`${JSON.stringify(file, null, 1)}\n`), 0o600);
+  return `${JSON.stringify(file, null, 1)}\n`;
+}
+
+/** Writes the file with these epochs; what is not among them is destroyed. */
+export async function writeEpochs({ path, key }: EpochPlace, epochs: readonly Epoch[]): Promise<void> {
+  await writeFileDurably(path, Buffer.from(formatEpochs(epochs, key)), 0o600);
 }
 
 /** Makes the first epoch, where there is none. */

@@ -12,9 +12,7 @@ import { makePlace, until } from '../../../test/support/cli.ts';
 import { bringIn } from './bring-in.ts';
 import { connect, uuidOf } from './connection.ts';
 import type { PostgresLocation } from './connection.ts';
-import { joinSqliteCopies } from '../sqlite/copy.ts';
-import { openSqliteReader } from '../sqlite/reader.ts';
-import { openSqliteStore } from '../sqlite/sqlite-store.ts';
+import { joinCopies, openStore, openStoreReader } from '../engine.ts';
 import type { StoreReader, StoreWriter } from '../store.ts';
 import { beginEpochs, nextEpoch, readEpochs, writeEpochs } from './epochs.ts';
 import { unwrapSecret } from './secret-wrap.ts';
@@ -272,8 +270,8 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     await fillWithEverything(store.writer);
     const copies = { content: `${place.data}.content.db`, keys: `${place.data}.keys.db` };
     expect(await store.writer.copyTo(copies.content, copies.keys)).toBe(await store.reader.size());
-    joinSqliteCopies(copies.content, copies.keys, key, new Set());
-    const sqlite = openSqliteReader(copies.content, key);
+    joinCopies(copies.content, copies.keys, key, new Set());
+    const sqlite = await openStoreReader({ engine: 'sqlite', path: copies.content, key });
     const expected = await readEverything(store.reader);
     expect(await readEverything(sqlite)).toEqual(expected);
     await sqlite.close();
@@ -295,7 +293,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
 
   it('goes on bringing in where it was cut off, also after the archive went on', async () => {
     const from = `${place.data}.cut/archive.db`;
-    const sqlite = await openSqliteStore({ path: from, key, onFatal: fail });
+    const sqlite = await openStore({ engine: 'sqlite', path: from, key }, fail);
     await fillWithEverything(sqlite.writer);
     const into = locate(await newArchive(), await server.newDatabase());
     await beginEpochs({ path: into.epochs, key }, Date.now());

@@ -32,9 +32,9 @@ export async function openPostgresStore(
     onFatal,
   });
   const reader = openPostgresReader(location);
-  const { writer: calls, drain } = createWriterClient(thread);
+  const client = createWriterClient(thread);
   const close = async (): Promise<void> => {
-    await drain();
+    await client.drain();
     await reader.close();
     await thread.end();
   };
@@ -47,7 +47,7 @@ export async function openPostgresStore(
       return port2;
     },
     writer: {
-      ...calls,
+      ...client.writer,
       // PostgreSQL does it by itself.
       checkpoint: () => Promise.resolve(),
       copyTo: (contentPath, keysPath) => thread.call('copyTo', { contentPath, keysPath }),

@@ -30,17 +30,39 @@ type HeadColumns = WrappedColumns & {
 };
 type ChainColumns = { start: number; seq: number; prev_seq: number | null; leaf: Buffer; sealed: Buffer | null };
 
+/** Asks with the id of the archive as first value. */
+type Ask = <Row extends object>(name: string, text: string, values: readonly unknown[]) => Promise<Row[]>;
+
+type Parts = { readonly ask: Ask; readonly unwrap: (row: WrappedColumns) => Buffer | undefined };
+
 /** Opens a reader; it connects with its first call, and again after its connection broke. */
 export function openPostgresReader(location: PostgresLocation): StoreReader {
   const archive = uuidOf(location.archiveId);
   const epochs = openEpochs({ path: location.epochs, key: location.key });
   const connection = keepConnected(location);
-  const ask = async <Row extends object>(name: string, text: string, values: readonly unknown[]): Promise<Row[]> => {
+  const ask: Ask = async <Row extends object>(name: string, text: string, values: readonly unknown[]) => {
     const { rows } = await connection.use((client) => client.query<Row>({ name, text, values: [archive, ...values] }));
     return rows;
   };
   const unwrap = ({ secret, epoch }: WrappedColumns): Buffer | undefined =>
     secret === null || epoch === null ? undefined : unwrapSecret(epochs.get(epoch), secret);
+  const parts = { ask, unwrap };
+  return {
+    ...readsOfLog(parts),
+    ...readsOfLists(ask),
+    readMessages: (numbers, options = {}) => readMessages(parts, numbers, options.stateOnly === true),
+    async findMessageNo(messageId) {
+      return (await findSeen(ask, messageId))?.no;
+    },
+    async findSeqByUnique(unique) {
+      return (await findSeen(ask, unique))?.seq ?? undefined;
+    },
+    close: () => connection.close(),
+  };
+}
+
+/** Records and leaves in the order of the log. */
+function readsOfLog({ ask, unwrap }: Parts): Pick<StoreReader, 'size' | 'readLog' | 'readLeaves'> {
   const months = createMonths(ask);
   return {
     async size() {
@@ -75,13 +97,17 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
       );
       return rows.map(({ leaf }) => leaf);
     },
-    readMessages: (numbers, options = {}) => readMessages(numbers, options.stateOnly === true),
-    async findMessageNo(messageId) {
-      return (await findSeen(messageId))?.no;
-    },
-    async findSeqByUnique(unique) {
-      return (await findSeen(unique))?.seq ?? undefined;
-    },
+  };
+}
+
+/** Numbers, settings and jobs; and whether what is seldom read can be. */
+function readsOfLists(
+  ask: Ask,
+): Pick<
+  StoreReader,
+  'listMessageNos' | 'listLastSeqs' | 'listStateNos' | 'isSound' | 'readSetting' | 'listSettings' | 'countJobs'
+> {
+  return {
     async listMessageNos(fromNo, limit) {
       const text = 'SELECT no FROM message_key WHERE archive = $1 AND no >= $2 ORDER BY no LIMIT $3';
       return (await ask<{ no: number }>('list-nos', text, [fromNo, Math.min(limit, ROWS_MAX)])).map(({ no }) => no);
@@ -102,12 +128,8 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
       return true;
     },
     async readSetting(name) {
-      const rows = await ask<{ value: Buffer }>(
-        'read-setting',
-        'SELECT value FROM setting WHERE archive = $1 AND name = $2',
-        [name],
-      );
-      return rows[0]?.value;
+      const text = 'SELECT value FROM setting WHERE archive = $1 AND name = $2';
+      return (await ask<{ value: Buffer }>('read-setting', text, [name]))[0]?.value;
     },
     async listSettings(prefix) {
       const text = 'SELECT name, value FROM setting WHERE archive = $1 AND starts_with(name, $2) ORDER BY name';
@@ -119,70 +141,77 @@ export function openPostgresReader(location: PostgresLocation): StoreReader {
       const rows = await ask<{ kind: string; waiting: number; due: number | null }>('count-jobs', text, []);
       return rows.map(({ kind, waiting, due }) => ({ kind, waiting, oldestDueAtMs: due ?? undefined }));
     },
-    close: () => connection.close(),
   };
-
-  async function findSeen(key: Uint8Array): Promise<{ no: number; seq: number | null } | undefined> {
-    const text = 'SELECT no, seq FROM seen WHERE archive = $1 AND key = $2';
-    return (await ask<{ no: number; seq: number | null }>('find-one', text, [uuidOf(key)]))[0];
-  }
-
-  /** Records are followed from the last one back; a message whose state is of its last record needs none. */
-  async function readMessages(numbers: readonly number[], stateOnly: boolean): Promise<MessageRow[]> {
-    const heads = await ask<HeadColumns>(
-      'read-heads',
-      `SELECT m.no, uuid_send(m.id) AS id, m.last_seq, k.secret, k.epoch, k.closed, s.version, s.sealed AS state FROM message m
-       LEFT JOIN message_key k ON k.archive = m.archive AND k.no = m.no LEFT JOIN state s ON s.archive = m.archive AND s.no = m.no
-       WHERE m.archive = $1 AND m.no = ANY($2::bigint[])`,
-      [numbers],
-    );
-    const open = heads
-      .filter(({ version, last_seq }) => !stateOnly || version !== last_seq)
-      .map(({ last_seq }) => last_seq);
-    const chains = new Map<number, MessageRow['records'][number][]>();
-    if (open.length > 0) {
-      const rows = await ask<ChainColumns>(
-        'read-chains',
-        `WITH RECURSIVE chain AS (
-           SELECT u.seq AS start, r.seq, r.prev_seq, r.leaf, r.sealed FROM unnest($2::bigint[]) AS u(seq) JOIN record r ON r.archive = $1 AND r.seq = u.seq
-           UNION ALL
-           SELECT c.start, r.seq, r.prev_seq, r.leaf, r.sealed FROM chain c JOIN record r ON r.archive = $1 AND r.seq = c.prev_seq
-         ) SELECT * FROM chain ORDER BY seq LIMIT ${CHAIN_MAX + 1}`,
-        [open],
-      );
-      if (rows.length > CHAIN_MAX) throw new CartularyError('corrupt', 'the chain of a message is broken');
-      for (const { start, seq, leaf, sealed } of rows) {
-        const records = chains.get(start) ?? [];
-        records.push({ seq, leaf, sealed: sealed ?? undefined });
-        chains.set(start, records);
-      }
-    }
-    const byNo = new Map(heads.map((head) => [head.no, head]));
-    return numbers.flatMap((no): MessageRow[] => {
-      const head = byNo.get(no);
-      if (head === undefined) return [];
-      const isOpen = !stateOnly || head.version !== head.last_seq;
-      const records = isOpen ? (chains.get(head.last_seq) ?? []) : [];
-      if (isOpen && records.at(-1)?.seq !== head.last_seq)
-        throw new CartularyError('corrupt', 'the chain of a message is broken');
-      return [
-        {
-          messageNo: no,
-          messageId: head.id,
-          secret: unwrap(head),
-          closed: head.closed !== false,
-          records,
-          state:
-            head.state === null || head.version === null
-              ? undefined
-              : { messageNo: no, version: head.version, sealed: head.state },
-        },
-      ];
-    });
-  }
 }
 
-type Ask = <Row extends object>(name: string, text: string, values: readonly unknown[]) => Promise<Row[]>;
+async function findSeen(ask: Ask, key: Uint8Array): Promise<{ no: number; seq: number | null } | undefined> {
+  const text = 'SELECT no, seq FROM seen WHERE archive = $1 AND key = $2';
+  return (await ask<{ no: number; seq: number | null }>('find-one', text, [uuidOf(key)]))[0];
+}
+
+/** Records are followed from the last one back; a message whose state is of its last record needs none. */
+async function readMessages(
+  { ask, unwrap }: Parts,
+  numbers: readonly number[],
+  stateOnly: boolean,
+): Promise<MessageRow[]> {
+  const heads = await ask<HeadColumns>(
+    'read-heads',
+    `SELECT m.no, uuid_send(m.id) AS id, m.last_seq, k.secret, k.epoch, k.closed, s.version, s.sealed AS state FROM message m
+     LEFT JOIN message_key k ON k.archive = m.archive AND k.no = m.no LEFT JOIN state s ON s.archive = m.archive AND s.no = m.no
+     WHERE m.archive = $1 AND m.no = ANY($2::bigint[])`,
+    [numbers],
+  );
+  const isOpen = ({ version, last_seq }: HeadColumns): boolean => !stateOnly || version !== last_seq;
+  const chains = await readChains(
+    ask,
+    heads.filter(isOpen).map(({ last_seq }) => last_seq),
+  );
+  const byNo = new Map(heads.map((head) => [head.no, head]));
+  return numbers.flatMap((no): MessageRow[] => {
+    const head = byNo.get(no);
+    if (head === undefined) return [];
+    const records = isOpen(head) ? (chains.get(head.last_seq) ?? []) : [];
+    if (isOpen(head) && records.at(-1)?.seq !== head.last_seq)
+      throw new CartularyError('corrupt', 'the chain of a message is broken');
+    const { version, state } = head;
+    return [
+      {
+        messageNo: no,
+        messageId: head.id,
+        secret: unwrap(head),
+        closed: head.closed !== false,
+        records,
+        state: state === null || version === null ? undefined : { messageNo: no, version, sealed: state },
+      },
+    ];
+  });
+}
+
+/** Records of messages, oldest first, by the number of their last. */
+async function readChains(
+  ask: Ask,
+  lasts: readonly number[],
+): Promise<ReadonlyMap<number, readonly MessageRow['records'][number][]>> {
+  const chains = new Map<number, MessageRow['records'][number][]>();
+  if (lasts.length === 0) return chains;
+  const rows = await ask<ChainColumns>(
+    'read-chains',
+    `WITH RECURSIVE chain AS (
+       SELECT u.seq AS start, r.seq, r.prev_seq, r.leaf, r.sealed FROM unnest($2::bigint[]) AS u(seq) JOIN record r ON r.archive = $1 AND r.seq = u.seq
+       UNION ALL
+       SELECT c.start, r.seq, r.prev_seq, r.leaf, r.sealed FROM chain c JOIN record r ON r.archive = $1 AND r.seq = c.prev_seq
+     ) SELECT * FROM chain ORDER BY seq LIMIT ${CHAIN_MAX + 1}`,
+    [lasts],
+  );
+  if (rows.length > CHAIN_MAX) throw new CartularyError('corrupt', 'the chain of a message is broken');
+  for (const { start, seq, leaf, sealed } of rows) {
+    const records = chains.get(start) ?? [];
+    records.push({ seq, leaf, sealed: sealed ?? undefined });
+    chains.set(start, records);
+  }
+  return chains;
+}
 
 /** Which months hold which numbers, so that a read looks into few partitions. What is known stays so: a month's first number never changes. */
 function createMonths(ask: Ask) {

@@ -44,8 +44,8 @@ await appending.use(migrate);
 
 type Waiting = {
   readonly entries: readonly AppendEntry[];
-  resolve(results: readonly AppendResult[]): void;
-  reject(cause: unknown): void;
+  readonly resolve: (results: readonly AppendResult[]) => void;
+  readonly reject: (cause: unknown) => void;
 };
 
 /** One transaction at a time; what comes meanwhile shares the next. */

@@ -29,7 +29,6 @@ export function openReadAhead(path: string): ReadAhead {
   let position = 0;
   let target = 0;
   let bytes = 0;
-  let closed = false;
   let file: FileHandle | undefined;
   let running: Promise<void> | undefined;
 
@@ -37,7 +36,7 @@ export function openReadAhead(path: string): ReadAhead {
     file ??= await open(path, 'r');
     ({ size: bytes } = await file.stat());
     const piece = Buffer.allocUnsafe(PIECE_BYTES);
-    while (!closed && position < Math.min(target, bytes)) {
+    while (position < Math.min(target, bytes)) {
       const { bytesRead } = await file.read(piece, 0, PIECE_BYTES, position);
       if (bytesRead === 0) break;
       position += bytesRead;
@@ -59,7 +58,7 @@ export function openReadAhead(path: string): ReadAhead {
     },
     position: () => position,
     async close() {
-      closed = true;
+      target = 0;
       await running;
       await file?.close();
     },

@@ -44,9 +44,9 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
   const writer = await startRole('writer', location);
   const maintenance = await startRole('maintenance', location);
   const reader = openSqliteReader(location.path, location.key);
-  const { writer: calls, drain } = createWriterClient(writer);
+  const client = createWriterClient(writer);
   const close = async (): Promise<void> => {
-    await drain();
+    await client.drain();
     await reader.close();
     await maintenance.end();
     await writer.call('scrub', undefined);
@@ -61,7 +61,7 @@ export async function openSqliteStore(location: SqliteLocation): Promise<SqliteS
       return port2;
     },
     writer: {
-      ...calls,
+      ...client.writer,
       checkpoint: () => moveLog(writer, maintenance),
       copyTo: (contentPath, keysPath) => maintenance.call('copyTo', { contentPath, keysPath }),
       close,
