@@ -11,7 +11,7 @@ import type { AppendPlan, Known, LogHead } from './append-plan.ts';
 import { bytesOfUuid, uuidOf } from './connection.ts';
 import { ensureMonth, monthNumber } from './schema.ts';
 import { commitDurably } from './transaction.ts';
-import { unwrapSecret, wrapSecret } from './secret-wrap.ts';
+import { unwrapSecret, WRAPPED_BYTES, wrapSecret } from './secret-wrap.ts';
 import type { Epochs } from './epochs.ts';
 import type { EpochKey } from './secret-wrap.ts';
 import { writeRecords } from './write-records.ts';
@@ -250,8 +250,6 @@ export async function putSetting(
       [archive, name, Buffer.from(value)],
     );
 }
-
-const WRAPPED_BYTES = 40;
 
 async function writeMessages(
   client: Client,

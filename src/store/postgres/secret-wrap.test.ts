@@ -22,5 +22,6 @@ describe('the secret of a message in its row', () => {
     const altered = Buffer.from(wrapped);
     altered[5] = (altered[5] ?? 0) ^ 1;
     expect(() => unwrapSecret(epoch, altered)).toThrow('cannot be unwrapped');
+    for (const bytes of [0, 8, 39, 48]) expect(() => unwrapSecret(epoch, Buffer.alloc(bytes))).toThrow('wrong length');
   });
 });

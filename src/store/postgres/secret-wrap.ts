@@ -9,6 +9,9 @@ import { CartularyError } from '../../model/errors.ts';
 /** RFC 3394 §2.2.3.1. */
 const INITIAL_VALUE = Buffer.alloc(8, 0xa6);
 
+/** Bytes of a wrapped secret: those of the secret and of the check. */
+export const WRAPPED_BYTES = 40;
+
 /** The key of an epoch. */
 export type EpochKey = { readonly epoch: number; readonly key: Uint8Array };
 
@@ -20,6 +23,8 @@ export function wrapSecret({ key }: EpochKey, secret: Uint8Array): Buffer {
 
 /** The opposite of `wrapSecret`. @throws CartularyError `corrupt` */
 export function unwrapSecret({ key }: EpochKey, wrapped: Uint8Array): Buffer {
+  // OpenSSL takes nothing at all for the wrapping of nothing.
+  if (wrapped.length !== WRAPPED_BYTES) throw new CartularyError('corrupt', 'a wrapped secret has the wrong length');
   try {
     const decipher = createDecipheriv('id-aes256-wrap', key, INITIAL_VALUE);
     return Buffer.concat([decipher.update(wrapped), decipher.final()]);
