@@ -28,7 +28,7 @@ export async function probeAddress(address: ListenAddress): Promise<ListenAddres
 /**
  * Opens doors beside a server that listens there already with `reusePort`.
  * @param backlog connections that may wait at each
- * @returns to be called when nobody shall come in any more
+ * @returns to be called when nobody shall come in any more; resolves when those who did have gone
  */
 export async function openDoors(
   address: ListenAddress,

@@ -185,8 +185,10 @@ async function listen(app: FastifyInstance, wanted: ListenAddress, settings: Set
   return {
     url: `${settings.tlsCert === undefined ? 'http' : 'https'}://${host}:${bound.port}`,
     async close() {
-      await closeDoors?.();
+      // A door is closed when all who came through it have gone, which they do when the server closes.
+      const doorsClosed = closeDoors?.();
       await app.close();
+      await doorsClosed;
     },
   };
 }
