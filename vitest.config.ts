@@ -1,9 +1,25 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer } from 'vitest/node';
+import type { TestSpecification } from 'vitest/node';
 
 import { whyNoServer } from './test/support/postgres.ts';
 
 /** Tests of the whole product that run on both engines. */
-const ON_BOTH = ['api', 'capture', 'import-export', 'guard-later'].map((name) => `test/e2e/${name}.test.ts`);
+const ON_BOTH = ['api', 'capture', 'guard-later'].map((name) => `test/e2e/${name}.test.ts`);
+
+/** Files that take minutes begin first, so that none of them runs on alone at the end. */
+const LONG = ['test/durability/', 'test/e2e/', 'test/pack', 'test/docs'];
+
+/** Long ones first, the others as they would be. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONG.findIndex((part) => moduleId.includes(part));
+      return at < 0 ? LONG.length : at;
+    };
+    return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other));
+  }
+}
 
 const missing = whyNoServer();
 if (missing !== undefined) process.stdout.write(`skipped, ${ON_BOTH.join(', ')} on PostgreSQL: ${missing}\n`);
@@ -14,6 +30,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    sequence: { sequencer: LongFirst },
     projects: [
       {
         extends: true,
