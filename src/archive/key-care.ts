@@ -23,20 +23,21 @@ import { createSealer } from '../vault/seal.ts';
 import { addDestruction, destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
 import type { Destruction } from './destruction-list.ts';
 import { readHouseFile } from './house-file.ts';
+import type { HouseEntry } from './house-file.ts';
 import { storeLocation } from './house-place.ts';
 import type { HousePlace } from './house-place.ts';
 import { openRecord } from './opening.ts';
 import { verifyOwn } from './restore-heads.ts';
 import { readSignerMemory, writeSignerMemory } from './signer-memory.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
-import type { ArchiveLayout } from './layout.ts';
+import type { ArchiveLayout, DataLayout } from './layout.ts';
 
 /** Records that are looked through at a time. */
 const ROWS = 1000;
 
 /** A new root key in the place of the old; the kit must be printed anew. */
 export function rotateRoot(place: HousePlace): Promise<{ recoveryKit: string }> {
-  return withArchive(place, async ({ layout, rootOptions, name, id, origin }) => {
+  return withStoppedArchive(place, async ({ layout, rootOptions, name, id, origin }) => {
     const root = await rotateLocalRoot({
       ...rootOptions,
       async rewrapAll(both) {
@@ -51,7 +52,7 @@ export function rotateRoot(place: HousePlace): Promise<{ recoveryKit: string }> 
 
 /** A new seal key for what is sealed from now on; the former stays for opening. */
 export function rotateSealKey(place: HousePlace): Promise<{ version: number }> {
-  return withArchive(place, async ({ layout, rootOptions }) => {
+  return withStoppedArchive(place, async ({ layout, rootOptions }) => {
     const root = await openLocalRoot(rootOptions);
     const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
     const rotated = rotateArchiveKey(keyring, { random: createRandomPool(), now: Date.now });
@@ -62,7 +63,7 @@ export function rotateSealKey(place: HousePlace): Promise<{ version: number }> {
 
 /** The recovery kit, to be printed again. */
 export function printKit(place: HousePlace): Promise<{ recoveryKit: string }> {
-  return withArchive(place, async ({ layout, rootOptions, name, id, origin }) => ({
+  return withStoppedArchive(place, async ({ layout, rootOptions, name, id, origin }) => ({
     recoveryKit: await kitOf(await openLocalRoot(rootOptions), layout, { name, id, origin }),
   }));
 }
@@ -76,7 +77,7 @@ export function rememberHead(
   place: HousePlace,
   checkpoints: readonly string[],
 ): Promise<{ readonly origin: string; readonly size: number }> {
-  return withArchive(place, async ({ layout, rootOptions, id, origin }) => {
+  return withStoppedArchive(place, async ({ layout, rootOptions, id, origin }) => {
     const root = await openLocalRoot(rootOptions);
     const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
     const published = await openTileFiles(layout.log).readCheckpoint();
@@ -137,7 +138,10 @@ export async function restoreRoot(place: HousePlace, kit: string): Promise<{ roo
   return { rootId: root.rootId, location: root.describe().location };
 }
 
-type Opened = {
+/** An archive that no process has open, while it is worked on. */
+export type StoppedArchive = {
+  readonly data: DataLayout;
+  readonly entry: HouseEntry;
   readonly layout: ArchiveLayout;
   readonly rootOptions: { path: string; passphrase: string | undefined };
   readonly name: string;
@@ -145,15 +149,20 @@ type Opened = {
   readonly origin: string;
 };
 
-async function withArchive<Result>(place: HousePlace, act: (opened: Opened) => Promise<Result>): Promise<Result> {
+/** Works on a stopped archive. @throws CartularyError `data-held` where a process has it open */
+export async function withStoppedArchive<Result>(
+  place: HousePlace,
+  act: (stopped: StoppedArchive) => Promise<Result>,
+): Promise<Result> {
   const data = dataLayout(place.directory);
-  const { id, name, origin } = await readHouseFile(data);
+  const entry = await readHouseFile(data);
+  const { id, name, origin } = entry;
   const lock = lockDirectory(data.lock);
   try {
     const rootOptions = { path: place.rootKeyPath ?? data.rootKey, passphrase: place.passphrase };
     const layout = archiveLayout(data, id as ArchiveId);
     for (const path of [rootOptions.path, layout.keyring]) await removeTemporaries(path);
-    return await act({ layout, rootOptions, name, id: id as ArchiveId, origin });
+    return await act({ data, entry, layout, rootOptions, name, id: id as ArchiveId, origin });
   } finally {
     lock.release();
   }
@@ -162,7 +171,7 @@ async function withArchive<Result>(place: HousePlace, act: (opened: Opened) => P
 async function kitOf(
   root: LocalRoot,
   layout: ArchiveLayout,
-  { name, id, origin }: Pick<Opened, 'name' | 'id' | 'origin'>,
+  { name, id, origin }: Pick<StoppedArchive, 'name' | 'id' | 'origin'>,
 ): Promise<string> {
   const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
   const logKey = formatVkey(createNoteSigner({ name: origin, seed: keyring.logKey }));

@@ -5,18 +5,16 @@ import { readFile, rename } from 'node:fs/promises';
 
 import { appendLeafHashes, emptyRange, leafHash, rangeRoot } from '../ledger/tree.ts';
 import { CartularyError } from '../model/errors.ts';
-import type { ArchiveId } from '../model/ids.ts';
 import { moveStore, openStoreReader } from '../store/engine.ts';
 import type { StoreLocation } from '../store/engine.ts';
-import { lockDirectory } from '../store/lock.ts';
 import { syncDirectory } from '../vault/durable-file.ts';
 import { equalConstantTime } from '../vault/hash.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
 import { openLocalRoot } from '../vault/root-provider.ts';
-import { readHouseFile, writeHouseFile } from './house-file.ts';
+import { writeHouseFile } from './house-file.ts';
 import { fileStore, storeLocation } from './house-place.ts';
 import type { HousePlace } from './house-place.ts';
-import { archiveLayout, dataLayout } from './layout.ts';
+import { withStoppedArchive } from './key-care.ts';
 
 /** What was done. */
 export type Migration = {
@@ -36,24 +34,19 @@ const LEAVES = 8192;
  * @throws CartularyError `data-held` where a process has the archive open, `conflict` where the records are in a database already or the database holds them, `corrupt` where root or
  *   counts differ in the end: then nothing has changed here
  */
-export async function migrateRecords(
+export function migrateRecords(
   place: Omit<HousePlace, 'database'>,
   to: string,
   onProgress: (done: number, total: number) => void,
 ): Promise<Migration> {
-  const data = dataLayout(place.directory);
-  const entry = await readHouseFile(data);
-  if (entry.engine !== undefined)
-    throw new CartularyError('conflict', `the records of ${entry.name} are in a database already`);
-  const archiveId = entry.id as ArchiveId;
-  const layout = archiveLayout(data, archiveId);
-  const lock = lockDirectory(data.lock);
-  try {
-    const root = await openLocalRoot({ path: place.rootKeyPath ?? data.rootKey, passphrase: place.passphrase });
+  return withStoppedArchive(place, async ({ data, entry, layout, rootOptions, id }) => {
+    if (entry.engine !== undefined)
+      throw new CartularyError('conflict', `the records of ${entry.name} are in a database already`);
+    const root = await openLocalRoot(rootOptions);
     const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
     root.destroy();
     const from = fileStore(layout, keyring);
-    const target = storeLocation(layout, archiveId, keyring, to);
+    const target = storeLocation(layout, id, keyring, to);
     await moveStore(from, target, onProgress);
     const [before, after] = [await treeOf(from), await treeOf(target)];
     keyring.destroy();
@@ -69,9 +62,7 @@ export async function migrateRecords(
       await rename(layout.database + suffix, former + suffix).catch(() => undefined);
     await syncDirectory(layout.directory);
     return { records: after.size, root: Buffer.from(after.root).toString('base64'), former };
-  } finally {
-    lock.release();
-  }
+  });
 }
 
 async function treeOf(location: StoreLocation): Promise<{ readonly size: number; readonly root: Uint8Array }> {

@@ -83,14 +83,14 @@ export async function moveStore(
 export async function prepareStore(location: StoreLocation): Promise<void> {
   if (location.engine === 'sqlite') return;
   const { beginEpochs } = await import('./postgres/epochs.ts');
-  await beginEpochs({ path: location.epochs, key: location.key }, Date.now());
+  await beginEpochs(location, Date.now());
 }
 
 /** When the newest epoch began (ms since 1970); undefined for an engine without epochs. */
 export async function findEpochStart(location: StoreLocation): Promise<number | undefined> {
   if (location.engine === 'sqlite') return undefined;
   const { openEpochs } = await import('./postgres/epochs.ts');
-  return openEpochs({ path: location.epochs, key: location.key }).newest().sinceMs;
+  return openEpochs(location).newest().sinceMs;
 }
 
 /** Begins a new epoch and destroys the keys of those before. @throws CartularyError `conflict` where another node does it, `overloaded` where the database went away */

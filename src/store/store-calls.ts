@@ -4,7 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { decodeResults, encodeBatch } from './batch-codec.ts';
 import type { PackedResults } from './batch-codec.ts';
 import { createGroupQueue } from './group-queue.ts';
-import type { AppendEntry, AppendResult, JobRow, SettingChange, StateRow, StoreWriter } from './store.ts';
+import type { AppendEntry, AppendResult, JobClaim, JobRow, SettingChange, StateRow, StoreWriter } from './store.ts';
 import { callOverPort } from './thread.ts';
 import type { Thread } from './thread.ts';
 
@@ -16,7 +16,7 @@ export type StoreCalls = {
   append: { args: ArrayBuffer; result: PackedResults };
   putStates: { args: readonly StateRow[]; result: void };
   putSettings: { args: readonly SettingChange[]; result: void };
-  claimJobs: { args: { kinds: readonly string[]; limit: number; nowMs: number; leaseMs: number }; result: JobRow[] };
+  claimJobs: { args: JobClaim; result: JobRow[] };
   finishJob: { args: number; result: void };
   retryJob: { args: { id: number; dueAtMs: number }; result: void };
   pinKey: { args: { messageId: Uint8Array; hold: string }; result: void };

@@ -94,6 +94,14 @@ export type JobRow = {
   readonly payload: Uint8Array;
 };
 
+/** Which jobs a worker claims: those of some kinds that are due, for a time. */
+export type JobClaim = {
+  readonly kinds: readonly string[];
+  readonly limit: number;
+  readonly nowMs: number;
+  readonly leaseMs: number;
+};
+
 /** What a reader can do; every reader sees only what is durably committed. */
 export type StoreReader = {
   /** Number of records, which is the size of the log. */

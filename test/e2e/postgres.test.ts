@@ -30,11 +30,15 @@ afterAll(async () => {
 });
 
 /** Starts it, with a source; gives the URL of its hook. */
-async function startWithSource(data: string, name: string): Promise<{ server: Served; hookUrl: string }> {
-  const server = await serve(data, { env });
+async function startWithSource(
+  data: string,
+  name: string,
+  own: Record<string, string>,
+): Promise<{ server: Served; hookUrl: string }> {
+  const server = await serve(data, { env: own });
   running.push(server);
   const source = ['source', 'add', 'twilio', '--data', data, '--name', name, '--secret', AUTH_TOKEN];
-  const { hookUrl } = await runJson<{ hookUrl: string }>(source, env);
+  const { hookUrl } = await runJson<{ hookUrl: string }>(source, own);
   return { server, hookUrl };
 }
 
@@ -68,7 +72,7 @@ describe.skipIf(missing !== undefined)(
       { timeout: 120_000 },
       async () => {
         await runJson(['init', '--data', place.data, '--name', 'Large', '--kit', kit], env);
-        ({ hookUrl } = await startWithSource(place.data, 'large'));
+        ({ hookUrl } = await startWithSource(place.data, 'large', env));
         expect(new Set(await send(hookUrl, 0, 150))).toEqual(new Set([200]));
         // Sent again, it is there once.
         expect(new Set(await send(hookUrl, 0, 20))).toEqual(new Set([200]));
@@ -139,10 +143,7 @@ describe.skipIf(missing !== undefined)(
         const data = join(place.path, 'failed-over', 'data');
         const url = await database.newDatabase();
         const own = { CARTULARY_DATABASE: url };
-        const server = await serve(data, { env: own });
-        running.push(server);
-        const source = ['source', 'add', 'twilio', '--data', data, '--name', 'f', '--secret', AUTH_TOKEN];
-        const { hookUrl: hook } = await runJson<{ hookUrl: string }>(source, own);
+        const { server, hookUrl: hook } = await startWithSource(data, 'f', own);
         expect(new Set(await send(hook, 0, 40))).toEqual(new Set([200]));
         const failOver = await database.makeReplica(url);
         await until('it captures again', async () => (await send(hook, 40, 60)).every((status) => status === 200));
@@ -207,15 +208,12 @@ describe.skipIf(missing !== undefined)(
     it('has the same root and the same answers, and its file stays', { timeout: 120_000 }, async () => {
       const data = join(place.path, 'moving', 'data');
       const to = { CARTULARY_DATABASE: await database.newDatabase() };
-      const saved = env;
-      env = {};
-      const { server, hookUrl } = await startWithSource(data, 'moving');
+      const { server, hookUrl } = await startWithSource(data, 'moving', {});
       expect(new Set(await send(hookUrl, 0, 80))).toEqual(new Set([200]));
-      await until('all are found', async () => (await total(data)) === 80);
+      await until('all are found', async () => (await total(data, {})) === 80);
       const held = await runCli(['migrate', '--data', data], to);
       expect(held.stderr).toContain('another process');
       await server.stop();
-      env = saved;
       const refused = await runCli(['search', 'parcel', '--data', data], to);
       expect(refused.stderr).toContain('cartulary migrate');
       const moved = await runJson<{ records: number; root: string; former: string }>(['migrate', '--data', data], to);

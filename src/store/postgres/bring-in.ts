@@ -29,7 +29,7 @@ export async function bringIn(
   const copy = openCopy(from.path, undefined, from.key);
   const connection = keepConnected(to);
   try {
-    const epoch = openEpochs({ path: to.epochs, key: to.key }).newest();
+    const epoch = openEpochs(to).newest();
     await connection.use(migrate);
     await connection.use((client) =>
       bringAll(client, uuidOf(to.archiveId), { copy, epoch, nowMs: Date.now() }, onProgress),

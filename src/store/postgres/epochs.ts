@@ -12,15 +12,12 @@ import { checkShape } from '../../model/check-shape.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { writeFileDurably } from '../../vault/durable-file.ts';
 import { isMissing } from '../../vault/missing-file.ts';
+import type { PostgresLocation } from './connection.ts';
 import { unwrapSecret, wrapSecret } from './secret-wrap.ts';
 import type { EpochKey } from './secret-wrap.ts';
 
-/** Where the file is, and the key that wraps the epochs' keys in it. */
-export type EpochPlace = {
-  readonly path: string;
-  /** 32 bytes, of the keyring. */
-  readonly key: Uint8Array;
-};
+/** Where the file is, and the key of the keyring that wraps the epochs' keys in it. */
+export type EpochPlace = Pick<PostgresLocation, 'epochs' | 'key'>;
 
 /** An epoch with the time from which it is. */
 export type Epoch = EpochKey & { readonly sinceMs: number };
@@ -51,7 +48,7 @@ export function openEpochs(place: EpochPlace): Epochs {
       if (!known.has(epoch)) load();
       const found = known.get(epoch);
       if (found === undefined)
-        throw new CartularyError('key-missing', `the key of epoch ${epoch} is not in ${place.path}`);
+        throw new CartularyError('key-missing', `the key of epoch ${epoch} is not in ${place.epochs}`);
       return found;
     },
     newest() {
@@ -62,7 +59,7 @@ export function openEpochs(place: EpochPlace): Epochs {
 }
 
 /** Reads the file. @throws CartularyError `key-missing`, `corrupt` */
-export function readEpochs({ path, key }: EpochPlace): Epoch[] {
+export function readEpochs({ epochs: path, key }: EpochPlace): Epoch[] {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -107,13 +104,13 @@ export function formatEpochs(epochs: readonly Epoch[], key: Uint8Array): string 
 }
 
 /** Writes the file with these epochs; what is not among them is destroyed. */
-export async function writeEpochs({ path, key }: EpochPlace, epochs: readonly Epoch[]): Promise<void> {
-  await writeFileDurably(path, Buffer.from(formatEpochs(epochs, key)), 0o600);
+export async function writeEpochs(place: EpochPlace, epochs: readonly Epoch[]): Promise<void> {
+  await writeFileDurably(place.epochs, Buffer.from(formatEpochs(epochs, place.key)), 0o600);
 }
 
 /** Makes the first epoch, where there is none. */
 export async function beginEpochs(place: EpochPlace, nowMs: number): Promise<void> {
-  if (!existsSync(place.path)) await writeEpochs(place, [nextEpoch([], nowMs)]);
+  if (!existsSync(place.epochs)) await writeEpochs(place, [nextEpoch([], nowMs)]);
 }
 
 /** A new epoch after these. */

@@ -45,7 +45,7 @@ function locate(archive: string, url = server.url): PostgresLocation {
 
 async function open(archive: string, url?: string) {
   const location = locate(archive, url);
-  await beginEpochs({ path: location.epochs, key }, Date.now());
+  await beginEpochs(location, Date.now());
   return openPostgresStore(location, fail);
 }
 const newArchive = async (): Promise<string> => randomBytes(16).toString('hex');
@@ -229,7 +229,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
       const [known] = await writer.append([makeEntry('kept 7', { event: `read ${Math.random()}` })]);
       expect(known?.status).toBe('stored');
     }
-    const epochs = readEpochs({ path: location.epochs, key });
+    const epochs = readEpochs(location);
     expect(epochs.map(({ epoch }) => epoch)).toEqual([2]);
     for (const { secret } of before)
       expect(() => unwrapSecret(epochs[0] as EpochKey, secret)).toThrow('cannot be unwrapped');
@@ -242,9 +242,8 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     const location = locate(archive);
     const store = await open(archive);
     await store.writer.append([makeEntry('a')]);
-    const epochs = { path: location.epochs, key };
     // As if it had been killed once the new key was there, before anybody was told.
-    await writeEpochs(epochs, [...readEpochs(epochs), nextEpoch(readEpochs(epochs), Date.now())]);
+    await writeEpochs(location, [...readEpochs(location), nextEpoch(readEpochs(location), Date.now())]);
     await store.writer.append([makeEntry('b')]);
     expect(await rotateEpoch(location, Date.now())).toMatchObject({ epoch: 3, rewrapped: 2, destroyed: 2 });
     expect(await store.reader.readLog(0, 10)).toHaveLength(2);
@@ -277,7 +276,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     await sqlite.close();
 
     const into = locate(await newArchive(), await server.newDatabase());
-    await beginEpochs({ path: into.epochs, key }, Date.now());
+    await beginEpochs(into, Date.now());
     await bringIn(into, { path: copies.content, key }, () => undefined);
     await expect(bringIn(into, { path: copies.content, key }, () => undefined)).rejects.toMatchObject({
       code: 'conflict',
@@ -296,7 +295,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     const sqlite = await openStore({ engine: 'sqlite', path: from, key }, fail);
     await fillWithEverything(sqlite.writer);
     const into = locate(await newArchive(), await server.newDatabase());
-    await beginEpochs({ path: into.epochs, key }, Date.now());
+    await beginEpochs(into, Date.now());
     await sqlite.writer.checkpoint();
     // Cut off at its last step: everything is there but the head.
     const client = await connect(into);

@@ -38,7 +38,7 @@ type Parts = { readonly ask: Ask; readonly unwrap: (row: WrappedColumns) => Buff
 /** Opens a reader; it connects with its first call, and again after its connection broke. */
 export function openPostgresReader(location: PostgresLocation): StoreReader {
   const archive = uuidOf(location.archiveId);
-  const epochs = openEpochs({ path: location.epochs, key: location.key });
+  const epochs = openEpochs(location);
   const connection = keepConnected(location);
   const ask: Ask = async <Row extends object>(name: string, text: string, values: readonly unknown[]) => {
     const { rows } = await connection.use((client) => client.query<Row>({ name, text, values: [archive, ...values] }));

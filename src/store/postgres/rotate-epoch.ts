@@ -26,22 +26,21 @@ export type EpochRotation = { readonly epoch: number; readonly rewrapped: number
  * @throws CartularyError `overloaded` where the database went away; what was begun is finished by the next rotation
  */
 export async function rotateEpoch(location: PostgresLocation, nowMs: number): Promise<EpochRotation> {
-  const place = { path: location.epochs, key: location.key };
   const archive = uuidOf(location.archiveId);
   const connection = keepConnected(location);
   try {
     await connection.use((client) => lockRotation(client, archive));
-    const before = readEpochs(place);
+    const before = readEpochs(location);
     const next = nextEpoch(before, nowMs);
     // First, and durable: from the moment a row names an epoch its key must be there.
-    await writeEpochs(place, [...before, next]);
-    const epochs = openEpochs(place);
+    await writeEpochs(location, [...before, next]);
+    const epochs = openEpochs(location);
     await connection.use((client) => announce(client, archive, next));
     let rewrapped = 0;
     for (let count = -1; count !== 0; rewrapped += count)
       count = await connection.use((client) => rewrapSome(client, archive, epochs, next));
     await connection.use((client) => assertNoneLeft(client, archive, next));
-    await writeEpochs(place, [next]);
+    await writeEpochs(location, [next]);
     return { epoch: next.epoch, rewrapped, destroyed: before.length };
   } finally {
     await connection.close();

@@ -5,9 +5,10 @@
  * Archive id leads every key, so that tables can be distributed by it; row-level security shows a connection one archive, whatever a statement forgot. Records are partitioned by
  * the month in which they were added; what finds duplicates is not, since a duplicate may come in any month. Nothing here but ciphertext, keyed ids, times and numbers.
  */
-import type { ClientBase } from 'pg';
+import type { Client } from 'pg';
 
 import { CartularyError } from '../../model/errors.ts';
+import { inTransaction } from './transaction.ts';
 
 type Migration = { readonly version: number; readonly breaking: boolean; readonly sql: string };
 
@@ -112,9 +113,8 @@ const PROTECT = ARCHIVE_TABLES.map(
  * Brings the database to the newest schema, in one transaction.
  * @throws CartularyError `conflict` where it was written by a newer program whose change is breaking
  */
-export async function migrate(client: ClientBase): Promise<void> {
-  await client.query('BEGIN');
-  try {
+export function migrate(client: Client): Promise<void> {
+  return inTransaction(client, async () => {
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
     await client.query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`);
     await client.query(
@@ -135,11 +135,7 @@ export async function migrate(client: ClientBase): Promise<void> {
       await client.query(version === 1 ? sql + PROTECT : sql);
       await client.query('INSERT INTO migration (version, breaking) VALUES ($1, $2)', [version, breaking]);
     }
-    await client.query('COMMIT');
-  } catch (cause) {
-    await client.query('ROLLBACK');
-    throw cause;
-  }
+  });
 }
 
 /** The month of a time, as partitions are named by it: 202611. */
@@ -149,18 +145,13 @@ export function monthNumber(ms: number): number {
 }
 
 /** Makes the partition of a month where it is not there. In a transaction of its own, so that no append waits for one that is refused. */
-export async function ensureMonth(client: ClientBase, month: number): Promise<void> {
+export function ensureMonth(client: Client, month: number): Promise<void> {
   const next = month % 100 === 12 ? month + 89 : month + 1;
-  await client.query('BEGIN');
-  try {
+  return inTransaction(client, async () => {
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
     await client.query(
       `CREATE TABLE IF NOT EXISTS record_${month} PARTITION OF record FOR VALUES FROM (${month}) TO (${next});
        ALTER TABLE record_${month} ENABLE ROW LEVEL SECURITY; ALTER TABLE record_${month} FORCE ROW LEVEL SECURITY;`,
     );
-    await client.query('COMMIT');
-  } catch (cause) {
-    await client.query('ROLLBACK');
-    throw cause;
-  }
+  });
 }

@@ -35,7 +35,7 @@ const GROUP_ENTRIES_MAX = 4000;
 
 const location = workerData as PostgresLocation;
 const archive = uuidOf(location.archiveId);
-const epochs = openEpochs({ path: location.epochs, key: location.key });
+const epochs = openEpochs(location);
 const appending = keepConnected(location);
 const others = keepConnected(location);
 const appendGroup = createAppender({ archiveId: location.archiveId, epochs, now: Date.now });

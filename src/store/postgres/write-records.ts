@@ -1,7 +1,8 @@
-/** How records cross: byte strings as one value each with their places in it, since as an array each would cross as hexadecimal text. */
+/** Records on their way into the database. */
 import type { Client } from 'pg';
 
 import { LEAF_BYTES } from '../../ledger/leaf.ts';
+import { joinBytes } from './joined-bytes.ts';
 
 /** A record without its number. */
 export type NewRecord = {
@@ -19,13 +20,7 @@ export async function writeRecords(
   from: number,
   month: number,
 ): Promise<void> {
-  const begins: (number | null)[] = [];
-  const ends: number[] = [];
-  let end = 0;
-  for (const { sealed } of records) {
-    begins.push(sealed === null ? null : end);
-    ends.push((end += sealed?.length ?? 0));
-  }
+  const { bytes, begins, ends } = joinBytes(records.map(({ sealed }) => sealed));
   await client.query({
     name: 'add-records',
     text: `INSERT INTO record (archive, month, seq, no, prev_seq, leaf, sealed)
@@ -37,7 +32,7 @@ export async function writeRecords(
       month,
       from,
       Buffer.concat(records.map(({ leaf }) => leaf)),
-      Buffer.concat(records.flatMap(({ sealed }) => (sealed === null ? [] : [sealed]))),
+      bytes,
       records.map(({ no }) => no),
       records.map(({ previousSeq }) => previousSeq),
       begins,

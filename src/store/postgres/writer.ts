@@ -2,17 +2,18 @@
 import type { Client } from 'pg';
 
 import { CartularyError } from '../../model/errors.ts';
-import type { JobRow, SettingChange, StateRow } from '../store.ts';
+import { toJobRow } from '../job-columns.ts';
+import type { JobColumns } from '../job-columns.ts';
+import type { JobClaim, JobRow, SettingChange, StateRow } from '../store.ts';
 import { putSetting } from './append.ts';
 import { uuidOf } from './connection.ts';
+import { joinBytes } from './joined-bytes.ts';
 import { inTransaction } from './transaction.ts';
 
 /** Writes state rows; an older version never replaces a newer one, and a message without a key gets none. */
 export async function putStates(client: Client, archive: string, rows: readonly StateRow[]): Promise<void> {
   if (rows.length === 0) return;
-  const ends: number[] = [];
-  let end = 0;
-  for (const { sealed } of rows) ends.push((end += sealed.length));
+  const { bytes, begins, ends } = joinBytes(rows.map(({ sealed }) => sealed));
   await client.query({
     name: 'put-states',
     text: `INSERT INTO state (archive, no, version, sealed)
@@ -20,14 +21,7 @@ export async function putStates(client: Client, archive: string, rows: readonly 
       FROM unnest($3::bigint[], $4::bigint[], $5::int[], $6::int[]) AS u(no, version, begins, ends)
       JOIN message_key k ON k.archive = $1 AND k.no = u.no
       ON CONFLICT (archive, no) DO UPDATE SET version = excluded.version, sealed = excluded.sealed WHERE excluded.version >= state.version`,
-    values: [
-      archive,
-      Buffer.concat(rows.map(({ sealed }) => sealed)),
-      rows.map(({ messageNo }) => messageNo),
-      rows.map(({ version }) => version),
-      [0, ...ends.slice(0, -1)],
-      ends,
-    ],
+    values: [archive, bytes, rows.map(({ messageNo }) => messageNo), rows.map(({ version }) => version), begins, ends],
   });
 }
 
@@ -38,26 +32,11 @@ export function putSettings(client: Client, archive: string, changes: readonly S
   });
 }
 
-type JobColumns = {
-  id: number;
-  kind: string;
-  no: number;
-  seq: number;
-  attempts: number;
-  loss_at: number | null;
-  payload: Buffer;
-};
-
 /** Claims due jobs: earliest loss first, then earliest due. What another node is claiming is passed over rather than waited for. */
 export async function claimJobs(
   client: Client,
   archive: string,
-  {
-    kinds,
-    limit,
-    nowMs,
-    leaseMs,
-  }: { readonly kinds: readonly string[]; readonly limit: number; readonly nowMs: number; readonly leaseMs: number },
+  { kinds, limit, nowMs, leaseMs }: JobClaim,
 ): Promise<JobRow[]> {
   const { rows } = await client.query<JobColumns>({
     name: 'claim-jobs',
@@ -71,15 +50,7 @@ export async function claimJobs(
   const byLoss = (row: JobColumns): number => row.loss_at ?? Number.POSITIVE_INFINITY;
   return rows
     .toSorted((one, other) => (byLoss(one) === byLoss(other) ? one.id - other.id : byLoss(one) - byLoss(other)))
-    .map((row) => ({
-      id: row.id,
-      kind: row.kind,
-      messageNo: row.no,
-      seq: row.seq,
-      attempts: row.attempts,
-      lossAtMs: row.loss_at ?? undefined,
-      payload: row.payload,
-    }));
+    .map(toJobRow);
 }
 
 export async function finishJob(client: Client, archive: string, id: number): Promise<void> {

@@ -15,8 +15,8 @@ const PIECE_BYTES = 1024 * 1024;
 const READS_IN_A_ROW = 4;
 
 export type ReadAhead = {
-  /** Notes that records were read: `from` up to but not including `to`, of about `size` in all. */
-  note(from: number, to: number, size: number): void;
+  /** Notes that records were read: `from` up to but not including `to`. @param sizeOf how many there are in all; asked only where somebody reads on */
+  note(from: number, to: number, sizeOf: () => number): void;
   /** How far the file was read. */
   position(): number;
   close(): Promise<void>;
@@ -43,12 +43,12 @@ export function openReadAhead(path: string): ReadAhead {
     }
   };
   return {
-    note(from, to, size) {
+    note(from, to, sizeOf) {
       inARow = from === next ? inARow + 1 : 0;
       next = to;
       if (inARow === 0) position = 0;
-      if (inARow < READS_IN_A_ROW || size === 0) return;
-      const place = Math.floor((to / size) * bytes);
+      if (inARow < READS_IN_A_ROW) return;
+      const place = Math.floor((to / Math.max(1, sizeOf())) * bytes);
       position = Math.max(position, place);
       target = place + AHEAD_BYTES;
       // What goes wrong here is found out by whoever reads for the content.

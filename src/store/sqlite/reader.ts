@@ -70,7 +70,7 @@ export function openSqliteReader(path: string, key: Uint8Array): StoreReader {
     },
     async readLog(fromSeq, limit) {
       const rows = statements.readLog.raw().all(fromSeq, Math.min(limit, ROWS_MAX)) as JoinedColumns[];
-      ahead.note(fromSeq, fromSeq + rows.length, readSize());
+      ahead.note(fromSeq, fromSeq + rows.length, readSize);
       return rows.map((row) => splitRow(row) ?? toRecordRow(statements.readOne.get(row[0]) as RecordColumns));
     },
     async readLeaves(fromSeq, limit) {

@@ -3,18 +3,10 @@
  */
 import { CartularyError } from '../../model/errors.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
-import type { JobRow, SettingChange, StateRow } from '../store.ts';
+import { toJobRow } from '../job-columns.ts';
+import type { JobColumns } from '../job-columns.ts';
+import type { JobClaim, JobRow, SettingChange, StateRow } from '../store.ts';
 import { FIND_SEEN, findSlot } from './append.ts';
-
-type JobColumns = {
-  id: number;
-  kind: string;
-  no: number;
-  seq: number;
-  attempts: number;
-  loss_at: number | null;
-  payload: Buffer;
-};
 
 /** Writes state rows; an older version never replaces a newer one, and a message without a key gets none. */
 export function putStates(database: EncryptedDatabase, rows: readonly StateRow[]): void {
@@ -44,15 +36,7 @@ export function putSettings(database: EncryptedDatabase, changes: readonly Setti
 const JOB_COLUMNS = 'id, kind, no, seq, attempts, loss_at, payload';
 
 /** Claims due jobs: earliest loss first, then earliest due. Who claims one moves its due time to the end of the lease, so that one index tells both. */
-export function claimJobs(
-  database: EncryptedDatabase,
-  {
-    kinds,
-    limit,
-    nowMs,
-    leaseMs,
-  }: { readonly kinds: readonly string[]; readonly limit: number; readonly nowMs: number; readonly leaseMs: number },
-): JobRow[] {
+export function claimJobs(database: EncryptedDatabase, { kinds, limit, nowMs, leaseMs }: JobClaim): JobRow[] {
   const urgent = database.prepare(
     `SELECT ${JOB_COLUMNS} FROM job WHERE kind = ? AND loss_at IS NOT NULL AND due_at <= ? ORDER BY loss_at, due_at LIMIT ?`,
   );
@@ -66,15 +50,7 @@ export function claimJobs(
     const byLoss = find(urgent).sort((one, other) => (one.loss_at ?? 0) - (other.loss_at ?? 0));
     const rows = [...byLoss, ...find(patient)].slice(0, limit);
     for (const row of rows) lease.run(nowMs + leaseMs, nowMs + leaseMs, row.id);
-    return rows.map((row) => ({
-      id: row.id,
-      kind: row.kind,
-      messageNo: row.no,
-      seq: row.seq,
-      attempts: row.attempts + 1,
-      lossAtMs: row.loss_at ?? undefined,
-      payload: row.payload,
-    }));
+    return rows.map((row) => toJobRow({ ...row, attempts: row.attempts + 1 }));
   })();
 }
 
