@@ -19,10 +19,12 @@ export type S3Place = {
   readonly endpoint?: string;
 };
 
+/** A place in a bucket, and who goes there. */
+export type BlobSetting = S3Place & { readonly credentials: S3Credentials };
+
 /** A place in a bucket, with all that it takes to go there. */
-export type S3Location = S3Place & {
+export type S3Location = BlobSetting & {
   readonly engine: 's3';
-  readonly credentials: S3Credentials;
   /** Directory on this machine in which a blob waits until it has a name. */
   readonly spool: string;
 };
