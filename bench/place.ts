@@ -39,11 +39,15 @@ const KNOWN = 'bench.json';
 /** Makes an empty archive below `directory` and opens it. */
 export async function makePlace(
   directory: string,
-  about: { readonly seed: number; readonly mix: Mix },
+  { database, ...about }: { readonly seed: number; readonly mix: Mix; readonly database?: string },
 ): Promise<{ readonly place: Place; readonly service: Service; readonly source: Source }> {
   const data = join(directory, 'data');
-  const { apiKey } = await initHouse({ directory: data, name: 'Bench' });
-  const service = await openPlace(data);
+  const { apiKey } = await initHouse({
+    directory: data,
+    name: 'Bench',
+    ...(database === undefined ? {} : { database }),
+  });
+  const service = await openPlace(data, database);
   const source: Source = {
     id: service.archive.newSourceId(),
     connector: 'twilio',
@@ -73,8 +77,9 @@ export function savePlace({ directory, known }: Place): void {
 }
 
 /** Opens a data directory as the product would. */
-export function openPlace(data: string): Promise<Service> {
-  return openService(readSettings({}, { data, listen: '127.0.0.1:0', logLevel: 'error' }));
+export function openPlace(data: string, database?: string): Promise<Service> {
+  const more = database === undefined ? {} : { database };
+  return openService(readSettings({}, { data, listen: '127.0.0.1:0', logLevel: 'error', ...more }));
 }
 
 function placesIn(directory: string): Omit<Place, 'known'> {

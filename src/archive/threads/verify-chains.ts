@@ -28,14 +28,15 @@ export function createChainCheck(reader: StoreReader, size: number, report: Repo
   };
 
   /** The record before, by the store, must be the one before by the leaf, of the same message, and followed by nobody else. */
-  const checkPrevious = async (row: RecordRow): Promise<boolean> => {
-    const { previousSeq } = row;
-    if (previousSeq === undefined) return isFirstLeaf(row.leaf);
-    if (!(previousSeq >= 0 && previousSeq < row.seq) || owners[previousSeq] !== row.messageNo) return false;
-    const [leaf] = await reader.readLeaves(previousSeq, 1);
+  const checkPrevious = async (row: RecordRow, previousSeq: number): Promise<void> => {
+    const isOwn = previousSeq >= 0 && previousSeq < row.seq && owners[previousSeq] === row.messageNo;
+    const [leaf] = isOwn ? await reader.readLeaves(previousSeq, 1) : [];
     const named = row.leaf.subarray(LEAF_PREVIOUS_OFFSET, LEAF_PREVIOUS_OFFSET + ID_BYTES);
-    return leaf !== undefined && Buffer.compare(leafRecordIdOf(leaf), named) === 0 && reach(previousSeq);
+    if (leaf === undefined || Buffer.compare(leafRecordIdOf(leaf), named) !== 0 || !reach(previousSeq))
+      reportPrevious(row);
   };
+  const reportPrevious = ({ seq }: RecordRow): void =>
+    report(BROKEN, 'the record before this one is not the one that its leaf names', seq);
 
   /** Each message leads to its last record; afterwards a record that nothing leads to is hidden, or was put in. */
   const checkMessages = async (): Promise<void> => {
@@ -58,11 +59,13 @@ export function createChainCheck(reader: StoreReader, size: number, report: Repo
   };
 
   return {
-    async add(row: RecordRow): Promise<void> {
-      if (row.seq >= size || row.seq < 0) return;
+    /** Answers nothing where nothing has to be read: most records are the first of their message. */
+    add(row: RecordRow): Promise<void> | undefined {
+      if (row.seq >= size || row.seq < 0) return undefined;
       owners[row.seq] = row.messageNo;
-      if (!(await checkPrevious(row)))
-        report(BROKEN, 'the record before this one is not the one that its leaf names', row.seq);
+      if (row.previousSeq !== undefined) return checkPrevious(row, row.previousSeq);
+      if (!isFirstLeaf(row.leaf)) reportPrevious(row);
+      return undefined;
     },
     checkMessages,
     /** Where the first record of a message stands. */

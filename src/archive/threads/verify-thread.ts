@@ -242,7 +242,8 @@ async function verifyRecords(run: Run, log: { readonly size: number }, context: 
         await keys.addDestruction(destroyed);
       }
       if (succeeded !== undefined) run.succeeds.push({ head: succeeded, from: row.seq });
-      await chains.add(row);
+      const checking = chains.add(row);
+      if (checking !== undefined) await checking;
     }
     await compareWithLog(run, rows, log.size);
     context.progress({ done: next, total });

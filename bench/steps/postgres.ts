@@ -1,0 +1,111 @@
+/** Capture into PostgreSQL, in turns with a plain table in the same server. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { Client } from 'pg';
+
+import { findPrograms, startPostgres, untilReady } from '../baselines/postgres-server.ts';
+import { openPlainTable } from '../baselines/postgres-table.ts';
+import type { Arrival } from '../baselines/sqlite.ts';
+import { makeEnvelope, makePlace } from '../place.ts';
+import type { BenchRun } from '../run.ts';
+import { openShop } from '../texts/shop.ts';
+import { takeAll } from './capture.ts';
+
+/** Messages at most, and in a round: the two take turns, so that what else the machine does meets both. */
+const MESSAGES_MAX = 200_000;
+const ROUND = 20_000;
+
+/** Measures it on a server of its own. */
+export async function measurePostgres(run: BenchRun): Promise<void> {
+  if (findPrograms() === undefined && process.env['CARTULARY_BENCH_POSTGRES'] === undefined)
+    return run.miss('PostgreSQL: not installed');
+  const directory = join(run.scratch, 'postgres-archive');
+  mkdirSync(directory);
+  const server = await startPostgres(directory);
+  if (server === undefined) return run.miss('PostgreSQL: not installed');
+  try {
+    const version = await untilReady(() => ask(server.url, 'SHOW server_version'));
+    await ask(server.url, 'CREATE DATABASE archive');
+    const database = new URL(server.url);
+    database.pathname = '/archive';
+    await measureOn(run, directory, { plain: server.url, archive: database.href, version });
+  } finally {
+    await server.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+type Databases = { readonly plain: string; readonly archive: string; readonly version: string };
+
+async function measureOn(run: BenchRun, directory: string, databases: Databases): Promise<void> {
+  const { seed, mix } = run.options;
+  const messages = Math.min(MESSAGES_MAX, run.options.messages);
+  const shop = openShop(seed + 700, messages + ROUND, mix);
+  const table = await openPlainTable(databases.plain);
+  const { service, source } = await makePlace(join(directory, 'place'), { seed, mix, database: databases.archive });
+  const rounds: { told: number; plain: number; seconds: number; searchable: number }[] = [];
+  try {
+    for (let left = messages + ROUND; left > 0; left -= ROUND) {
+      const arrivals = Array.from({ length: ROUND }, (): Arrival => {
+        const told = shop.next();
+        return { told, envelope: makeEnvelope(source.id, told) };
+      });
+      const plain = await table.store(arrivals);
+      const { seconds, searchableSeconds } = await takeAll(
+        service,
+        source,
+        arrivals.map(({ envelope }) => envelope),
+      );
+      rounds.push({ told: ROUND, plain, seconds, searchable: searchableSeconds });
+    }
+  } finally {
+    await service.close();
+    await table.close();
+  }
+  // The first is the warm-up.
+  note(run, rounds.slice(1), databases.version);
+}
+
+function note(
+  run: BenchRun,
+  rounds: readonly { told: number; plain: number; seconds: number; searchable: number }[],
+  version: string,
+): void {
+  type Round = (typeof rounds)[number];
+  const total = (of: (round: Round) => number): number => rounds.reduce((sum, round) => sum + of(round), 0);
+  const rate = (of: (round: Round) => number) => ({
+    value: total(({ told }) => told) / total(of),
+    runs: rounds.map((round) => round.told / of(round)),
+  });
+  const unit = 'envelopes/s';
+  const plain = rate((round) => round.plain);
+  const what = `plain table, PostgreSQL ${version}`;
+  run.note({ id: 'postgres.baseline', what, unit, better: 'more', ...plain });
+  const baseline = { what, value: plain.value };
+  for (const [id, name, of] of [
+    ['postgres', 'capture in process into PostgreSQL', (round: Round) => round.seconds],
+    ['postgres.searchable', 'the same until searchable', (round: Round) => round.searchable],
+  ] as const) {
+    run.note({ id: `${id}.rate`, what: name, unit, better: 'more', ...rate(of), baseline });
+    run.note({
+      id: `${id}.ratio`,
+      what: name,
+      unit: '× baseline',
+      better: 'more',
+      value: total((round) => round.plain) / total(of),
+      runs: rounds.map((round) => round.plain / of(round)),
+    });
+  }
+}
+
+async function ask(url: string, text: string): Promise<string> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ server_version?: string }>(text);
+    return rows[0]?.server_version ?? '';
+  } finally {
+    await client.end();
+  }
+}
