@@ -101,8 +101,8 @@ describe('settings', () => {
     ['s3://media?region=r1&endpoint=http://127.evil.example', /without TLS/],
     ['s3://media?region=r1&credentials=', /names a file/],
     ['s3://media?region=r1&credentials=/nowhere', /there is no file/],
-    [`s3://media?region=r1&credentials=${file('open', 'x', 0o644)}`, /others can read/],
-    [`s3://media?region=r1&credentials=${file('empty', '[default]\n')}`, /needs credentials/],
+    [`s3://media?region=r1&credentials=${file('open-credentials', 'x', 0o644)}`, /others can read/],
+    [`s3://media?region=r1&credentials=${file('no-credentials', '[default]\n')}`, /needs credentials/],
   ])('refuse the place %s, and quote no secret of it', (CARTULARY_BLOBS, reason) => {
     const read = () =>
       readSettings({ CARTULARY_BLOBS, AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 's' }, {}, join(place, 'none'));

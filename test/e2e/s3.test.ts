@@ -9,6 +9,7 @@ import type { Check } from '../../src/api/operations/doctor.ts';
 import { openHouse } from '../../src/archive/house.ts';
 import type { VerifyReport } from '../../src/archive/threads/verify-thread.ts';
 import type { MessagePage } from '../../src/archive/views.ts';
+import { parseId } from '../../src/model/ids.ts';
 import type { BlobSetting } from '../../src/store/blob-location.ts';
 import { makePlace, runCli, runJson, serve, until } from '../support/cli.ts';
 import type { Served } from '../support/cli.ts';
@@ -137,9 +138,9 @@ describe.skipIf(missing !== undefined)(
     it('removes every version of a medium whose message is destroyed', { timeout: 60_000 }, async () => {
       const house = await openHouse({ directory: place.data, blobs });
       const { items } = await house.archive.search(LOCAL, { q: '"parcel number 1"', limit: 10 });
-      const [message] = items;
       expect(items).toHaveLength(1);
-      await house.archive.destroyMessage(LOCAL, message?.id ?? ('' as never), 'card-security-code');
+      for (const { id } of items)
+        await house.archive.destroyMessage(LOCAL, parseId('message', id), 'card-security-code');
       await house.close();
       expect(await versionsIn(blobs)).toHaveLength(2);
       expect(await verify(place.data)).toMatchObject({ ok: true, faults: [], blobs: 2 });
@@ -175,6 +176,21 @@ describe.skipIf(missing !== undefined)(
         if (setting === undefined) expect(await filesIn(data)).toHaveLength(2);
         else expect(await versionsIn(setting)).toHaveLength(2);
       }
+    });
+
+    it('is moved there from its directory, and moved once', { timeout: 120_000 }, async () => {
+      const data = join(place.path, 'restored');
+      const target = await s3.newPlace('lock');
+      const move = ['migrate', '--data', data, '--blobs', s3.urlOf(target)];
+      const { CARTULARY_BLOBS: _named, ...credentials } = envOf(target);
+      const before = await filesIn(data);
+      await runCli(move, { ...credentials, AWS_SECRET_ACCESS_KEY: 'wrong' });
+      expect(await filesIn(data)).toEqual(before);
+      expect(await runJson(move, credentials)).toMatchObject({ media: { media: 2 } });
+      expect(await verify(data, envOf(target))).toMatchObject({ ok: true, faults: [], blobs: 2 });
+      expect(await versionsIn(target)).toHaveLength(2);
+      expect((await filesIn(data)).every((name) => name.includes('blobs.moved'))).toBe(true);
+      expect((await runCli(move, credentials)).stderr).toContain('in S3 already');
     });
 
     it.skipIf(isGivenS3)(

@@ -63,16 +63,7 @@ export function openS3Blobs(location: S3Location, limits: S3Limits = S3_LIMITS):
     },
     get: (name) => readChecked(s3, keyOf(location, name), name),
     async has(name) {
-      const key = keyOf(location, name);
-      try {
-        await s3.call('look at a blob', (client, options) =>
-          client.send(new HeadObjectCommand({ Bucket: s3.bucket, Key: key }), options),
-        );
-        return true;
-      } catch (cause) {
-        if (cause instanceof CartularyError && cause.code === 'not-found') return false;
-        throw cause;
-      }
+      return hasObject(s3, keyOf(location, name));
     },
     async remove(name) {
       await removeAllVersions(s3, keyOf(location, name));
@@ -125,12 +116,26 @@ async function putBlob(
     }
     const sha256 = hash.digest();
     const name = sha256.toString('hex');
+    // Asked first: where the server is away, what is noted of blobs that never come would pile up.
+    if (onNamed !== undefined) await hasObject(s3, keyOf(location, name));
     await onNamed?.(name);
     const version = await writeObject(s3, { key: keyOf(location, name), file, bytes, sha256 });
     return { name, bytes, version };
   } finally {
     await file.close();
     await rm(path, { force: true });
+  }
+}
+
+async function hasObject(s3: S3Connection, key: string): Promise<boolean> {
+  try {
+    await s3.call('look at a blob', (client, options) =>
+      client.send(new HeadObjectCommand({ Bucket: s3.bucket, Key: key }), options),
+    );
+    return true;
+  } catch (cause) {
+    if (cause instanceof CartularyError && cause.code === 'not-found') return false;
+    throw cause;
   }
 }
 

@@ -13,8 +13,9 @@ import type { S3Location } from '../blob-location.ts';
 export type S3Limits = {
   /** How often a call is tried, the first time included. */
   readonly attemptsMax: number;
-  /** How long the head of an answer may take, the sending of a part included. */
+  /** How long the head of an answer may take; for what is sent, so much longer as it takes at `sendBytesPerSecondMin`. */
   readonly attemptMsMax: number;
+  readonly sendBytesPerSecondMin: number;
   /** How long the next bytes of an answer may take. */
   readonly idleMsMax: number;
   /** After this a call is not tried again. */
@@ -33,6 +34,7 @@ export type S3Limits = {
 export const S3_LIMITS: S3Limits = {
   attemptsMax: 5,
   attemptMsMax: 30_000,
+  sendBytesPerSecondMin: 64 * 1024,
   idleMsMax: 20_000,
   totalMsMax: 120_000,
   pauseMsMin: 200,
@@ -52,9 +54,14 @@ export type S3Connection = {
   /**
    * Makes a call.
    * @param what what it is for, for the error: "read a blob"
+   * @param bytes how many are sent
    * @throws CartularyError `overloaded` where the server is away or does not answer as it should, `not-found`, `setting` where it refuses; `detail` has its status and code
    */
-  call<Result>(what: string, act: (client: S3Client, options: SendOptions) => Promise<Result>): Promise<Result>;
+  call<Result>(
+    what: string,
+    act: (client: S3Client, options: SendOptions) => Promise<Result>,
+    bytes?: number,
+  ): Promise<Result>;
   /** How long to wait before a further attempt. @param failures how many there were, from 1 */
   waitFor(failures: number): Promise<void>;
 };
@@ -82,11 +89,12 @@ export function openConnection(location: S3Location, limits: S3Limits): S3Connec
     bucket: location.bucket,
     limits,
     waitFor,
-    async call(what, act) {
+    async call(what, act, bytes = 0) {
       const begun = performance.now();
+      const msMax = limits.attemptMsMax + (bytes * 1000) / limits.sendBytesPerSecondMin;
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return await inTime(limits.attemptMsMax, (options) => act(client, options));
+          return await inTime(msMax, (options) => act(client, options));
         } catch (cause) {
           if (cause instanceof CartularyError) throw cause;
           const fault = readFault(cause);

@@ -64,11 +64,14 @@ const base64 = (algorithm: 'md5' | 'sha256', bytes: Uint8Array): string =>
 async function writeAtOnce(s3: S3Connection, { key, file, bytes, sha256 }: Upload): Promise<Written> {
   const body = await readPart(file, 0, bytes);
   const checksum = sha256.toString('base64');
-  const { VersionId } = await s3.call('keep an object', (client, options) =>
-    client.send(
-      new PutObjectCommand({ Bucket: s3.bucket, Key: key, Body: body, ...checksums(body), ChecksumSHA256: checksum }),
-      options,
-    ),
+  const { VersionId } = await s3.call(
+    'keep an object',
+    (client, options) =>
+      client.send(
+        new PutObjectCommand({ Bucket: s3.bucket, Key: key, Body: body, ...checksums(body), ChecksumSHA256: checksum }),
+        options,
+      ),
+    bytes,
   );
   return { versionId: VersionId, checksum };
 }
@@ -115,11 +118,14 @@ async function sendParts(
   for (let index = 0; index < count; index += 1) {
     const body = await readPart(file, index * partBytes, Math.min(partBytes, bytes - index * partBytes));
     const sums = checksums(body);
-    const { ETag } = await s3.call('keep a part of an object', (client, options) =>
-      client.send(
-        new UploadPartCommand({ Bucket: s3.bucket, Key: key, UploadId, PartNumber: index + 1, Body: body, ...sums }),
-        options,
-      ),
+    const { ETag } = await s3.call(
+      'keep a part of an object',
+      (client, options) =>
+        client.send(
+          new UploadPartCommand({ Bucket: s3.bucket, Key: key, UploadId, PartNumber: index + 1, Body: body, ...sums }),
+          options,
+        ),
+      body.length,
     );
     if (ETag === undefined) throw new CartularyError('overloaded', 'the S3 server does not say what it has kept');
     parts.push({ ETag, PartNumber: index + 1, ChecksumSHA256: sums.ChecksumSHA256 });

@@ -70,8 +70,11 @@ export async function removeVersion(s3: S3Connection, version: ObjectVersion): P
 }
 
 async function isLocked(s3: S3Connection, { key, versionId }: ObjectVersion): Promise<boolean> {
-  const head = await s3.call('look at an object', (client, options) =>
-    client.send(new HeadObjectCommand({ Bucket: s3.bucket, Key: key, VersionId: versionId }), options),
-  );
-  return (head.ObjectLockRetainUntilDate?.getTime() ?? 0) > Date.now() || head.ObjectLockLegalHoldStatus === 'ON';
+  const head = await s3
+    .call('look at an object', (client, options) =>
+      client.send(new HeadObjectCommand({ Bucket: s3.bucket, Key: key, VersionId: versionId }), options),
+    )
+    // Of a mark of deletion there is nothing to look at.
+    .catch(() => undefined);
+  return (head?.ObjectLockRetainUntilDate?.getTime() ?? 0) > Date.now() || head?.ObjectLockLegalHoldStatus === 'ON';
 }

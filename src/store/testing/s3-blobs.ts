@@ -18,7 +18,13 @@ import { describeBlobs } from './blob-conformance.ts';
 import type { BlobPlace } from './blob-conformance.ts';
 
 /** Small enough that everything that is done in pieces is done in several. */
-export const SMALL: S3Limits = { ...S3_LIMITS, partBytes: 5 * 1024 * 1024, listMax: 7, abandonedMs: 0 };
+export const SMALL: S3Limits = {
+  ...S3_LIMITS,
+  partBytes: 5 * 1024 * 1024,
+  listMax: 7,
+  abandonedMs: 0,
+  sendBytesPerSecondMin: 1e9,
+};
 /** In three parts. */
 export const LARGE_BYTES = 11_000_000;
 

@@ -165,6 +165,14 @@ export function describeS3Faults(getServer: () => TestS3): void {
       expect(await readWhole(direct, NAME)).toEqual(SMALL_BYTES);
     });
 
+    it('nothing is named where the server is away', async () => {
+      const named: string[] = [];
+      proxy.plan({ kind: 'answer', status: 503 }, { times: Infinity });
+      const put = blobs.put(inPieces(SMALL_BYTES), async (name) => void named.push(name));
+      await expect(put).rejects.toMatchObject({ code: 'overloaded' });
+      expect(named).toEqual([]);
+    });
+
     it('what the server says it removed and did not is noticed', async () => {
       await direct.put(inPieces(SMALL_BYTES));
       proxy.plan({ kind: 'answer', status: 204 }, { times: Infinity, match: ({ method }) => method === 'DELETE' });
