@@ -59,6 +59,13 @@ module.exports = {
       to: { path: '^src/store/postgres/' },
     },
     {
+      name: 'blobs-behind-one-door',
+      comment: 'an S3 server is reached through store/blob-engine.ts, and its client is loaded only where it is used',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/store/(s3/|blob-engine\\.ts$)|/testing/' },
+      to: { path: '^src/store/s3/|node_modules/@aws-sdk/' },
+    },
+    {
       name: 'no-test-in-product',
       severity: 'error',
       from: { path: '^src/', pathNot: '\\.test\\.ts$|/testing/' },

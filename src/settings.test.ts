@@ -56,6 +56,66 @@ describe('settings', () => {
     });
     expect(Object.isFrozen(settings)).toBe(true);
   });
+  it('name a place in a bucket; credentials come from the environment or a file, never from the address', () => {
+    const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret' };
+    const read = (CARTULARY_BLOBS: string, more: Record<string, string> = keys) =>
+      readSettings({ CARTULARY_BLOBS, ...more }, {}, join(place, 'none')).blobs;
+    expect(read('s3://media-of-shop/a/b/?region=eu-central-1')).toEqual({
+      bucket: 'media-of-shop',
+      prefix: 'a/b/',
+      region: 'eu-central-1',
+      credentials: { accessKeyId: 'id', secretAccessKey: 'secret' },
+    });
+    const own = file(
+      'aws',
+      '[other]\naws_access_key_id=x\n[default]\naws_access_key_id = A\naws_secret_access_key = b+/=\n',
+    );
+    const url = 's3://media?region=r1&endpoint=http://127.0.0.1:9000&credentials=';
+    expect(read(url + own, {})).toEqual({
+      bucket: 'media',
+      prefix: '',
+      region: 'r1',
+      endpoint: 'http://127.0.0.1:9000',
+      credentials: { accessKeyId: 'A', secretAccessKey: 'b+/=' },
+    });
+    expect(read('s3://media?region=r1', { ...keys, AWS_SESSION_TOKEN: 't' })?.credentials).toMatchObject({
+      sessionToken: 't',
+    });
+    expect(readSettings(keys, {}, file('blobs.yaml', 'blobs: s3://media/x?region=r1\n')).blobs?.prefix).toBe('x/');
+  });
+  it.each([
+    ['media', /s3:\/\/BUCKET/],
+    ['https://media/?region=r1', /begins with s3/],
+    ['s3://id:hunter2@media?region=r1', /no credentials in it/],
+    ['s3://media', /names its region/],
+    ['s3://Media?region=r1', /name of a bucket/],
+    ['s3://media:9000?region=r1', /neither a port/],
+    ['s3://media/a//b?region=r1', /single slashes/],
+    ['s3://media/a b?region=r1', /prefix of letters/],
+    ['s3://media?region=r1&region=r2', /each once/],
+    ['s3://media?region=r1&secret=hunter2', /no other parameters/],
+    ['s3://media?region=r1&endpoint=ftp://x', /endpoint as https/],
+    ['s3://media?region=r1&endpoint=https://u:hunter2@x', /endpoint as https/],
+    ['s3://media?region=r1&endpoint=https://x/path', /endpoint as https/],
+    ['s3://media?region=r1&endpoint=http://10.0.0.1:9000', /without TLS/],
+    ['s3://media?region=r1&endpoint=http://127.evil.example', /without TLS/],
+    ['s3://media?region=r1&credentials=', /names a file/],
+    ['s3://media?region=r1&credentials=/nowhere', /there is no file/],
+    [`s3://media?region=r1&credentials=${file('open-credentials', 'x', 0o644)}`, /others can read/],
+    [`s3://media?region=r1&credentials=${file('no-credentials', '[default]\n')}`, /needs credentials/],
+  ])('refuse the place %s, and quote no secret of it', (CARTULARY_BLOBS, reason) => {
+    const read = () =>
+      readSettings({ CARTULARY_BLOBS, AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 's' }, {}, join(place, 'none'));
+    expect(read).toThrow(
+      expect.objectContaining({ code: 'setting', message: expect.stringMatching(reason) as string }),
+    );
+    expect(read).toThrow(expect.not.objectContaining({ message: expect.stringContaining('hunter2') as string }));
+  });
+  it('want credentials for a bucket', () => {
+    expect(() => readSettings({ CARTULARY_BLOBS: 's3://media?region=r1' }, {}, join(place, 'none'))).toThrow(
+      'AWS_ACCESS_KEY_ID',
+    );
+  });
   it('come from the file by their names in it, whole', () => {
     const path = file(
       'whole.yaml',

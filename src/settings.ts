@@ -11,6 +11,8 @@ import { z } from 'zod';
 
 import { checkShape } from './model/check-shape.ts';
 import { CartularyError } from './model/errors.ts';
+import { credentialsOf, parseBlobUrl, parseCredentials } from './store/blob-location.ts';
+import type { BlobSetting } from './store/blob-location.ts';
 import { parseLocalRootLocation } from './vault/root-provider.ts';
 
 const address = z
@@ -35,6 +37,7 @@ const schema = z.strictObject({
     .transform((url) => url.replace(/\/+$/, ''))
     .optional(),
   database: z.url({ protocol: /^postgres(?:ql)?$/, error: 'is postgres://USER@HOST:PORT/DATABASE' }).optional(),
+  blobs: z.string().min(1).optional(),
   keys: z.string().startsWith('file:', 'is file:PATH; other key providers come later').optional(),
   passphraseFile: z.string().min(1).optional(),
   tlsCert: z.string().min(1).optional(),
@@ -43,7 +46,9 @@ const schema = z.strictObject({
 });
 
 /** The settings of one start. */
-export type Settings = Readonly<Omit<z.infer<typeof schema>, 'keys' | 'passphraseFile'>> & {
+export type Settings = Readonly<Omit<z.infer<typeof schema>, 'blobs' | 'keys' | 'passphraseFile'>> & {
+  /** With credentials, which are not to be shown. */
+  readonly blobs?: BlobSetting;
   readonly rootKeyPath?: string;
   /** From the passphrase file; kept apart from what may be shown. */
   readonly passphrase?: string;
@@ -53,12 +58,13 @@ export type Settings = Readonly<Omit<z.infer<typeof schema>, 'keys' | 'passphras
  * What opening, making, restoring or rekeying an archive is told of it.
  * @returns a `HousePlace` of archive/
  */
-export function housePlaceOf({ data, rootKeyPath, passphrase, database }: Settings) {
+export function housePlaceOf({ data, rootKeyPath, passphrase, database, blobs }: Settings) {
   return {
     directory: data,
     ...(rootKeyPath === undefined ? {} : { rootKeyPath }),
     ...(passphrase === undefined ? {} : { passphrase }),
     ...(database === undefined ? {} : { database }),
+    ...(blobs === undefined ? {} : { blobs }),
   };
 }
 
@@ -69,6 +75,7 @@ const NAMES: Readonly<Record<string, keyof z.input<typeof schema>>> = {
   CARTULARY_HOOKS_LISTEN: 'hooksListen',
   CARTULARY_PUBLIC_URL: 'publicUrl',
   CARTULARY_DATABASE: 'database',
+  CARTULARY_BLOBS: 'blobs',
   CARTULARY_KEYS: 'keys',
   CARTULARY_PASSPHRASE_FILE: 'passphraseFile',
   CARTULARY_TLS_CERT: 'tlsCert',
@@ -105,7 +112,7 @@ export function readSettings(
       `${name} ${issue?.code === 'unrecognized_keys' ? 'is not a setting' : (issue?.message ?? 'is not valid')}`,
     );
   }
-  return Object.freeze(checkSettings(parsed.data));
+  return Object.freeze(checkSettings(parsed.data, environment));
 }
 
 /** What a setting is called in the environment; a key that is none, as it was written. */
@@ -119,7 +126,10 @@ function isPlainUrl(text: string): boolean {
   return username + password + search + hash === '';
 }
 
-function checkSettings({ keys, passphraseFile, ...rest }: z.infer<typeof schema>): Settings {
+function checkSettings(
+  { keys, passphraseFile, blobs, ...rest }: z.infer<typeof schema>,
+  environment: Readonly<Record<string, string | undefined>>,
+): Settings {
   if ((rest.tlsCert === undefined) !== (rest.tlsKey === undefined)) {
     throw new CartularyError('setting', 'CARTULARY_TLS_CERT and CARTULARY_TLS_KEY are given together or not at all');
   }
@@ -135,6 +145,7 @@ function checkSettings({ keys, passphraseFile, ...rest }: z.infer<typeof schema>
   return {
     ...rest,
     data: resolve(rest.data),
+    ...(blobs === undefined ? {} : { blobs: readBlobs(blobs, environment) }),
     ...(keys === undefined ? {} : { rootKeyPath: parseLocalRootLocation(keys) }),
     ...(passphraseFile === undefined ? {} : { passphrase: readPassphrase(passphraseFile) }),
   };
@@ -149,6 +160,28 @@ function assertPrivate(database: string): void {
     throw new CartularyError('setting', 'CARTULARY_DATABASE is on another machine: add ?sslmode=verify-full to it');
 }
 
+/** A place in a bucket with its credentials, from a file or from the names that Amazon's own tools read. */
+function readBlobs(text: string, environment: Readonly<Record<string, string | undefined>>): BlobSetting {
+  try {
+    const { place, credentialsFile } = parseBlobUrl(text);
+    const { endpoint } = place;
+    if (endpoint !== undefined && endpoint.startsWith('http:') && !isLoopback(new URL(endpoint).hostname))
+      throw new CartularyError('setting', 'CARTULARY_BLOBS has an endpoint on another machine without TLS: use https');
+    const credentials =
+      credentialsFile === undefined
+        ? credentialsOf(
+            environment['AWS_ACCESS_KEY_ID'],
+            environment['AWS_SECRET_ACCESS_KEY'],
+            environment['AWS_SESSION_TOKEN'],
+          )
+        : parseCredentials(readSecretFile('CARTULARY_BLOBS', credentialsFile));
+    return { ...place, credentials };
+  } catch (cause) {
+    if (!(cause instanceof CartularyError) || cause.code !== 'bad-input') throw cause;
+    throw new CartularyError('setting', `CARTULARY_BLOBS ${cause.message}`);
+  }
+}
+
 /** Is this an address that only this machine reaches? IPv6 with brackets or without; a name that merely begins like one may lead anywhere. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase();
@@ -156,17 +189,21 @@ export function isLoopback(host: string): boolean {
 }
 
 function readPassphrase(path: string): string {
+  return readSecretFile('CARTULARY_PASSPHRASE_FILE', path).replace(/\r?\n$/, '');
+}
+
+/** Reads a file that only its owner may read. @param name of the setting that names it */
+function readSecretFile(name: string, path: string): string {
   let found;
   try {
     found = statSync(path, { throwIfNoEntry: false });
   } catch {
-    throw new CartularyError('setting', 'CARTULARY_PASSPHRASE_FILE names no file that can be looked at');
+    throw new CartularyError('setting', `${name} names no file that can be looked at`);
   }
-  if (found === undefined || !found.isFile())
-    throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: there is no file ${path}`);
+  if (found === undefined || !found.isFile()) throw new CartularyError('setting', `${name}: there is no file ${path}`);
   if ((found.mode & 0o077) !== 0)
-    throw new CartularyError('setting', `CARTULARY_PASSPHRASE_FILE: others can read ${path}; run "chmod 600 ${path}"`);
-  return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+    throw new CartularyError('setting', `${name}: others can read ${path}; run "chmod 600 ${path}"`);
+  return readFileSync(path, 'utf8');
 }
 
 function readConfigFile(path: string): Record<string, unknown> {

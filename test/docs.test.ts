@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { buildProgram } from '../src/cli/program.ts';
 import { ERRORS } from '../src/model/errors.ts';
+import { readSettings } from '../src/settings.ts';
 import { makePlace, runJson, serve } from './support/cli.ts';
 import type { Served } from './support/cli.ts';
 
@@ -106,6 +107,19 @@ describe('what a page lists is all there is', () => {
     const names = buildProgram().commands.flatMap(namesOf);
     expect(names.length).toBeGreaterThan(60);
     expect([...new Set(names)].filter((name) => !new RegExp(`${name}(?![\\w-])`).test(page))).toEqual([]);
+  });
+
+  it('every setting stands in docs/settings.md', async () => {
+    const page = await readFile(join(ROOT, 'docs/settings.md'), 'utf8');
+    let refusal = '';
+    try {
+      readSettings({ CARTULARY_NO_SETTING: 'x' });
+    } catch (cause) {
+      refusal = cause instanceof Error ? cause.message : '';
+    }
+    const names = refusal.match(/CARTULARY_[A-Z_]+/g)?.filter((name) => name !== 'CARTULARY_NO_SETTING') ?? [];
+    expect(names.length).toBeGreaterThan(8);
+    expect(names.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
   });
 
   it('every path of the description stands in docs/api.md', async () => {

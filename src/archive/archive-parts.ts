@@ -1,4 +1,5 @@
 import type { ArchiveId } from '../model/ids.ts';
+import type { BlobLocation } from '../store/blob-location.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { StoreLocation } from '../store/engine.ts';
 import type { StoreReader, StoreWriter } from '../store/store.ts';
@@ -27,6 +28,7 @@ export type ArchiveParts = {
   readonly writer: StoreWriter;
   readonly reader: StoreReader;
   readonly blobs: BlobStore;
+  readonly blobPlace: BlobLocation;
   readonly tiles: TileFiles;
   readonly sealer: Sealer;
   readonly random: RandomPool;

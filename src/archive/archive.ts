@@ -7,6 +7,8 @@
  */
 import type { ArchiveParts } from './archive-parts.ts';
 import type { ApiKey, Scope } from '../access/api-keys.ts';
+import { findBlobReport } from './blob-care.ts';
+import type { BlobReport } from './blob-care.ts';
 import { formatProofFile } from '../ledger/proof-file.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { AuditAct, MessageKey } from '../model/event.ts';
@@ -135,6 +137,9 @@ export function createArchive(parts: ArchiveParts) {
       const [row] = messageNo === undefined ? [] : await parts.reader.readMessages([messageNo]);
       return row?.secret === undefined ? undefined : { messageId: row.messageId, secret: row.secret };
     },
+
+    /** What is known of the bucket in which the media are; undefined where they are in the data directory. */
+    findBlobReport: (): Promise<BlobReport | undefined> => findBlobReport(parts),
 
     /** Number of records, which is the size of the log. */
     size: (): Promise<number> => parts.reader.size(),
@@ -340,6 +345,7 @@ function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: 
             nowMs: parts.now(),
             publish: () => parts.threads.log.call('publish', undefined),
             lateMedia: parts.lateMedia,
+            blobs: parts.blobPlace,
             onProgress,
           }),
         (report) => ({ records: report.records, bytes: report.bytes }),

@@ -3,6 +3,9 @@ import { constants } from 'node:fs';
 import { copyFile, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { CartularyError } from '../model/errors.ts';
+import { openBlobs } from '../store/blob-engine.ts';
+import type { BlobLocation } from '../store/blob-location.ts';
 import { blobPath } from '../store/blobs.ts';
 import { hashFile } from '../vault/hash-file.ts';
 import { isMissing } from '../vault/missing-file.ts';
@@ -14,17 +17,51 @@ import { listTree } from './list-tree.ts';
  */
 export async function copyMedia(
   names: readonly string[],
-  { from, to, mayGo }: { readonly from: string; readonly to: string; readonly mayGo: boolean },
+  { from, to, mayGo }: { readonly from: BlobLocation; readonly to: BlobLocation; readonly mayGo: boolean },
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
-  for (const [index, name] of names.entries()) {
+  const copy =
+    from.engine === 'directory' && to.engine === 'directory'
+      ? copierOfFiles(from.path, to.path)
+      : await copierOf(from, to);
+  const waiting = names.values();
+  let done = 0;
+  let failure: unknown;
+  const copyNext = async (): Promise<void> => {
+    for (const name of waiting) {
+      if (failure !== undefined) return;
+      try {
+        await copy(name);
+      } catch (cause) {
+        const isGone = isMissing(cause) || (cause instanceof CartularyError && cause.code === 'not-found');
+        if (!mayGo || !isGone) failure ??= cause;
+      }
+      done += 1;
+      onProgress(done, names.length);
+    }
+  };
+  // All have ended when this does, so that nothing is written any more where the caller cleans up.
+  await Promise.all(Array.from({ length: AT_ONCE }, copyNext));
+  if (failure !== undefined) throw failure;
+}
+
+/** Media that are copied at a time: over a network most of the time goes by in waiting. */
+const AT_ONCE = 8;
+
+function copierOfFiles(from: string, to: string): (name: string) => Promise<void> {
+  return async (name) => {
     const path = blobPath(name);
     await mkdir(dirname(join(to, path)), { recursive: true, mode: 0o700 });
-    await copyFile(join(from, path), join(to, path), constants.COPYFILE_FICLONE).catch((cause: unknown) => {
-      if (!mayGo || !isMissing(cause)) throw cause;
-    });
-    onProgress(index + 1, names.length);
-  }
+    await copyFile(join(from, path), join(to, path), constants.COPYFILE_FICLONE);
+  };
+}
+
+/** Copies through the stores, which check every byte on its way. What is there already was copied by a run that was cut off. */
+async function copierOf(from: BlobLocation, to: BlobLocation): Promise<(name: string) => Promise<void>> {
+  const [source, target] = [await openBlobs(from), await openBlobs(to)];
+  return async (name) => {
+    if (!(await target.has(name))) await target.put(source.get(name));
+  };
 }
 
 /** All files below a directory with their sizes and SHA-256, by path. */

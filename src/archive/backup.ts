@@ -17,7 +17,8 @@ import type { ArchiveId, MessageId } from '../model/ids.ts';
 import { joinCopies, moveStore, openStoreReader } from '../store/engine.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { syncDirectory, writeFileDurably } from '../vault/durable-file.ts';
-import { openBlobDirectory } from '../store/blobs.ts';
+import { openBlobs } from '../store/blob-engine.ts';
+import type { BlobLocation } from '../store/blob-location.ts';
 import { openTileFiles } from '../store/tile-files.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
 import type { Keyring } from '../vault/keyring.ts';
@@ -28,7 +29,7 @@ import { copyMedia, listFiles } from './backup-files.ts';
 import { destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
-import { fileStore, storeLocation } from './house-place.ts';
+import { blobLocation, fileStore, storeLocation } from './house-place.ts';
 import type { HousePlace } from './house-place.ts';
 import type { LateMedia } from './late-media.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
@@ -83,6 +84,7 @@ export async function writeBackup(
     readonly nowMs: number;
     readonly publish: () => Promise<string>;
     readonly lateMedia: LateMedia;
+    readonly blobs: BlobLocation;
     readonly onProgress: (done: number, total: number) => void;
   },
 ): Promise<BackupReport> {
@@ -94,12 +96,13 @@ export async function writeBackup(
   await mkdir(join(partial, 'content'), { recursive: true, mode: 0o700 });
   await mkdir(join(partial, 'keys'), { recursive: true, mode: 0o700 });
   const checkpoint = await options.publish();
-  const { records, media } = await copyRecords(place, writer, options.lateMedia, partial);
+  const { records, media } = await copyRecords(options.blobs, writer, options.lateMedia, partial);
   await copyFile(data.house, join(partial, 'content', 'cartulary.json'));
   await writeFileDurably(join(partial, 'content', 'checkpoint'), Buffer.from(checkpoint), 0o600);
   await copyFile(place.keyring, join(partial, 'keys', 'keyring.json'));
   await copyFile(destructionListPath(place), join(partial, 'content', 'destroyed.jsonl'));
-  await copyMedia(media, { from: place.blobs, to: join(partial, 'content', 'blobs'), mayGo: true }, options.onProgress);
+  const to: BlobLocation = { engine: 'directory', path: join(partial, 'content', 'blobs') };
+  await copyMedia(media, { from: options.blobs, to, mayGo: true }, options.onProgress);
   const files = await listFiles(partial);
   await writeFileDurably(
     join(partial, 'manifest.json'),
@@ -140,7 +143,7 @@ async function syncTree(base: string, files: readonly { readonly path: string }[
 
 /** Copies the records as they are at one moment. @returns how many, and the media that they may name */
 async function copyRecords(
-  place: ArchiveLayout,
+  blobs: BlobLocation,
   writer: StoreWriter,
   lateMedia: LateMedia,
   partial: string,
@@ -148,7 +151,7 @@ async function copyRecords(
   const watch = lateMedia.watch();
   try {
     const records = await writer.copyTo(join(partial, 'content', 'archive.db'), join(partial, 'keys', 'keys.db'));
-    const there = await Array.fromAsync(openBlobDirectory(place.blobs).list());
+    const there = await Array.fromAsync((await openBlobs(blobs)).list());
     const late = watch.after(records);
     return { records, media: there.filter((name) => !late.has(name)) };
   } finally {
@@ -264,9 +267,10 @@ async function restoreWithKeys(
       `a head of ${continuation.succeeds.size} records was signed, and this backup cannot continue it: it holds ${records}. Restore a newer backup, or open a successor of the log with --successor`,
     );
   }
-  const media = join(from, 'content', 'blobs');
-  const names = await Array.fromAsync(openBlobDirectory(media).list());
-  await copyMedia(names, { from: media, to: place.blobs, mayGo: false }, options.onProgress);
+  const media: BlobLocation = { engine: 'directory', path: join(from, 'content', 'blobs') };
+  const names = await Array.fromAsync((await openBlobs(media)).list());
+  const to = blobLocation(place, archiveId, options.blobs);
+  await copyMedia(names, { from: media, to, mayGo: false }, options.onProgress);
   await writeFileDurably(place.keyring, Buffer.from(keys.text), 0o600);
   const isNew = continuation.succeeds !== undefined;
   await writeSignerMemory(place.signerMemory, isNew ? { ...continuation.head, root: emptyRoot() } : continuation.head);
@@ -280,11 +284,12 @@ async function restoreWithKeys(
       ? {}
       : { succeeds: { ...continuation.succeeds, destructionsAsOf: known.destructionsAsOf } };
   await putRecords(options, place, archiveId, keyring);
-  const { engine: _former, ...named } = entry;
+  const { engine: _engine, blobs: _blobs, ...named } = entry;
   // Last, because a directory counts as an archive from then on.
   await writeHouseFile(data, {
     ...named,
     ...(options.database === undefined ? {} : { engine: 'postgres' }),
+    ...(options.blobs === undefined ? {} : { blobs: 's3' }),
     origin: continuation.head.origin,
     ...succeeds,
   });

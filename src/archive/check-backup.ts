@@ -23,7 +23,7 @@ import type { BackupManifest, RestoreOptions } from './backup.ts';
 import { destructionListPath, findDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
 import { readHouseFile } from './house-file.ts';
-import { fileStore } from './house-place.ts';
+import { fileBlobs, fileStore } from './house-place.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
 import type { ArchiveLayout } from './layout.ts';
 import { verifyOwn } from './restore-heads.ts';
@@ -52,7 +52,7 @@ export type BackupCheck = {
 };
 
 /** What a check is given: what a restore is, and a directory for the place in which it is tried. */
-export type BackupCheckOptions = Omit<RestoreOptions, 'directory' | 'database'> & {
+export type BackupCheckOptions = Omit<RestoreOptions, 'directory' | 'database' | 'blobs'> & {
   readonly workIn: string;
   /** The data directory of the archive where it is on this machine: what was destroyed since must stand on a list beside the backups. */
   readonly live?: string;
@@ -160,6 +160,7 @@ async function verifyRestored(from: string, manifest: BackupManifest, place: Arc
         origin: entry.origin,
         layout: place,
         store: fileStore(place, keyring),
+        blobs: fileBlobs(place),
       }),
       {
         vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),

@@ -125,9 +125,10 @@ async function finish(
   const seq = await recordDestruction(parts, actor, { id, reason, place: { messageNo, sentAtMs } });
   await destroyKey(parts, idBytes(id));
   await scrub(parts);
-  for (const blob of blobs) await parts.blobs.remove(blob);
   await parts.threads.follow.call('reach', seq + 1);
   await parts.threads.read.call('refresh', undefined);
+  // Last, since media may be where they cannot be reached for a while; without the key nobody can read them.
+  for (const blob of blobs) await parts.blobs.remove(blob);
   await forget(parts, id);
 }
 

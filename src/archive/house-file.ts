@@ -33,6 +33,8 @@ const houseSchema = z.strictObject({
         createdAt: z.string(),
         /** What keeps the records; in the data directory where nothing is said. */
         engine: z.enum(['postgres']).optional(),
+        /** What keeps the media; the data directory where nothing is said. */
+        blobs: z.enum(['s3']).optional(),
         succeeds: successionSchema.optional(),
       }),
     )

@@ -1,7 +1,10 @@
-/** Where an archive is, what opens it, and which engine keeps its records. */
+/** Where an archive is, what opens it, and which engines keep its records and its media. */
+import { join } from 'node:path';
+
 import { CartularyError } from '../model/errors.ts';
 import { idBytes } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
+import type { BlobLocation, BlobSetting } from '../store/blob-location.ts';
 import type { StoreLocation } from '../store/engine.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import type { HouseEntry } from './house-file.ts';
@@ -15,6 +18,8 @@ export type HousePlace = {
   readonly passphrase?: string;
   /** `postgres://…`, where the records are not in the data directory. */
   readonly database?: string;
+  /** A place in a bucket, where the media are not in the data directory. */
+  readonly blobs?: BlobSetting;
 };
 
 /** Records in the data directory: those of an archive on one machine, and of every copy. */
@@ -42,16 +47,45 @@ export function storeLocation(
   };
 }
 
+/** Media in the data directory: those of an archive on one machine, and of every copy. */
+export function fileBlobs(layout: ArchiveLayout): BlobLocation & { engine: 'directory' } {
+  return { engine: 'directory', path: layout.blobs };
+}
+
+/** Where the media of an archive are. */
+export function blobLocation(
+  layout: ArchiveLayout,
+  archiveId: ArchiveId,
+  blobs: BlobSetting | undefined,
+): BlobLocation {
+  if (blobs === undefined) return fileBlobs(layout);
+  return {
+    ...blobs,
+    engine: 's3',
+    // Several archives may be given one bucket.
+    prefix: `${blobs.prefix}${archiveId}/`,
+    spool: join(layout.blobs, 'incoming'),
+  };
+}
+
 /**
- * An archive whose records are elsewhere than the settings say would be taken for an empty one.
+ * An archive whose records or media are elsewhere than the settings say would be taken for an empty one.
  * @throws CartularyError `setting`
  */
-export function assertEngine({ engine, name }: HouseEntry, database: string | undefined): void {
+export function assertEngine(entry: HouseEntry, { database, blobs }: Pick<HousePlace, 'database' | 'blobs'>): void {
+  const { engine, name } = entry;
   if (engine === 'postgres' && database === undefined)
     throw new CartularyError('setting', `the records of ${name} are in PostgreSQL: give CARTULARY_DATABASE`);
   if (engine === undefined && database !== undefined)
     throw new CartularyError(
       'setting',
       `the records of ${name} are in its data directory: leave CARTULARY_DATABASE out, or move them with "cartulary migrate"`,
+    );
+  if (entry.blobs === 's3' && blobs === undefined)
+    throw new CartularyError('setting', `the media of ${name} are in S3: give CARTULARY_BLOBS`);
+  if (entry.blobs === undefined && blobs !== undefined)
+    throw new CartularyError(
+      'setting',
+      `the media of ${name} are in its data directory: leave CARTULARY_BLOBS out, or move them with "cartulary migrate"`,
     );
 }

@@ -10,7 +10,7 @@ import { emptyRoot } from '../ledger/tree.ts';
 import { CartularyError } from '../model/errors.ts';
 import { formatId, idBytes } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
-import { openBlobDirectory } from '../store/blobs.ts';
+import { openBlobs, probeBlobs } from '../store/blob-engine.ts';
 import { lockDirectory } from '../store/lock.ts';
 import { openStore, prepareStore } from '../store/engine.ts';
 import type { StoreReader } from '../store/store.ts';
@@ -25,10 +25,11 @@ import type { Keyring } from '../vault/keyring.ts';
 import type { LocalRoot, RootDescription } from '../vault/root-provider.ts';
 import { createSealer } from '../vault/seal.ts';
 import { createArchive } from './archive.ts';
+import { recordBlobs } from './blob-care.ts';
 import type { Archive } from './archive.ts';
 import type { ArchiveParts } from './archive-parts.ts';
 import { destructionListPath, writeDestructionList } from './destruction-list.ts';
-import { assertEngine, storeLocation } from './house-place.ts';
+import { assertEngine, blobLocation, storeLocation } from './house-place.ts';
 import type { HousePlace } from './house-place.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
 import { createIdentifier } from './identify.ts';
@@ -107,12 +108,16 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
     await writeSignerMemory(place.signerMemory, { origin, size: 0, root: emptyRoot() });
     await writeDestructionList(destructionListPath(place), []);
     await prepareStore(storeLocation(place, archiveId, keyring, options.database));
+    const media = blobLocation(place, archiveId, options.blobs);
+    // Before there is an archive: one that cannot be opened at once would be made without its first key.
+    if (media.engine === 's3') await probeBlobs(media, now(), true);
     await writeHouseFile(layout, {
       id: archiveId,
       name: options.name,
       origin,
       createdAt: new Date(now()).toISOString(),
       ...(options.database === undefined ? {} : { engine: 'postgres' }),
+      ...(options.blobs === undefined ? {} : { blobs: 's3' }),
     });
     keyring.destroy();
     root.destroy();
@@ -165,7 +170,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   const now = options.now ?? Date.now;
   const onFatal = options.onFatal ?? rethrowLater;
   const entry = await readHouseFile(layout);
-  assertEngine(entry, options.database);
+  assertEngine(entry, options);
   const archiveId = entry.id as ArchiveId;
   const place = archiveLayout(layout, archiveId);
   const written = [layout.house, place.keyring, place.signerMemory, destructionListPath(place), place.vkey];
@@ -182,10 +187,18 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   });
   const store = await openStore(location, onFatal);
   if (location.engine === 'postgres') await assertRecords(place, store.reader);
-  const blobs = openBlobDirectory(place.blobs);
+  const media = blobLocation(place, archiveId, options.blobs);
+  const blobs = await openBlobs(media);
   const identifier = createIdentifier(keyring.idKey);
   const threads = await startArchiveThreads(
-    threadSetup(keyring, { archiveId, name: entry.name, origin: entry.origin, layout: place, store: location }),
+    threadSetup(keyring, {
+      archiveId,
+      name: entry.name,
+      origin: entry.origin,
+      layout: place,
+      store: location,
+      blobs: media,
+    }),
     keyring.logKey,
     store,
     {
@@ -204,6 +217,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     writer: store.writer,
     reader: store.reader,
     blobs,
+    blobPlace: media,
     tiles: openTileFiles(place.log),
     sealer,
     random,
@@ -223,7 +237,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     now,
   };
   const archive = createArchive(parts);
-  await finishWhatWasBegun(parts, entry.succeeds);
+  await finishWhatWasBegun(parts, entry.succeeds, await recordBlobs(parts));
   return archive;
 }
 

@@ -1,18 +1,22 @@
 /**
- * Moves the records of an archive from its file into PostgreSQL. Keys, media, log and index stay where they are; the file stays, too, under another name, until a person deletes it.
+ * Moves the records of an archive from its file into PostgreSQL, and its media from their directory into S3. Keys, log and index stay where they are; what was moved stays,
+ * too, under another name, until a person deletes it.
  */
 import { readFile, rename } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 
 import { appendLeafHashes, emptyRange, leafHash, rangeRoot } from '../ledger/tree.ts';
 import { CartularyError } from '../model/errors.ts';
+import { openBlobs, probeBlobs } from '../store/blob-engine.ts';
 import { moveStore, openStoreReader } from '../store/engine.ts';
 import type { StoreLocation } from '../store/engine.ts';
 import { syncDirectory } from '../vault/durable-file.ts';
 import { equalConstantTime } from '../vault/hash.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
 import { openLocalRoot } from '../vault/root-provider.ts';
+import { copyMedia } from './backup-files.ts';
 import { writeHouseFile } from './house-file.ts';
-import { fileStore, storeLocation } from './house-place.ts';
+import { blobLocation, fileBlobs, fileStore, storeLocation } from './house-place.ts';
 import type { HousePlace } from './house-place.ts';
 import { withStoppedArchive } from './key-care.ts';
 
@@ -62,6 +66,48 @@ export function migrateRecords(
       await rename(layout.database + suffix, former + suffix).catch(() => undefined);
     await syncDirectory(layout.directory);
     return { records: after.size, root: Buffer.from(after.root).toString('base64'), former };
+  });
+}
+
+/** What was done with the media. */
+export type MediaMigration = {
+  readonly media: number;
+  /** Where the former directory is now; undefined where there was none. */
+  readonly former?: string;
+};
+
+/**
+ * Moves the media of a stopped archive; a run that was cut off is finished by the next. Every byte is compared with the name of its blob on the way.
+ * @param place with `blobs`, where they go
+ * @throws CartularyError `data-held` where a process has the archive open, `conflict` where the media are in S3 already, `corrupt` where a medium is damaged or in the end others
+ *   are there: then nothing has changed here
+ */
+export function migrateMedia(
+  place: HousePlace,
+  onProgress: (done: number, total: number) => void,
+): Promise<MediaMigration> {
+  return withStoppedArchive(place, async ({ data, entry, layout, id }) => {
+    const [from, to] = [fileBlobs(layout), blobLocation(layout, id, place.blobs)];
+    if (entry.blobs !== undefined || to.engine !== 's3')
+      throw new CartularyError('conflict', `the media of ${entry.name} are in S3 already`);
+    await probeBlobs(to, Date.now(), true);
+    const names = await Array.fromAsync((await openBlobs(from)).list());
+    await copyMedia(names, { from, to, mayGo: false }, onProgress);
+    const there = await Array.fromAsync((await openBlobs(to)).list());
+    if (!isDeepStrictEqual(there, names))
+      throw new CartularyError(
+        'corrupt',
+        `the bucket holds ${there.length} media instead of these ${names.length}; begin again with another prefix`,
+      );
+    const former = `${layout.blobs}.moved`;
+    // First: an archive that knows that its media are in S3 never looks at the directory.
+    await writeHouseFile(data, { ...entry, blobs: 's3' });
+    const isMoved = await rename(layout.blobs, former).then(
+      () => true,
+      () => false,
+    );
+    await syncDirectory(layout.directory);
+    return { media: names.length, ...(isMoved ? { former } : {}) };
   });
 }
 

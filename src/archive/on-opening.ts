@@ -10,9 +10,16 @@ import { SYSTEM_ACTOR } from './recorder.ts';
 import { recordSuccession } from './succession.ts';
 import type { Succession } from './succession.ts';
 
-/** Finishes what a process that ended, or a restore, has left. */
-export async function finishWhatWasBegun(parts: ArchiveParts, succession: Succession | undefined): Promise<void> {
-  await sweepMedia(parts);
+/**
+ * Finishes what a process that ended, or a restore, has left.
+ * @param areMediaThere where they cannot be reached, a later start sees to them
+ */
+export async function finishWhatWasBegun(
+  parts: ArchiveParts,
+  succession: Succession | undefined,
+  areMediaThere: boolean,
+): Promise<void> {
+  if (areMediaThere) await sweepMedia(parts);
   await removeUnfinished(parts);
   if (succession !== undefined) await recordSuccession(parts, succession);
   for (const { id, isReadable } of await findListed(parts))

@@ -123,6 +123,8 @@ async function workMedia(parts: WorkParts, job: OpenJob): Promise<void> {
   } catch (cause) {
     if (cause instanceof CartularyError && cause.code === 'too-large')
       return loseMedia(parts, job, source, 'media-too-large');
+    // It is our place for media that fails: however long that lasts, the medium is not lost at its platform.
+    if (cause instanceof CartularyError && (cause.code === 'overloaded' || cause.code === 'setting')) throw cause;
     return retryMedia(parts, job, source, undefined);
   }
 }

@@ -35,9 +35,14 @@ const NAME = /^[0-9a-f]{64}$/;
 /** Where blobs lie until they have a name. */
 const INCOMING = 'incoming';
 
+/** Is this the name of a blob? */
+export function isBlobName(text: string): boolean {
+  return NAME.test(text);
+}
+
 /** Where a blob lies in its directory. @throws CartularyError `bad-input` where that is no name of one */
 export function blobPath(name: string): string {
-  if (!NAME.test(name)) throw new CartularyError('bad-input', 'this is not the name of a blob');
+  if (!isBlobName(name)) throw new CartularyError('bad-input', 'this is not the name of a blob');
   return join(name.slice(0, 2), name);
 }
 

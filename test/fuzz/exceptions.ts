@@ -23,6 +23,12 @@ export const EXCEPTIONS: Readonly<Record<string, string>> = {
   openDoors: 'listens on an address',
   openTileFiles: 'opens a directory; its paths are the target "tile path"',
   openBlobDirectory: 'opens a directory of ours',
+  openBlobs: 'opens a place that the settings name',
+  openS3Blobs:
+    'opens a place that the settings name; a server that answers what it should not is in src/store/testing/s3-faults.ts',
+  openConnection: 'opens a place that the settings name',
+  readObject: 'reads the bytes of an object, whose hash its callers check',
+  readRetention: 'takes what the S3 client has read',
   openService: 'opens a data directory',
   openHouse: 'opens a data directory',
   openRegistry: 'reads sealed settings: the target "sealed setting"',

@@ -31,6 +31,7 @@ import { tokenizeSyntax } from '../../src/search/query-lexer.ts';
 import { parseQuery } from '../../src/search/query.ts';
 import { tokenize, tokenizeQuery } from '../../src/search/tokens.ts';
 import { readSettings } from '../../src/settings.ts';
+import { parseBlobUrl, parseCredentials } from '../../src/store/blob-location.ts';
 import { decodeBatch, decodeResults, encodeBatch, encodeResults } from '../../src/store/batch-codec.ts';
 import type { AppendEntry } from '../../src/store/store.ts';
 import { hostileBytes, hostileJson, hostileText } from './arbitraries.ts';
@@ -259,6 +260,34 @@ export const SEARCH_TARGETS: readonly Target[] = [
 ];
 
 export const STORE_TARGETS: readonly Target[] = [
+  defineTarget(
+    'place in a bucket',
+    ['parseBlobUrl'],
+    hostileText([
+      's3://media-of-shop/a/b?region=eu-central-1&endpoint=https://s3.example:9000',
+      's3://media?region=r&credentials=/etc/aws',
+      's3://u:p@media/../x?region=r&endpoint=http://127.0.0.1',
+    ]),
+    (text) => {
+      const { bucket, prefix, endpoint } = parseBlobUrl(text).place;
+      must(/^[a-z0-9.-]{3,63}$/.test(bucket), 'a bucket of another name');
+      must(prefix === '' || /^[^/].*[^/]\/$/.test(prefix), 'a prefix that is not one');
+      must(!/(^|\/)\.{1,2}\//.test(prefix), 'a prefix that leads elsewhere');
+      must(endpoint === undefined || new URL(endpoint).origin === endpoint, 'an endpoint with more than an origin');
+    },
+  ),
+  defineTarget(
+    'credentials file',
+    ['parseCredentials'],
+    hostileText([
+      '[default]\naws_access_key_id = A\naws_secret_access_key = b\n',
+      '[x]\n[default]\naws_session_token=t',
+    ]),
+    (text) => {
+      const { accessKeyId, secretAccessKey } = parseCredentials(text);
+      must(accessKeyId !== '' && secretAccessKey !== '', 'credentials that are none');
+    },
+  ),
   defineTarget('packed record', ['unpackRecord'], hostileBytes([packed, new Uint8Array([0, 1, 2])]), (bytes) => {
     const unpacked = unpackRecord(bytes);
     mustEqual(unpackRecord(packRecord(unpacked)), unpacked, 'a record is packed into another');

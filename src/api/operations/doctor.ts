@@ -57,6 +57,7 @@ const PROBES: readonly Probe[] = [
       ? { name: 'disk', state: 'ok', text }
       : { name: 'disk', state: 'warning', text, hint: 'Make room: capture stops with 503 when the disk is full.' };
   },
+  probeMedia,
   probeIndex,
   async (service) => {
     const records = await service.archive.size();
@@ -103,6 +104,48 @@ const PROBES: readonly Probe[] = [
   },
   probeWayIn,
 ];
+
+/** A name that no blob has. */
+const NO_BLOB = '0'.repeat(64);
+
+/** Where the media are: can it be reached, and what was found out about it. */
+async function probeMedia({ archive, settings }: Service): Promise<Check> {
+  const name = 'media';
+  if (settings.blobs === undefined) return { name, state: 'ok', text: 'in the data directory' };
+  try {
+    await archive.blobs.has(NO_BLOB);
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : 'the bucket cannot be reached';
+    return { name, state: 'failed', text, hint: 'Check CARTULARY_BLOBS, the credentials and the S3 server.' };
+  }
+  const report = await archive.findBlobReport();
+  if (report === undefined)
+    return { name, state: 'failed', text: 'the bucket was never tried', hint: 'Start again while it can be reached.' };
+  const { bucket, versioning, objectLock, failed, checksums, defaultRetentionDays } = report;
+  const text = `bucket ${bucket}: versions ${versioning}, Object Lock ${objectLock}, checksums ${checksums}`;
+  if (objectLock === 'not honoured')
+    return {
+      name,
+      state: 'failed',
+      text: `${text}; it does not do this: ${failed.join(', ')}`,
+      hint: 'The server says that it locks and does not. Use another one where something must be kept from its own operators.',
+    };
+  if (defaultRetentionDays !== undefined)
+    return {
+      name,
+      state: 'warning',
+      text: `${text}; it locks everything for ${defaultRetentionDays} days`,
+      hint: 'Take the default retention off the bucket: until then what was destroyed cannot be removed from it, though nobody can read it.',
+    };
+  if (objectLock === 'off')
+    return {
+      name,
+      state: 'warning',
+      text,
+      hint: 'Whoever has the credentials can remove media. A bucket made with Object Lock can keep them from that.',
+    };
+  return { name, state: 'ok', text };
+}
 
 /** The search index: every message that should be found against every message that can be. */
 async function probeIndex(service: Service): Promise<Check> {

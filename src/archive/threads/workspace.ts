@@ -8,6 +8,7 @@ import { basename } from 'node:path';
 import type { ArchiveLayout } from '../layout.ts';
 import type { ArchiveId } from '../../model/ids.ts';
 import { idBytes } from '../../model/ids.ts';
+import type { BlobLocation } from '../../store/blob-location.ts';
 import { openStoreReader } from '../../store/engine.ts';
 import type { StoreLocation } from '../../store/engine.ts';
 import type { StoreReader } from '../../store/store.ts';
@@ -26,6 +27,7 @@ export type ThreadSetup = {
   readonly currentSealVersion: number;
   readonly idKey: Uint8Array;
   readonly store: StoreLocation;
+  readonly blobs: BlobLocation;
   readonly indexKey: Uint8Array;
   /** Only the thread that signs is given it. */
   readonly logKey?: Uint8Array;
@@ -34,7 +36,7 @@ export type ThreadSetup = {
 /** What threads are given of a keyring: everything but the log's signing key. */
 export function threadSetup(
   keyring: Keyring,
-  named: Pick<ThreadSetup, 'archiveId' | 'name' | 'origin' | 'layout' | 'store'>,
+  named: Pick<ThreadSetup, 'archiveId' | 'name' | 'origin' | 'layout' | 'store' | 'blobs'>,
 ): ThreadSetup {
   return {
     ...named,

@@ -49,8 +49,8 @@ async function checkCommand(backup: string, _options: RestoreCommand, command: C
   const options = command.optsWithGlobals<RestoreCommand>();
   const settings = settingsOf(options);
   const progress = createProgress('checking');
-  // It is tried in a place of its own, wherever the records of the archive are.
-  const { database: _database, ...restoring } = await restoreOptionsOf(options);
+  // It is tried in a place of its own, wherever the records and the media of the archive are.
+  const { database: _database, blobs: _blobs, ...restoring } = await restoreOptionsOf(options);
   const report = await checkBackup({
     ...restoring,
     from: resolve(backup),

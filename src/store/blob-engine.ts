@@ -1,0 +1,33 @@
+/** The way to blobs: everything outside of `store/` opens them through this, so that a place for them is one module that passes `testing/blob-conformance.ts`, and a choice here. */
+import type { BlobLocation } from './blob-location.ts';
+import { openBlobDirectory } from './blobs.ts';
+import type { BlobStore } from './blobs.ts';
+import type { S3Probe } from './s3/probe.ts';
+
+export type { S3Probe } from './s3/probe.ts';
+
+/** Opens blobs; nothing is read or sent yet. */
+export async function openBlobs(location: BlobLocation): Promise<BlobStore> {
+  if (location.engine === 'directory') return openBlobDirectory(location.path);
+  // Only loaded by who uses it.
+  const { openS3Blobs } = await import('./s3/blobs.ts');
+  return openS3Blobs(location);
+}
+
+/** For whoever cannot wait: a server that does not answer within seconds is taken to be away. */
+const AT_ONCE = { attemptsMax: 2, attemptMsMax: 5000, totalMsMax: 5000 };
+
+/**
+ * Finds out what a bucket does.
+ * @param isPatient may it take minutes until a server counts as away?
+ * @throws CartularyError `setting` where it is not there or may not be used, `overloaded` where the server is away
+ */
+export async function probeBlobs(
+  location: BlobLocation & { engine: 's3' },
+  nowMs: number,
+  isPatient: boolean,
+): Promise<S3Probe> {
+  const { probeS3 } = await import('./s3/probe.ts');
+  const { S3_LIMITS } = await import('./s3/connection.ts');
+  return probeS3(location, nowMs, isPatient ? S3_LIMITS : { ...S3_LIMITS, ...AT_ONCE });
+}
