@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 
 import { version } from '../version.ts';
+import { registerAlert } from './commands/alert.ts';
 import { registerBackup, registerRestore } from './commands/backup.ts';
 import { registerBench } from './commands/bench.ts';
 import { registerCapacity } from './commands/capacity.ts';
@@ -36,6 +37,7 @@ const REGISTRARS = [
   registerRebuild,
   registerReprocess,
   registerKey,
+  registerAlert,
   registerDoctor,
   registerCapacity,
   registerBench,

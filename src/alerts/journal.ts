@@ -1,0 +1,83 @@
+/** Keeps the state of alerts, and puts on record what changed it, in one transaction. */
+import type { Logger } from 'pino';
+
+import type { Archive } from '../archive/archive.ts';
+import type { WatchRecord, WatchSetting } from '../archive/watching.ts';
+import { isDiskFailed } from '../store/thread.ts';
+import { causeOf } from './probes.ts';
+import type { AlertState } from './state.ts';
+import { within } from './within.ts';
+
+/** Name of the setting that the state is kept in. */
+export const STATE = 'alerts';
+
+/** Records that wait to be kept at most; the oldest give way. */
+const PENDING_MAX = 200;
+/** Milliseconds that a write is waited for before the watch goes on without it. */
+const WRITE_MS_MAX = 20_000;
+
+export type Journal = {
+  /** Adds to what the next write puts on record. */
+  note(record: WatchRecord): void;
+  /** Takes back what was noted and not written. */
+  takeBack(record: WatchRecord): void;
+  /** Says that the state has changed. */
+  touch(): void;
+  /** Makes state, records and further settings durable. @throws what kept it from that; then all of it is still to be written */
+  write(settings?: readonly WatchSetting[]): Promise<void>;
+  /** The same where something is to be written, as far as it can be: whoever must be told is told in any case. */
+  tryWrite(): Promise<void>;
+};
+
+/** Makes the journal of a state. */
+export function createJournal(archive: Archive, state: AlertState, log: Logger): Journal {
+  let pending: WatchRecord[] = [];
+  let isTouched = false;
+  let inTurn = 0;
+  let turn: Promise<void> = Promise.resolve();
+  const writeNow = async (settings: readonly WatchSetting[]): Promise<void> => {
+    const records = pending;
+    pending = [];
+    isTouched = false;
+    const changes = [...settings, { name: STATE, value: state }];
+    try {
+      if (records.length > 0) await archive.recordWatch(records, changes);
+      else await archive.writeWatchSettings(changes);
+    } catch (cause) {
+      pending = [...records, ...pending].slice(-PENDING_MAX);
+      isTouched = true;
+      throw cause;
+    }
+  };
+  const write = (settings: readonly WatchSetting[] = []): Promise<void> => {
+    inTurn += 1;
+    const mine = turn.then(() => writeNow(settings)).finally(() => (inTurn -= 1));
+    turn = mine.catch(() => undefined);
+    return mine;
+  };
+  return {
+    note(record) {
+      pending.push(record);
+      isTouched = true;
+    },
+    takeBack(record) {
+      pending = pending.filter((one) => one !== record);
+    },
+    touch() {
+      isTouched = true;
+    },
+    write,
+    async tryWrite() {
+      // One that does not come to its end must not be joined by ever more.
+      if (!isTouched || inTurn > 0) return;
+      await within(
+        WRITE_MS_MAX,
+        write().catch((cause: unknown) => {
+          if (isDiskFailed(cause)) throw cause;
+          log.error({ cause: causeOf(cause) }, 'alerts could not be put on record; they are told, and recorded later');
+        }),
+        undefined,
+      );
+    },
+  };
+}
