@@ -78,7 +78,7 @@ export function createProbes(parts: ProbeParts): Probe[] {
     { covers: ['bad-signatures'], everyMs: 0, look: () => lookAtSignatures(parts) },
     { covers: ['ring-damaged'], everyMs: HOUR, look: () => lookAtRing(parts) },
     { covers: ['quarantined', 'gaps-opened'], everyMs: 0, look: () => lookThroughLog(parts) },
-    { covers: ['jobs-overdue'], everyMs: 0, look: () => lookAtJobs(parts) },
+    { covers: ['jobs-overdue'], everyMs: MINUTE, look: () => lookAtJobs(parts) },
     { covers: ['media-at-risk'], everyMs: 0, look: async () => lookAtMedia(parts) },
     { covers: ['index-behind'], everyMs: 0, look: createIndexLook(archive) },
     { covers: ['backup-missing', 'backup-old'], everyMs: MINUTE, look: () => lookAtBackups(parts) },

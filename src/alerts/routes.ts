@@ -21,6 +21,13 @@ export type RouteKind = (typeof ROUTE_KINDS)[number];
 /** Routes of one archive at most. */
 export const ROUTES_MAX = 50;
 
+/** A name that is shown on screens and in messages: one line, nothing that moves a cursor or turns text around. */
+export const label = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^[^\p{Cc}\p{Cf}\u2028\u2029]+$/u, 'is one line without control characters');
+
 const address = z
   .string()
   .min(3)
@@ -76,8 +83,8 @@ export type AlertRoute = { [Kind in RouteKind]: RouteOf<Kind> }[RouteKind];
 
 const common = {
   id: z.custom<AlertRouteId>((value) => typeof value === 'string'),
-  name: z.string().min(1).max(200),
-  owner: z.string().min(1).max(200),
+  name: label,
+  owner: label,
   afterMinutes: z.number().int().min(0).max(10_080),
   severity: z.enum(SEVERITIES),
   isPrivate: z.boolean(),

@@ -23,9 +23,9 @@ export type MailServer = {
   close(): Promise<void>;
 };
 
-/** Starts it. @param isPlain it offers no STARTTLS */
-export async function startMailServer(directory: string, isPlain = false): Promise<MailServer> {
-  const [key, ca] = [join(directory, 'smtp-key.pem'), join(directory, 'smtp-cert.pem')];
+/** Starts it. @param name of its certificate's files @param isPlain it knows no STARTTLS */
+export async function startMailServer(directory: string, name: string, isPlain = false): Promise<MailServer> {
+  const [key, ca] = [join(directory, `${name}-key.pem`), join(directory, `${name}-cert.pem`)];
   const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
   execFileSync(
     'openssl',
@@ -38,7 +38,7 @@ export async function startMailServer(directory: string, isPlain = false): Promi
     key: readFileSync(key),
     cert: readFileSync(ca),
     authOptional: true,
-    ...(isPlain ? { hideSTARTTLS: true } : {}),
+    ...(isPlain ? { disabledCommands: ['STARTTLS'] } : {}),
     onAuth: ({ username, password }, _session, done) =>
       username === 'night' && password === 'smtpSecretPassword'
         ? done(null, { user: username })
@@ -66,6 +66,9 @@ export async function startMailServer(directory: string, isPlain = false): Promi
     ca,
     mails,
     refuse,
-    close: () => new Promise((resolve) => void server.close(() => resolve())),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+      }),
   };
 }

@@ -1,4 +1,6 @@
 /** Mail by SMTP. Encrypted with a certificate that is checked, unless the server is on this machine; a server that offers no STARTTLS is not spoken to any further. */
+import { once } from 'node:events';
+
 import { createTransport } from 'nodemailer';
 
 import type { NoticeText } from '../notice.ts';
@@ -34,11 +36,9 @@ export async function sendMail(
     disableFileAccess: true,
     disableUrlAccess: true,
   });
-  const stop = (): void => transport.close();
-  signal.addEventListener('abort', stop, { once: true });
   try {
     const thread = `<${notice.alertId}@${speaker.archiveId}.cartulary.invalid>`;
-    const info = await transport.sendMail({
+    const sent = transport.sendMail({
       from: { name: 'Cartulary', address: from },
       to,
       subject: title,
@@ -48,6 +48,8 @@ export async function sendMail(
       references: [thread],
       headers: { 'Auto-Submitted': 'auto-generated' },
     });
+    // The library ends a connection only by its own time limits, and a stopping server does not wait for them.
+    const info = await orAborted(sent, signal);
     const refused = info.rejected.length;
     const text = showAnswer(info.response, [route.secret]);
     if (refused === 0) return { ok: true, text };
@@ -56,19 +58,28 @@ export async function sendMail(
     if (signal.aborted) throw cause;
     return describeFailure(cause, route.secret);
   } finally {
-    signal.removeEventListener('abort', stop);
     transport.close();
+  }
+}
+
+async function orAborted<Value>(result: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  const settled = new AbortController();
+  const aborted = once(signal, 'abort', { signal: settled.signal }).then(() => Promise.reject(new Error('stopped')));
+  try {
+    return await Promise.race([result, aborted]);
+  } finally {
+    settled.abort();
+    aborted.catch(() => undefined);
+    result.catch(() => undefined);
   }
 }
 
 /** Refusals that begin with 5 are meant (RFC 5321 §4.2.1); with 4, and where nobody answers, it is tried again. */
 function describeFailure(cause: unknown, secret: string): Answer {
-  const { code, responseCode, response } = (cause ?? {}) as {
-    code?: unknown;
-    responseCode?: unknown;
-    response?: unknown;
-  };
-  const kind = typeof code === 'string' ? code : 'it cannot be reached';
-  const text = typeof response === 'string' ? showAnswer(response, [secret]) : `no answer (${kind})`;
-  return { ok: false, permanent: typeof responseCode === 'number' && responseCode >= 500, text };
+  const { code, responseCode, response, message } = (cause ?? {}) as Readonly<Record<string, unknown>>;
+  // A server without STARTTLS answers as if to a command that it does not know, which says nothing to anybody.
+  const isAnswer = typeof response === 'string' && code !== 'ETLS';
+  const said = isAnswer ? response : `not sent (${String(code)}: ${String(message)})`;
+  const permanent = typeof responseCode === 'number' && responseCode >= 500;
+  return { ok: false, permanent, text: showAnswer(said, [secret]) };
 }

@@ -38,7 +38,7 @@ describe('what is said', () => {
     const slack = JSON.stringify(formatSlack(describeNotice({ ...NOTICE, owner: '<!channel>' }, SPEAKER)));
     expect(slack).not.toMatch(/"text":"[^"]*<!channel>/);
     expect(slack).toContain('&lt;!channel&gt;');
-    expect(JSON.stringify(formatTeams(describeNotice(NOTICE, SPEAKER)))).toContain('Night\\\\_desk \\\\[1\\\\]');
+    expect(JSON.stringify(formatTeams(describeNotice(NOTICE, SPEAKER)))).toContain('Night_desk [1]');
   });
 });
 

@@ -23,13 +23,11 @@ export function sendTeams(route: RouteOf<'teams'>, text: NoticeText, { signal, n
 
 const COLOURS = { critical: 'attention', error: 'attention', warning: 'warning', info: 'default' } as const;
 
-/** The card. */
+/** The card. Its runs of text know no Markdown, so that ids and commands are shown, and copied, as they are. */
 export function formatTeams({ severity, title, lines }: NoticeText): Record<string, unknown> {
-  const block = (text: string, more: Record<string, unknown> = {}) => ({
-    type: 'TextBlock',
-    text: escapeMarkdown(text),
-    wrap: true,
-    ...more,
+  const block = (text: string, style: Record<string, unknown> = {}) => ({
+    type: 'RichTextBlock',
+    inlines: [{ type: 'TextRun', text, ...style }],
   });
   return {
     type: 'message',
@@ -55,9 +53,4 @@ export function formatTeams({ severity, title, lines }: NoticeText): Record<stri
 export function readTeamsAnswer(body: string): { readonly status: number } | undefined {
   if (!body.includes('delivery failed')) return undefined;
   return { status: Number(/HTTP error (\d{3})/.exec(body)?.[1] ?? 502) };
-}
-
-/** Text blocks know a little Markdown; what is told has none. */
-function escapeMarkdown(text: string): string {
-  return text.replaceAll(/[\\*_[\]`]/g, '\\$&');
 }

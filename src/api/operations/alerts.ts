@@ -5,19 +5,17 @@ import type { KnownRoute } from '../../alerts/alerts.ts';
 import { SEVERITIES } from '../../alerts/conditions.ts';
 import { describeAlert } from '../../alerts/describe-alert.ts';
 import { isoTime } from '../../alerts/notice.ts';
-import { ROUTE_KINDS } from '../../alerts/routes.ts';
+import { label, ROUTE_KINDS } from '../../alerts/routes.ts';
 import { callerActor } from '../../archive/caller.ts';
 import { parseId } from '../../model/ids.ts';
 import { defineOperation } from '../operation.ts';
-
-const name = z.string().min(1).max(200);
 
 const addRoute = defineOperation(
   'alert.add',
   z.strictObject({
     kind: z.enum(ROUTE_KINDS),
-    name,
-    owner: name.optional(),
+    name: label,
+    owner: label.optional(),
     secret: z.string().min(1).max(4096).optional(),
     settings: z.record(z.string(), z.string().max(4096)).default({}),
     afterMinutes: z.number().int().min(0).max(10_080).default(0),
@@ -55,7 +53,7 @@ const testRoutes = defineOperation(
 
 const acknowledgeAlert = defineOperation(
   'alert.ack',
-  z.strictObject({ id: z.string(), by: name.optional() }),
+  z.strictObject({ id: z.string(), by: label.optional() }),
   async ({ id, by }, { service, caller }) =>
     describeAlert(await service.alerts.acknowledge(caller, parseId('alert', id), by ?? callerActor(caller).name)),
 );

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 
 import { alertView, describeAlert } from '../../alerts/describe-alert.ts';
+import { label } from '../../alerts/routes.ts';
 import { parseId } from '../../model/ids.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
@@ -33,7 +34,7 @@ const acknowledgeAlert = defineRoute({
   example: '`POST /api/v1/alerts/alt_…/acknowledge?by=Ann`.',
   schemas: {
     params: z.strictObject({ id: z.string().describe('Id of the alert.') }),
-    query: z.strictObject({ by: z.string().min(1).max(200).describe('Who sees to it; on record beside the key.') }),
+    query: z.strictObject({ by: label.describe('Who sees to it; on record beside the key.') }),
   },
   response: { description: 'The alert.', schema: alertView },
   async handle({ service, caller, params, query }) {
