@@ -32,7 +32,7 @@ import { describeTarget, makeRoute, parseRoute, ROUTES_MAX } from './routes.ts';
 import type { AlertRoute, RouteOf, RouteRequest } from './routes.ts';
 import type { Answer } from './senders/answer.ts';
 import { sendBeat, sendNotice } from './senders/send.ts';
-import { emptyState, parseState } from './state.ts';
+import { parseState } from './state.ts';
 import type { Alert, AlertState, Delivery, RouteHealth } from './state.ts';
 import { createWatch } from './watch.ts';
 import type { Change } from './watch.ts';
@@ -88,12 +88,14 @@ type Desk = AlertsParts & {
 export async function openAlerts(parts: AlertsParts) {
   const { archive, log } = parts;
   const routes = new Map<AlertRouteId, AlertRoute>();
-  for (const { value } of await archive.listWatchSettings(ROUTE_PREFIX)) {
+  for (const { name, value } of await archive.listWatchSettings(ROUTE_PREFIX)) {
     const route = parseRoute(value);
-    routes.set(route.id, route);
+    if (route !== undefined) routes.set(route.id, route);
+    // An archive that did not start for it would be the worse damage.
+    else log.error({ setting: name }, 'a route of alerts is damaged, and nobody is told over it; add it anew');
   }
   const kept = (await archive.listWatchSettings(STATE)).find(({ name }) => name === STATE);
-  const state = kept === undefined ? emptyState() : parseState(kept.value);
+  const state = parseState(kept?.value);
   const newId = (): string => `ntc_${Buffer.from(archive.randomBytes(ID_BYTES)).toString('hex')}`;
   const desk: Desk = { ...parts, state, routes, journal: createJournal(archive, state, log), newId };
   return { ...routeCare(desk), ...alertCare(desk), ...watching(desk), ...telling(desk), ...beating(desk) };
@@ -101,27 +103,20 @@ export async function openAlerts(parts: AlertsParts) {
 
 function routeCare(desk: Desk) {
   const { archive, routes, state, journal, now } = desk;
-  const put = async (caller: Caller, id: AlertRouteId, value: AlertRoute | undefined): Promise<void> => {
-    const shown = value === undefined ? { removed: true } : showRoute(value);
-    const record: WatchRecord = {
-      actor: callerActor(caller),
-      body: { kind: 'settings.changed', name: ROUTE_PREFIX + id, value: shown },
-    };
-    journal.note(record);
-    try {
-      await journal.write([{ name: ROUTE_PREFIX + id, value }]);
-    } catch (cause) {
-      journal.takeBack(record);
-      throw cause;
-    }
-  };
+  const recordOf = (caller: Caller, id: AlertRouteId, value: Record<string, unknown>): WatchRecord => ({
+    actor: callerActor(caller),
+    body: { kind: 'settings.changed', name: ROUTE_PREFIX + id, value },
+  });
   return {
     /** @throws CartularyError `bad-input`, `too-large` */
     async addRoute(caller: Caller, request: RouteRequest): Promise<AlertRoute> {
       await archive.allow(caller, 'settings:write', 'change-alert-route');
       if (routes.size >= ROUTES_MAX) throw new CartularyError('too-large', `there may be ${ROUTES_MAX} routes`);
       const route = makeRoute(request, formatId('alertRoute', archive.randomBytes(ID_BYTES)), now());
-      await put(caller, route.id, route);
+      await journal.commit({
+        records: [recordOf(caller, route.id, showRoute(route))],
+        settings: [{ name: ROUTE_PREFIX + route.id, value: route }],
+      });
       routes.set(route.id, route);
       return route;
     },
@@ -130,7 +125,10 @@ function routeCare(desk: Desk) {
     async removeRoute(caller: Caller, id: AlertRouteId): Promise<void> {
       await archive.allow(caller, 'settings:write', 'change-alert-route');
       getRoute(routes, id);
-      await put(caller, id, undefined);
+      await journal.commit({
+        records: [recordOf(caller, id, { removed: true })],
+        settings: [{ name: ROUTE_PREFIX + id, value: undefined }],
+      });
       routes.delete(id);
       dropRoute(state, id);
       journal.touch();
@@ -150,9 +148,10 @@ function routeCare(desk: Desk) {
       await archive.allow(caller, 'operate', 'test-alerts');
       const tested = id === undefined ? [...routes.values()] : [getRoute(routes, id)];
       const results = await Promise.all(tested.map((route) => testRoute(desk, route)));
-      for (const { route, ok } of results)
-        journal.note(auditOf(callerActor(caller), 'test-alert-route', { route: route.id, arrived: ok }));
-      if (results.length > 0) await journal.write();
+      const records = results.map(({ route, ok }) =>
+        auditOf(callerActor(caller), 'test-alert-route', { route: route.id, arrived: ok }),
+      );
+      if (results.length > 0) await journal.commit({ records });
       return results;
     },
   };
@@ -194,21 +193,22 @@ function alertCare(desk: Desk) {
         if (state.past.some((one) => one.id === id)) throw new CartularyError('conflict', 'this alert is over already');
         throw new CartularyError('not-found', 'there is no such alert');
       }
-      const before = { acknowledged: alert.acknowledged, deliveries: new Set(state.deliveries) };
-      alert.acknowledged = { by, atMs: now() };
-      planNews(state, tellingRoutes(desk), { alert, kind: 'acknowledged' }, now(), desk.newId);
-      const record = auditOf(callerActor(caller), 'alert-acknowledged', { ...factsOf(alert), by });
-      journal.note(record);
-      try {
-        await journal.write();
-      } catch (cause) {
+      const before = alert.acknowledged;
+      let known: ReadonlySet<Delivery> = new Set();
+      await journal.commit({
+        records: [auditOf(callerActor(caller), 'alert-acknowledged', { ...factsOf(alert), by })],
+        apply() {
+          known = new Set(state.deliveries);
+          alert.acknowledged = { by, atMs: now() };
+          planNews(state, tellingRoutes(desk), { alert, kind: 'acknowledged' }, now(), desk.newId);
+        },
         // Who is told that it stands must be able to rely on it.
-        journal.takeBack(record);
-        state.deliveries = state.deliveries.filter((one) => before.deliveries.has(one));
-        if (before.acknowledged === undefined) delete alert.acknowledged;
-        else alert.acknowledged = before.acknowledged;
-        throw cause;
-      }
+        undo() {
+          state.deliveries = state.deliveries.filter((one) => known.has(one));
+          if (before === undefined) delete alert.acknowledged;
+          else alert.acknowledged = before;
+        },
+      });
       return alert;
     },
   };

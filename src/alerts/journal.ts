@@ -16,16 +16,24 @@ const PENDING_MAX = 200;
 /** Milliseconds that a write is waited for before the watch goes on without it. */
 const WRITE_MS_MAX = 20_000;
 
+/** A change that stands only where it is on record. */
+export type Commit = {
+  readonly records?: readonly WatchRecord[];
+  /** Further settings. */
+  readonly settings?: readonly WatchSetting[];
+  /** Changes the state; `undo` takes it back where it could not be kept. Both run at once, so that nobody writes what is half done. */
+  readonly apply?: () => void;
+  readonly undo?: () => void;
+};
+
 export type Journal = {
   /** Adds to what the next write puts on record. */
   note(record: WatchRecord): void;
-  /** Takes back what was noted and not written. */
-  takeBack(record: WatchRecord): void;
   /** Says that the state has changed. */
   touch(): void;
-  /** Makes state, records and further settings durable. @throws what kept it from that; then all of it is still to be written */
-  write(settings?: readonly WatchSetting[]): Promise<void>;
-  /** The same where something is to be written, as far as it can be: whoever must be told is told in any case. */
+  /** Makes a change durable, with its records and the state, in one transaction. @throws what kept it from that; then the change is undone */
+  commit(change: Commit): Promise<void>;
+  /** Writes what was noted and touched, as far as it can be: whoever must be told is told in any case. */
   tryWrite(): Promise<void>;
 };
 
@@ -35,23 +43,25 @@ export function createJournal(archive: Archive, state: AlertState, log: Logger):
   let isTouched = false;
   let inTurn = 0;
   let turn: Promise<void> = Promise.resolve();
-  const writeNow = async (settings: readonly WatchSetting[]): Promise<void> => {
-    const records = pending;
+  const writeNow = async ({ records = [], settings = [], apply, undo }: Commit): Promise<void> => {
+    const noted = pending;
     pending = [];
     isTouched = false;
-    const changes = [...settings, { name: STATE, value: state }];
+    apply?.();
     try {
-      if (records.length > 0) await archive.recordWatch(records, changes);
+      const changes = [...settings, { name: STATE, value: state }];
+      if (noted.length + records.length > 0) await archive.recordWatch([...noted, ...records], changes);
       else await archive.writeWatchSettings(changes);
     } catch (cause) {
-      pending = [...records, ...pending].slice(-PENDING_MAX);
+      undo?.();
+      pending = [...noted, ...pending].slice(-PENDING_MAX);
       isTouched = true;
       throw cause;
     }
   };
-  const write = (settings: readonly WatchSetting[] = []): Promise<void> => {
+  const commit = (change: Commit): Promise<void> => {
     inTurn += 1;
-    const mine = turn.then(() => writeNow(settings)).finally(() => (inTurn -= 1));
+    const mine = turn.then(() => writeNow(change)).finally(() => (inTurn -= 1));
     turn = mine.catch(() => undefined);
     return mine;
   };
@@ -60,19 +70,16 @@ export function createJournal(archive: Archive, state: AlertState, log: Logger):
       pending.push(record);
       isTouched = true;
     },
-    takeBack(record) {
-      pending = pending.filter((one) => one !== record);
-    },
     touch() {
       isTouched = true;
     },
-    write,
+    commit,
     async tryWrite() {
       // One that does not come to its end must not be joined by ever more.
       if (!isTouched || inTurn > 0) return;
       await within(
         WRITE_MS_MAX,
-        write().catch((cause: unknown) => {
+        commit({}).catch((cause: unknown) => {
           if (isDiskFailed(cause)) throw cause;
           log.error({ cause: causeOf(cause) }, 'alerts could not be put on record; they are told, and recorded later');
         }),

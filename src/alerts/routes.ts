@@ -19,7 +19,7 @@ export const ROUTE_KINDS = ['mail', 'slack', 'teams', 'pagerduty', 'webhook', 'h
 export type RouteKind = (typeof ROUTE_KINDS)[number];
 
 /** Routes of one archive at most. */
-export const ROUTES_MAX = 50;
+export const ROUTES_MAX = 20;
 
 /** A name that is shown on screens and in messages: one line, nothing that moves a cursor or turns text around. */
 export const label = z
@@ -134,9 +134,10 @@ export function makeRoute(request: RouteRequest, id: AlertRouteId, nowMs: number
   return route;
 }
 
-/** Reads a route that this archive stored. @throws z.ZodError */
-export function parseRoute(value: unknown): AlertRoute {
-  return stored.parse(value) as unknown as AlertRoute;
+/** Reads a route that this archive stored; undefined where it is damaged. */
+export function parseRoute(value: unknown): AlertRoute | undefined {
+  const { data } = stored.safeParse(value);
+  return data as AlertRoute | undefined;
 }
 
 /** Where it leads, without what is secret in it. */

@@ -13,7 +13,7 @@ export const OPEN_MAX = 100;
 /** Resolved alerts that are still listed; all of them stand in the log. */
 export const PAST_MAX = 50;
 /** Notices that wait to be told at most. */
-export const DELIVERIES_MAX = 400;
+export const DELIVERIES_MAX = 300;
 
 const alertId = z.custom<AlertId>((value) => typeof value === 'string');
 const routeId = z.custom<AlertRouteId>((value) => typeof value === 'string');
@@ -84,7 +84,7 @@ export function emptyState(): AlertState {
   return { v: 1, events: {}, open: [], past: [], deliveries: [], health: {} };
 }
 
-/** Reads what was kept; what a later version has written in another way is begun anew, since the conditions are looked for again anyway. */
+/** Reads what was kept; where nothing was, or it is damaged, or a later version has written it in another way, it is begun anew: the conditions are looked for again anyway. */
 export function parseState(value: unknown): AlertState {
   const parsed = state.safeParse(value);
   return parsed.success ? parsed.data : emptyState();

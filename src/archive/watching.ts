@@ -38,6 +38,13 @@ export function watching(parts: ArchiveParts) {
     value:
       value === undefined ? undefined : sealSetting(sealer, PREFIX + name, Buffer.from(JSON.stringify(value)), random),
   });
+  const open = (name: string, sealed: Uint8Array): unknown => {
+    try {
+      return JSON.parse(Buffer.from(openSetting(sealer, name, sealed)).toString('utf8'));
+    } catch {
+      return undefined;
+    }
+  };
   const readText = async (name: string): Promise<string | undefined> => {
     const value = await reader.readSetting(name);
     return value === undefined ? undefined : Buffer.from(value).toString('utf8');
@@ -45,13 +52,10 @@ export function watching(parts: ArchiveParts) {
   const writeText = (name: string, value: string): Promise<void> =>
     writer.putSettings([{ name, value: Buffer.from(value, 'utf8') }]);
   return {
-    /** Settings of the watch whose names begin so. @throws CartularyError `corrupt` */
+    /** Settings of the watch whose names begin so; `value` is undefined where it is damaged. */
     async listWatchSettings(prefix: string): Promise<{ name: string; value: unknown }[]> {
       const rows = await reader.listSettings(PREFIX + prefix);
-      return rows.map(({ name, value }) => ({
-        name: name.slice(PREFIX.length),
-        value: JSON.parse(Buffer.from(openSetting(sealer, name, value)).toString('utf8')) as unknown,
-      }));
+      return rows.map(({ name, value }) => ({ name: name.slice(PREFIX.length), value: open(name, value) }));
     },
 
     /** Writes settings of the watch that need no record. */

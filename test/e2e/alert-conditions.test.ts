@@ -25,7 +25,7 @@ import {
   WEBHOOK_PATH,
 } from '../support/alert-receivers.ts';
 import type { Receivers } from '../support/alert-receivers.ts';
-import { makePlace } from '../support/cli.ts';
+import { makePlace, until } from '../support/cli.ts';
 import { LOCAL_CALLER } from '../support/service.ts';
 
 const MINUTE = 60_000;
@@ -407,6 +407,40 @@ describe('telling', () => {
     const headers = receivers.to(WEBHOOK_PATH).map((one) => one.headers);
     expect(new Set(headers.map((one) => one['webhook-id'])).size).toBe(1);
     expect(new Set(headers.map((one) => one['webhook-signature'])).size).toBe(3);
+  });
+
+  it('over a route that never answers keeps neither the others nor a stopping server waiting, and is done again', async () => {
+    await addRoute('slack');
+    await addRoute('pagerduty');
+    receivers.always(SLACK_PATH, { status: 0 });
+    disk.free = 0;
+    await service.alerts.look();
+    service.alerts.startTelling();
+    await until(
+      'the others are told',
+      async () => receivers.incidents.size === 1 && receivers.to(SLACK_PATH).length === 1,
+    );
+    const startedMs = performance.now();
+    await reopen();
+    expect(performance.now() - startedMs).toBeLessThan(12_000);
+    receivers.always(SLACK_PATH, undefined);
+    await look();
+    expect(receivers.to(SLACK_PATH).map(({ status }) => status)).toEqual([0, 200]);
+  });
+
+  it('does not keep an archive from being opened where what it knew is damaged', async () => {
+    const slack = await addRoute('slack');
+    disk.free = 0;
+    await look();
+    await service.archive.writeWatchSettings([
+      { name: 'alerts', value: { v: 1, open: 'damaged' } },
+      { name: `alert-route/${slack.id}`, value: { kind: 'fax' } },
+    ]);
+    await reopen();
+    expect([service.alerts.listRoutes(), service.alerts.listAlerts()]).toEqual([[], []]);
+    await addRoute('pagerduty');
+    await look();
+    expect([...receivers.incidents.values()]).toEqual(['triggered']);
   });
 
   it('lets only who may see, test, acknowledge or change do so', async () => {

@@ -215,6 +215,11 @@ describe('a wrong secret', () => {
     expect((await api('/api/v1/alerts/alt_00000000000000000000000000000000/acknowledge?by=Bob', 'POST')).status).toBe(
       404,
     );
+    const reader = await runJson<{ apiKey: string }>(['key', 'create', '--name', 'reader', ...data]);
+    const headers = { authorization: `Bearer ${reader.apiKey}` };
+    expect((await fetch(`${server.url}/api/v1/alerts`, { headers })).status).toBe(403);
+    const path = `${server.url}/api/v1/alerts/${id}/acknowledge?by=Eve`;
+    expect((await fetch(path, { method: 'POST', headers })).status).toBe(403);
   });
 
   it('stays one alert when the server is killed and started again', { timeout: 120_000 }, async () => {

@@ -18,7 +18,12 @@ export type Received = {
 };
 
 /** An answer in the place of the usual one. */
-export type Instead = { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string };
+export type Instead = {
+  /** 0: never. */
+  readonly status: number;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+};
 
 export const SLACK_PATH = '/services/T00000000/B00000000/slackSecretTokenXXXXXXXX';
 export const TEAMS_PATH =
@@ -62,7 +67,7 @@ export async function startReceivers(now: () => number = Date.now): Promise<Rece
       const key = [...next.keys(), ...constant.keys()].find((one) => path.startsWith(one)) ?? '';
       const answer = next.get(key)?.shift() ?? constant.get(key) ?? usual(path, headers, body);
       received.push({ at: path, method: request.method ?? '', headers, body, status: answer.status });
-      response.writeHead(answer.status, answer.headers).end(answer.body ?? '');
+      if (answer.status > 0) response.writeHead(answer.status, answer.headers).end(answer.body ?? '');
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -52,7 +52,7 @@ export async function sendHttp(notice: HttpNotice): Promise<Answer> {
     return judge(notice, answer.statusCode, body, parseRetryAfter(answer.headers['retry-after'], notice.nowMs));
   } catch (cause) {
     if (notice.signal.aborted) throw cause;
-    return { ok: false, permanent: false, text: describeFailure(cause) };
+    return describeFailure(cause);
   } finally {
     await agent.destroy().catch(() => undefined);
   }
@@ -88,11 +88,13 @@ export function parseRetryAfter(value: string | string[] | undefined, nowMs: num
   return Number.isFinite(waitMs) && waitMs > 0 ? Math.min(waitMs, WAIT_MS_MAX) : undefined;
 }
 
-/** What went wrong before there was an answer: the kind of failure, never the address. */
-function describeFailure(cause: unknown): string {
+/** What went wrong before there was an answer: the kind of failure, never the address. What we refuse to ask is refused the next time as well. */
+function describeFailure(cause: unknown): Answer {
   const inner = cause instanceof Error && cause.cause instanceof CartularyError ? cause.cause : cause;
-  if (inner instanceof CartularyError) return `not sent: ${inner.message}`;
+  if (inner instanceof CartularyError) return { ok: false, permanent: true, text: `not sent: ${inner.message}` };
+  if (cause instanceof Error && cause.name === 'TimeoutError')
+    return { ok: false, permanent: false, text: 'no answer in time' };
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  if (cause instanceof Error && cause.name === 'TimeoutError') return 'no answer in time';
-  return `no answer (${/^[A-Z_0-9]{1,40}$/.test(code) ? code : 'it cannot be reached'})`;
+  const kind = /^[A-Z_0-9]{1,40}$/.test(code) ? code : 'it cannot be reached';
+  return { ok: false, permanent: false, text: `no answer (${kind})` };
 }
