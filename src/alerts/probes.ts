@@ -11,7 +11,7 @@ import type { MediaFailing } from '../capture/work.ts';
 import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
 import { CartularyError } from '../model/errors.ts';
 import { formatId } from '../model/ids.ts';
-import { isDiskFailed } from '../store/thread.ts';
+import { isDiskFailed, isDiskFull } from '../store/thread.ts';
 import type { ConditionCode } from './conditions.ts';
 import { isoTime } from './notice.ts';
 import type { AlertRoute } from './routes.ts';
@@ -262,6 +262,7 @@ function sourceOf(actorHex: string): string {
 
 /** The kind of a failure; texts of others may hold what must not be sent. */
 export function causeOf(cause: unknown): string {
+  if (isDiskFull(cause)) return 'the disk is full';
   if (cause instanceof CartularyError) return cause.code;
   if (!(cause instanceof Error)) return 'unknown';
   return 'code' in cause && /^[\w-]{1,40}$/.test(String(cause.code)) ? String(cause.code) : cause.name;

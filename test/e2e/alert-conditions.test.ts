@@ -249,7 +249,7 @@ describe('a condition', () => {
     Object.assign(archive, { proveWriting: full, recordWatch: full, writeWatchSettings: full });
     await look();
     expect(codes()).toEqual(['not-keeping']);
-    expect(bodiesTo(SLACK_PATH)[0]).toContain('SQLITE_FULL');
+    expect(bodiesTo(SLACK_PATH)[0]).toContain('A trial write to the archive failed (the disk is full)');
     const [alert] = service.alerts.listAlerts();
     if (alert === undefined) throw new Error('no alert is open');
     // An acknowledgement that is not on record is none.
