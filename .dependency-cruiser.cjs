@@ -5,6 +5,7 @@ const floors = [
   ['access', 'jobs'],
   ['archive'],
   ['capture', 'evidence', 'supervise', 'audit'],
+  ['alerts'],
   ['api'],
   ['demo'],
   ['cli'],

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { CONDITIONS } from '../src/alerts/conditions.ts';
 import { buildProgram } from '../src/cli/program.ts';
 import { ERRORS } from '../src/model/errors.ts';
 import { readSettings } from '../src/settings.ts';
@@ -63,6 +64,14 @@ async function runScript(script: string, data: string, cwd = place.path): Promis
       ACCOUNT_SID: `AC${'0'.repeat(32)}`,
       AUTH_TOKEN: '0123456789abcdef0123456789abcdef',
       NEW_AUTH_TOKEN: 'fedcba9876543210fedcba9876543210',
+      // Hosts that no resolver finds.
+      SMTP_HOST: 'smtp.invalid',
+      SMTP_PASSWORD: 'password',
+      SLACK_WEBHOOK: 'https://slack.invalid/services/T0/B0/x',
+      TEAMS_WORKFLOW: 'https://teams.invalid/workflows/x?sig=y',
+      PAGERDUTY_KEY: '0123456789abcdef0123456789abcdef',
+      STATUS_PAGE: 'https://status.invalid/in',
+      HEARTBEAT_URL: 'https://heartbeat.invalid/ping/x',
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -79,6 +88,7 @@ describe('what a page says works as it stands', () => {
     ['docs/api.md', [/"stored":1/, /c2sp\.org\/tlog-proof@v1/, /"histogram"/, /GIF89a|"leafIndex"/]],
     ['docs/connect/standard-webhooks.md', []],
     ['docs/connect/twilio.md', [/\/hooks\/src_/, /#rc=3&rp=all/]],
+    ['docs/operate/alerts.md', [/^rte_/m, /Signed with whsec_/, /failed .*rte_/, /heartbeat {2}are we alive/]],
     ['docs/backup-and-restore.md', [/records are back in/, /Sound: /]],
   ])('%s', { timeout: 240_000 }, async (page, expected) => {
     const { code, output } = await runScript(await scriptOf(page), place.data);
@@ -128,6 +138,12 @@ describe('what a page lists is all there is', () => {
       .replaceAll('`…/', '`/log/{archiveId}/');
     const { paths } = (await (await fetch(`${server.url}/api/v1/openapi.json`)).json()) as { paths: object };
     expect(Object.keys(paths).filter((path) => !page.includes(`${path}\``))).toEqual([]);
+  });
+
+  it('every condition stands in docs/operate/alerts.md, with its severity', async () => {
+    const page = await readFile(join(ROOT, 'docs/operate/alerts.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| `([\w-]+)` \| (\w+) \|/gm)].map(([, code, severity]) => `${code} ${severity}`);
+    expect(rows).toEqual(Object.entries(CONDITIONS).map(([code, { severity }]) => `${code} ${severity}`));
   });
 
   it('every error stands in docs/errors.md, which `npm test -- test/docs.test.ts -u` writes', async () => {

@@ -16,6 +16,7 @@ type Components = Record<string, JsonSchema>;
 const TAGS = {
   records: 'Ways in: events from programs, webhooks from platforms.',
   messages: 'Searching, counting and opening what was kept.',
+  alerts: 'What a person must know of, and who sees to it.',
   log: 'The public log, under the paths of C2SP tlog-tiles.',
   about: 'What this server is and how it is.',
 } as const;

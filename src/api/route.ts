@@ -35,7 +35,7 @@ export type Route = {
   readonly response: { readonly description: string; readonly schema?: z.ZodType; readonly contentType?: string };
   /** A request that works, as `curl` is given it: method where it is not GET, path, query. */
   readonly example: string;
-  readonly tag: 'records' | 'messages';
+  readonly tag: 'records' | 'messages' | 'alerts';
   readonly bodyBytesMax?: number;
   readonly register: (app: FastifyInstance, service: Service) => void;
 };

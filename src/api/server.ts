@@ -22,6 +22,7 @@ import { CAN_SHARE, openDoors, probeAddress } from './doors.ts';
 import { describeApi } from './openapi.ts';
 import { answerBrokenRequest, refuseQuickly, rememberAnswered, sendProblem } from './problem.ts';
 import type { Route } from './route.ts';
+import { ALERT_ROUTES } from './routes/alerts.ts';
 import { registerHooks } from './routes/hooks.ts';
 import { registerLog } from './routes/log.ts';
 import { MESSAGE_ROUTES } from './routes/messages.ts';
@@ -29,7 +30,7 @@ import { RECORD_ROUTES } from './routes/records.ts';
 import type { Service } from './service.ts';
 
 /** Every described operation. */
-export const ROUTES: readonly Route[] = [...RECORD_ROUTES, ...MESSAGE_ROUTES];
+export const ROUTES: readonly Route[] = [...RECORD_ROUTES, ...MESSAGE_ROUTES, ...ALERT_ROUTES];
 
 /** Connections at once; further ones are closed, and senders come again. Bounds what those can fill who only connect. As many may wait to be accepted (Node's own 511 are
  * full after a moment's flood, and whoever comes then tries again after seconds). */

@@ -4,6 +4,8 @@
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 
+import { openAlerts } from '../alerts/alerts.ts';
+import type { Alerts } from '../alerts/alerts.ts';
 import type { Archive } from '../archive/archive.ts';
 import type { Caller } from '../archive/caller.ts';
 import { openHouse } from '../archive/house.ts';
@@ -35,6 +37,7 @@ export type Service = {
   readonly inlineGaps: InlineGaps;
   readonly admission: Admission;
   readonly work: WorkParts;
+  readonly alerts: Alerts;
   readonly now: () => number;
   /** Base of the URLs given to platforms. */
   publicUrl(): string;
@@ -49,6 +52,8 @@ export type ServiceOptions = {
   readonly allowPrivate?: WorkParts['allowPrivate'];
   /** Ends the process; handed in so that tests can see it. */
   readonly onFatal?: (cause: unknown) => void;
+  /** Free bytes of the disk, for tests. */
+  readonly freeBytes?: () => Promise<number>;
 };
 
 const WORK_EVERY_MS = 500;
@@ -58,6 +63,9 @@ const POLL_EVERY_MS = 60_000;
 const ITSELF: Caller = { kind: 'local', user: 'cartulary' };
 /** Destructions that a crash cut off, or that waited for a backup to end. */
 const FINISH_EVERY_MS = 10_000;
+/** Looks for what a person must be told, tells it, gives signs of life. */
+const LOOK_EVERY_MS = 15_000;
+const TELL_EVERY_MS = 1000;
 
 /** A logger that writes one JSON line an event to standard error: no message text, address, secret or key. */
 export function createLogger(level: Settings['logLevel']): Logger {
@@ -79,15 +87,21 @@ export async function openService(settings: Settings, options: ServiceOptions = 
   const { archive } = house;
   const ring = openRing(archive.layout.ring, archive.spool, (bytes) => archive.randomBytes(bytes));
   const stop = new AbortController();
+  const { signal } = stop;
+  const alerts = await openAlerts({
+    ...{ archive, ring, now, log, signal, directory: settings.data },
+    ...(options.freeBytes === undefined ? {} : { freeBytes: options.freeBytes }),
+  });
   const work: WorkParts = {
     archive,
     now,
-    signal: stop.signal,
+    signal,
+    onMediaFailing: (failing) => alerts.noteMediaFailing(failing),
     ...(options.allowPrivate === undefined ? {} : { allowPrivate: options.allowPrivate }),
   };
   const loops: Promise<void>[] = [];
   const start = (everyMs: number, act: () => Promise<void>): void =>
-    void loops.push(loop(stop.signal, everyMs, log, () => act().catch(stopWhereDiskFailed)));
+    void loops.push(loop(signal, everyMs, log, () => act().catch(stopWhereDiskFailed)));
   const stopWhereDiskFailed = (cause: unknown): void => {
     if (isDiskFailed(cause)) onFatal(cause);
     throw cause;
@@ -100,8 +114,9 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     log,
     now,
     work,
+    alerts,
     receive: { archive, ring, now, onBadSignature: createAlarm(log, now) },
-    inlineGaps: createInlineGaps(archive, now, stop.signal),
+    inlineGaps: createInlineGaps(archive, now, signal),
     admission: createAdmission({
       now: () => performance.now(),
       onRefused: (why, count) => log.warn({ why, count }, 'asked to come again: they were not acknowledged'),
@@ -115,10 +130,13 @@ export async function openService(settings: Settings, options: ServiceOptions = 
       });
       start(WORK_EVERY_MS, () => workJobs(work));
       start(POLL_EVERY_MS, () => pollSources(work));
+      start(LOOK_EVERY_MS, () => alerts.look());
+      start(TELL_EVERY_MS, async () => alerts.startTelling());
+      start(TELL_EVERY_MS, () => alerts.beat());
     },
     async close() {
       stop.abort();
-      await Promise.all(loops);
+      await Promise.all([...loops, alerts.settled()]);
       await house.close();
     },
   };

@@ -37,6 +37,8 @@ import type { IndexComparison } from './threads/compare-index.ts';
 import type { MediaPlace } from './threads/read-thread.ts';
 import type { VerifyReport } from './threads/verify-thread.ts';
 import type { ConversationView, FacetsView, MessageDetail, MessagePage } from './views.ts';
+import { watching } from './watching.ts';
+import type { Watching } from './watching.ts';
 
 /** A job with its payload opened. */
 export type OpenJob = JobRow & {
@@ -56,6 +58,7 @@ export const PAGE_LIMIT_MAX = 200;
 
 /** Puts the door before the parts. */
 export function createArchive(parts: ArchiveParts) {
+  const watch = watching(parts);
   const audit = createAuditor(parts);
   /** Ask → allowed? A refusal is on record before it is told. */
   const allow = async (
@@ -109,8 +112,9 @@ export function createArchive(parts: ArchiveParts) {
     threads: parts.threads,
     act,
     allow,
-    ...lookups(parts, act),
-    ...changes(parts, { act, allow, audit }),
+    ...watch,
+    ...lookups(parts, act, watch),
+    ...changes(parts, { act, allow, audit }, watch),
     ...jobs(parts),
 
     /** Keeps records. The caller of this is capture, which has verified whose they are. */
@@ -174,7 +178,7 @@ function createAuditor(parts: ArchiveParts): Auditor {
   };
 }
 
-function lookups(parts: ArchiveParts, act: Act) {
+function lookups(parts: ArchiveParts, act: Act, watch: Watching) {
   const { read } = parts.threads;
   const reachIndex = async (): Promise<number> => parts.threads.follow.call('reach', await parts.reader.size());
   return {
@@ -255,10 +259,12 @@ function lookups(parts: ArchiveParts, act: Act) {
       request: { vkey?: string; earlier?: readonly string[] },
       context: { signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
     ): Promise<VerifyReport> {
-      return verifyOnRecord(
+      const report = await verifyOnRecord(
         (work) => act(caller, 'log:read', 'verify', {}, work, describeVerification),
         () => runVerification(parts, request, context),
       );
+      await watch.noteVerification(report);
+      return report;
     },
 
     /** The signed head of the log, brought up to date. */
@@ -272,7 +278,11 @@ function lookups(parts: ArchiveParts, act: Act) {
   };
 }
 
-function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: Allow; audit: Auditor }) {
+function changes(
+  parts: ArchiveParts,
+  { act, allow, audit }: { act: Act; allow: Allow; audit: Auditor },
+  watch: Watching,
+) {
   const { registry } = parts;
   const commitSetting = async (
     caller: Caller,
@@ -339,15 +349,18 @@ function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: 
         'operate',
         'backup',
         {},
-        () =>
-          writeBackup(data, parts.layout, parts.writer, {
+        async () => {
+          const report = await writeBackup(data, parts.layout, parts.writer, {
             into,
             nowMs: parts.now(),
             publish: () => parts.threads.log.call('publish', undefined),
             lateMedia: parts.lateMedia,
             blobs: parts.blobPlace,
             onProgress,
-          }),
+          });
+          await watch.noteBackup();
+          return report;
+        },
         (report) => ({ records: report.records, bytes: report.bytes }),
       ),
 

@@ -21,6 +21,8 @@ export type Ring = {
   put(source: SourceId, envelope: Envelope, looksOfCards: (envelope: Envelope) => boolean): Promise<'kept' | 'counted'>;
   /** How many were refused since the start, and how many wait. */
   count(source: SourceId): Promise<{ refused: number; waiting: number }>;
+  /** When something was refused last, as far as is known: since the start, or of what waits. Milliseconds since 1970. */
+  lastRefusedMs(source: SourceId): Promise<number | undefined>;
   /** Paths of kept envelopes that cannot be opened any more. */
   listDamaged(source: SourceId): Promise<string[]>;
   /** Hands each waiting envelope, oldest first, to `release`; what it accepts is removed. */
@@ -35,6 +37,7 @@ const INFO = Buffer.from('cartulary/ring/v1');
 /** What the ring knows of one source. Files and volatile envelopes stand oldest first. */
 type Shelf = {
   refused: number;
+  lastRefusedMs: number | undefined;
   second: { startMs: number; count: number; bytes: number };
   /** Files as they lay there at the start, then as they come. */
   readonly files: Promise<Kept[]>;
@@ -51,6 +54,7 @@ export function openRing(directory: string, keys: HpkeKeyPair, random: (bytes: n
     if (known !== undefined) return known;
     const shelf: Shelf = {
       refused: 0,
+      lastRefusedMs: undefined,
       second: { startMs: Number.NEGATIVE_INFINITY, count: 0, bytes: 0 },
       files: listFiles(place(source)),
       volatile: [],
@@ -62,6 +66,7 @@ export function openRing(directory: string, keys: HpkeKeyPair, random: (bytes: n
     async put(source, envelope, looksOfCards) {
       const shelf = shelfOf(source);
       shelf.refused += 1;
+      shelf.lastRefusedMs = envelope.receivedAtMs;
       if (!isWithinRate(shelf, envelope)) return 'counted';
       if (looksOfCards(envelope)) {
         shelf.volatile.push(envelope);
@@ -85,6 +90,11 @@ export function openRing(directory: string, keys: HpkeKeyPair, random: (bytes: n
     async count(source) {
       const shelf = shelfOf(source);
       return { refused: shelf.refused, waiting: (await shelf.files).length + shelf.volatile.length };
+    },
+    async lastRefusedMs(source) {
+      const shelf = shelfOf(source);
+      const newest = (await shelf.files).at(-1)?.name;
+      return shelf.lastRefusedMs ?? (newest === undefined ? undefined : Number.parseInt(newest, 10));
     },
     async listDamaged(source) {
       const damaged: string[] = [];
@@ -115,6 +125,8 @@ export function openRing(directory: string, keys: HpkeKeyPair, random: (bytes: n
           result.released += 1;
         } else result.kept += 1;
       }
+      // What fits shows that the secret is right; what was refused before says nothing any more, unless it still waits.
+      if (result.released > 0) shelf.lastRefusedMs = undefined;
       return result;
     },
   };

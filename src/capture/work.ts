@@ -28,6 +28,16 @@ export type WorkParts = {
   readonly signal: AbortSignal;
   /** Local stand-ins that may be asked although their address is private (the demo, tests). */
   readonly allowPrivate?: readonly PrivateHost[];
+  /** Told of each medium that could not be fetched and is tried again. */
+  readonly onMediaFailing?: (failing: MediaFailing) => void;
+};
+
+/** A medium that fails to be fetched: tries there were, when there is another, when it is gone. */
+export type MediaFailing = {
+  readonly source: SourceId | undefined;
+  readonly attempts: number;
+  readonly nextTryMs: number;
+  readonly lossAtMs: number | undefined;
 };
 
 /** Longer than the longest fetch; what a process held that died is given out again when the store is opened. */
@@ -137,6 +147,8 @@ async function retryMedia(
 ): Promise<void> {
   const dueAtMs = nextTry(job, { nowMs: parts.now(), triesMax: MEDIA_TRIES_MAX, afterMs });
   if (dueAtMs === undefined) return loseMedia(parts, job, source, 'media-expired');
+  const { attempts, lossAtMs } = job;
+  parts.onMediaFailing?.({ source: source?.id, attempts, nextTryMs: dueAtMs, lossAtMs });
   return parts.archive.retryJob(job.id, dueAtMs);
 }
 

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 
 import { version } from '../version.ts';
+import { registerAlert } from './commands/alert.ts';
 import { registerBackup, registerRestore } from './commands/backup.ts';
 import { registerBench } from './commands/bench.ts';
 import { registerCapacity } from './commands/capacity.ts';
@@ -38,6 +39,7 @@ const REGISTRARS = [
   registerRebuild,
   registerReprocess,
   registerKey,
+  registerAlert,
   registerDoctor,
   registerCapacity,
   registerBench,

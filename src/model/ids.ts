@@ -15,6 +15,8 @@ export type ConversationId = Branded<'ConversationId'>;
 export type PartyId = Branded<'PartyId'>;
 export type SourceId = Branded<'SourceId'>;
 export type ApiKeyId = Branded<'ApiKeyId'>;
+export type AlertId = Branded<'AlertId'>;
+export type AlertRouteId = Branded<'AlertRouteId'>;
 
 /** Prefix of each kind of id. */
 export const ID_PREFIX = {
@@ -25,6 +27,8 @@ export const ID_PREFIX = {
   party: 'pty_',
   source: 'src_',
   apiKey: 'key_',
+  alert: 'alt_',
+  alertRoute: 'rte_',
 } as const;
 
 /** The kinds of id and the type of each. */
@@ -36,6 +40,8 @@ export type IdOf = {
   party: PartyId;
   source: SourceId;
   apiKey: ApiKeyId;
+  alert: AlertId;
+  alertRoute: AlertRouteId;
 };
 
 /** Bytes of an id. */
@@ -65,10 +71,7 @@ export function parseId<Kind extends keyof IdOf>(kind: Kind, text: string): IdOf
     !text.startsWith(prefix) ||
     !/^[0-9a-f]{32}$/.test(text.slice(prefix.length))
   ) {
-    throw new CartularyError(
-      'bad-input',
-      `this is not ${kind === 'archive' || kind === 'apiKey' ? 'an' : 'a'} ${kind} id`,
-    );
+    throw new CartularyError('bad-input', `this is not ${kind.startsWith('a') ? 'an' : 'a'} ${kind} id`);
   }
   return text as IdOf[Kind];
 }

@@ -4,6 +4,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { request } from 'undici';
 import { z } from 'zod';
 
+import { DISK_LOW_BYTES } from '../../alerts/probes.ts';
 import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
 import { CartularyError, ERRORS } from '../../model/errors.ts';
 import { isLoopback } from '../../settings.ts';
@@ -53,7 +54,7 @@ const PROBES: readonly Probe[] = [
     const { bavail, bsize } = await statfs(service.house.layout.directory);
     const free = bavail * bsize;
     const text = `${(free / GIB).toFixed(1)} GiB free`;
-    return free > 2 * GIB
+    return free > DISK_LOW_BYTES
       ? { name: 'disk', state: 'ok', text }
       : { name: 'disk', state: 'warning', text, hint: 'Make room: capture stops with 503 when the disk is full.' };
   },
@@ -100,6 +101,19 @@ const PROBES: readonly Probe[] = [
             )
             .join('; '),
           hint: 'If the secret is wrong, give the right one with "cartulary source secret ID --secret S"; what waits is then taken in.',
+        };
+  },
+  probeRoutes,
+  async ({ alerts }) => {
+    const open = alerts.listAlerts().filter(({ resolvedAtMs }) => resolvedAtMs === undefined);
+    const waiting = open.filter(({ acknowledged }) => acknowledged === undefined).length;
+    return open.length === 0
+      ? { name: 'alerts', state: 'ok', text: 'none is open' }
+      : {
+          name: 'alerts',
+          state: 'warning',
+          text: `${open.length} open, ${waiting} of them acknowledged by nobody: ${[...new Set(open.map(({ code }) => code))].join(', ')}`,
+          hint: 'See "cartulary alert list".',
         };
   },
   probeWayIn,
@@ -162,6 +176,29 @@ async function probeIndex(service: Service): Promise<Check> {
   } catch (cause) {
     return { name, state: 'failed', text: cause instanceof Error ? cause.message : 'it cannot be read', hint };
   }
+}
+
+/** Whether anybody hears of it when something is wrong. */
+async function probeRoutes({ alerts }: Service): Promise<Check> {
+  const name = 'alert routes';
+  const routes = alerts.listRoutes();
+  const failing = routes.filter(({ health }) => health?.failingSinceMs !== undefined);
+  if (failing.length > 0)
+    return {
+      name,
+      state: 'failed',
+      text: failing.map(({ route, health }) => `${route.name} (${route.kind}): ${health?.answer ?? ''}`).join('; '),
+      hint: 'Run "cartulary alert test".',
+    };
+  const tells = routes.filter(({ route }) => route.kind !== 'heartbeat').length;
+  const beats = routes.length - tells;
+  const text = `${tells} route(s), ${beats} heartbeat(s)`;
+  if (tells > 0 && beats > 0) return { name, state: 'ok', text };
+  const hint =
+    tells === 0
+      ? 'Nobody is told when something is wrong: see docs/operate/alerts.md.'
+      : 'A server that is dead cannot say so: add a heartbeat, see docs/operate/alerts.md.';
+  return { name, state: 'warning', text, hint };
 }
 
 /** The way in from outside: asks the public address for its health, as a platform would reach it. */

@@ -1,4 +1,5 @@
 import type { Operation } from '../operation.ts';
+import { ALERT_OPERATIONS } from './alerts.ts';
 import { CAPACITY_OPERATIONS } from './capacity.ts';
 import { DOCTOR_OPERATIONS } from './doctor.ts';
 import { FILE_OPERATIONS } from './files.ts';
@@ -14,4 +15,5 @@ export const OPERATIONS: readonly Operation[] = [
   ...FILE_OPERATIONS,
   ...DOCTOR_OPERATIONS,
   ...CAPACITY_OPERATIONS,
+  ...ALERT_OPERATIONS,
 ];

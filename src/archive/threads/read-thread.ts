@@ -5,7 +5,7 @@
 import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
-import { leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
+import { decodeLeaf, findLeafKind, leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
 import type { Message } from '../../model/fold.ts';
@@ -78,6 +78,8 @@ export type ReadCalls = {
   compare: { args: { followed: number }; result: IndexComparison };
   /** Quarantined envelopes from a place in the log on, and where to go on. */
   quarantine: { args: { from: number }; result: { records: LoggedRecord[]; next: number | undefined } };
+  /** What a person should hear of, from a place in the log on: how many of a kind, by whom, when last; and where to go on. */
+  events: { args: { from: number }; result: { events: NotableEvents[]; next: number } };
   /** Everything an export needs of some messages; those whose key was destroyed are left out. All bytes of records lie in `buffer`, which may be released when they are done with. */
   bundle: {
     args: readonly number[];
@@ -89,6 +91,14 @@ export type ReadCalls = {
     result: { messageNos: number[]; nextCursor: string | undefined };
   };
   close: { args: undefined; result: undefined };
+};
+
+/** Envelopes that could not be read, and gaps, among some records; `actor`: 16 bytes in hex, the source where a source sent them. */
+export type NotableEvents = {
+  readonly kind: 'quarantine' | 'gap.opened';
+  readonly actor: string;
+  readonly count: number;
+  readonly lastAtMs: number;
 };
 
 /** What this thread is given: besides the keys, a port to the thread that counts with it. */
@@ -259,6 +269,21 @@ async function quarantine({ from }: { from: number }): Promise<ReadCalls['quaran
   return { records, next: leaves.length < SCAN_LEAVES ? undefined : from + leaves.length };
 }
 
+async function events({ from }: { from: number }): Promise<ReadCalls['events']['result']> {
+  const leaves = await reader.readLeaves(from, SCAN_LEAVES);
+  const found = new Map<string, NotableEvents>();
+  for (const leaf of leaves) {
+    const kind = findLeafKind(leafKindOf(leaf));
+    if (kind !== 'quarantine' && kind !== 'gap.opened') continue;
+    const { timeMs, actor: actorBytes } = decodeLeaf(leaf);
+    const actor = Buffer.from(actorBytes).toString('hex');
+    const known = found.get(`${kind}/${actor}`);
+    const count = (known?.count ?? 0) + 1;
+    found.set(`${kind}/${actor}`, { kind, actor, count, lastAtMs: Math.max(known?.lastAtMs ?? 0, timeMs) });
+  }
+  return { events: [...found.values()], next: from + leaves.length };
+}
+
 async function bundle(messageNos: readonly number[]): Promise<ReadCalls['bundle']['result']> {
   const bundled: BundledMessage[] = [];
   const parts: Uint8Array[] = [];
@@ -308,6 +333,7 @@ serveThread<ReadCalls>({
     return compareIndex({ reader, sealer, index, followed });
   },
   quarantine,
+  events,
   bundle,
   async numbers({ q, limit, cursor }) {
     const found = index.search(parseQuery(q, { nowMs: nowOf(cursor) }), {

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 
 import { CONNECTORS } from '../../capture/connectors/list.ts';
-import { CartularyError } from '../../model/errors.ts';
 import { parseCount, runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
+import { collect, readSecret, splitSetting } from '../given.ts';
 import { paint, print, printJson, say } from '../output.ts';
 
 type Added = { id: string; hookUrl: string; steps: string[]; captures: string[]; doesNotGive: string[] };
@@ -46,7 +46,7 @@ export function registerSource(program: Command): void {
       const added = await runOperation<Added>(options, 'source.add', {
         connector,
         name: options.name,
-        secret: options.secret === '-' ? await readLine() : options.secret,
+        secret: await readSecret(options.secret),
         settings: Object.fromEntries(options.set.map(splitSetting)),
         account: options.account,
         region: options.region,
@@ -76,7 +76,7 @@ export function registerSource(program: Command): void {
     .requiredOption('--secret <secret>', 'the new secret; "-" reads it from standard input')
     .option('--drop-old', 'the old secret stops fitting at once')
     .action(async (id: string, options: CommonOptions & { secret: string; dropOld?: boolean }) => {
-      const secret = options.secret === '-' ? await readLine() : options.secret;
+      const secret = await readSecret(options.secret);
       const changed = await runOperation<{ ring: { released: number; kept: number } }>(options, 'source.secret', {
         id,
         secret,
@@ -109,23 +109,4 @@ export function registerSource(program: Command): void {
       say(`${polled.stored} new, ${polled.duplicates} known, ${polled.pages} page(s).`);
       if (polled.more) say('The list is longer; the running server goes on with it by itself.');
     });
-}
-
-function collect(value: string, known: string[]): string[] {
-  return [...known, value];
-}
-
-function splitSetting(text: string): [string, string] {
-  const at = text.indexOf('=');
-  if (at < 1) throw new CartularyError('bad-input', '--set is given as NAME=VALUE');
-  return [text.slice(0, at), text.slice(at + 1)];
-}
-
-async function readLine(): Promise<string> {
-  let text = '';
-  for await (const chunk of process.stdin) {
-    text += String(chunk);
-    if (text.length > 8192) break;
-  }
-  return text.split(/\r?\n/)[0] ?? '';
 }

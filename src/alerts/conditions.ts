@@ -1,0 +1,195 @@
+/**
+ * What a person is told of: a table of data. A code is stable and never used for anything else, since people's rules hang on it.
+ *
+ * `{name}` in `text` is filled from what was found: numbers, times, ids of sources and routes. Never a message's text, an address or a secret: whoever is woken needs none of them,
+ * and what is sent lies for years with whoever delivers it.
+ */
+
+/** How bad it is; the words of PagerDuty. */
+export const SEVERITIES = ['warning', 'error', 'critical'] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+/** One condition. */
+export type Condition = {
+  readonly severity: Severity;
+  /** One line, for a subject. */
+  readonly title: string;
+  /** What was found. */
+  readonly text: string;
+  /** What it means for the archive. */
+  readonly meaning: string;
+  /** What to do now. */
+  readonly todo: string;
+  /** Milliseconds for which it must hold before it is told, and must be over before it counts as over: what comes and goes wakes nobody. */
+  readonly raiseAfterMs: number;
+  readonly clearAfterMs: number;
+};
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+export const CONDITIONS = {
+  'not-keeping': {
+    severity: 'critical',
+    title: 'Nothing can be kept',
+    text: 'A trial write to the archive failed ({cause}).',
+    meaning:
+      'Platforms are refused with 503 and send again for some hours or days; after that their messages are lost.',
+    todo: 'Look at the disk (df, dmesg) and run "cartulary doctor".',
+    raiseAfterMs: 0,
+    clearAfterMs: MINUTE,
+  },
+  'signing-stalled': {
+    severity: 'critical',
+    title: 'The log is not being signed',
+    text: 'The newest records, of {records} altogether, are in no signed checkpoint ({cause}).',
+    meaning: 'Capture goes on, but nobody outside can check what came in since.',
+    todo: 'Run "cartulary doctor" and "cartulary verify": they say why the signer refuses, and with which command it goes on.',
+    raiseAfterMs: MINUTE,
+    clearAfterMs: MINUTE,
+  },
+  'verification-failed': {
+    severity: 'critical',
+    title: 'A verification found faults',
+    text: 'The verification of {at} found {faults} fault(s).',
+    meaning: 'Records, log or database are not what was signed.',
+    todo: 'Run "cartulary verify": it names each fault and with which command it is put right. Keep the newest backups until then.',
+    raiseAfterMs: 0,
+    clearAfterMs: 0,
+  },
+  'disk-full': {
+    severity: 'critical',
+    title: 'The disk is about to be full',
+    text: '{free} MiB are free.',
+    meaning: 'When it is full nothing can be kept: platforms are refused until there is room.',
+    todo: 'Make room on the disk of the data directory now, or enlarge it.',
+    raiseAfterMs: 0,
+    clearAfterMs: 5 * MINUTE,
+  },
+  'disk-low': {
+    severity: 'warning',
+    title: 'The disk is nearly full',
+    text: '{free} MiB are free.',
+    meaning: 'Capture stops when the disk is full.',
+    todo: 'Plan for more room; "cartulary capacity" says how fast the archive grows.',
+    raiseAfterMs: MINUTE,
+    clearAfterMs: 5 * MINUTE,
+  },
+  'bad-signatures': {
+    severity: 'error',
+    title: 'A source is refused: bad signatures',
+    text: 'Source {source} ({connector}): {waiting} refused envelope(s) wait, {refused} were refused since the start.',
+    meaning:
+      'The secret is probably wrong. A limited number of envelopes is kept; what comes beyond pushes the oldest out.',
+    todo: 'Give the right secret with "cartulary source secret {source} --secret -"; what waits is then taken in.',
+    raiseAfterMs: 0,
+    clearAfterMs: MINUTE,
+  },
+  'ring-damaged': {
+    severity: 'warning',
+    title: 'Refused envelopes that were kept are damaged',
+    text: 'Source {source} ({connector}): {files} file(s) cannot be opened any more.',
+    meaning: 'They can never be taken in; the disk may be failing.',
+    todo: 'Check the disk (dmesg); "cartulary doctor" names the files.',
+    raiseAfterMs: 0,
+    clearAfterMs: 0,
+  },
+  quarantined: {
+    severity: 'error',
+    title: 'Envelopes cannot be read',
+    text: 'Source {source}: {count} envelope(s) went into quarantine, the last at {at}.',
+    meaning: 'They are kept whole, but nobody finds the messages in them. The platform may have changed its format.',
+    todo: 'Update, then run "cartulary reprocess". It ends by itself a day after the last one.',
+    raiseAfterMs: 0,
+    clearAfterMs: 0,
+  },
+  'gaps-opened': {
+    severity: 'warning',
+    title: 'Something is missing',
+    text: '{count} gap(s) opened, the last at {at}.',
+    meaning: 'A message, its content or a medium should be here and is not; each is on record.',
+    todo: 'Ask the platform for its list ("cartulary source poll") while it still has them, and see that its credentials are right. It ends by itself a day after the last one.',
+    raiseAfterMs: 0,
+    clearAfterMs: 0,
+  },
+  'media-at-risk': {
+    severity: 'error',
+    title: 'Media are about to be lost',
+    text: 'Source {source}: a medium failed to be fetched {attempts} times; the platform deletes it at {lost}.',
+    meaning: 'When the platform has deleted it, it is lost for good.',
+    todo: 'Check the credentials of the source and whether this machine reaches the platform.',
+    raiseAfterMs: 0,
+    clearAfterMs: 0,
+  },
+  'jobs-overdue': {
+    severity: 'error',
+    title: 'Work is not being done',
+    text: '{waiting} job(s) of kind {kind} wait, the oldest since {since}.',
+    meaning: 'Media, content or checks for card data come late, and may come too late.',
+    todo: 'Run "cartulary doctor"; if it says nothing, start the archive again.',
+    raiseAfterMs: 5 * MINUTE,
+    clearAfterMs: MINUTE,
+  },
+  'index-behind': {
+    severity: 'warning',
+    title: 'The search is behind',
+    text: '{behind} record(s) cannot be found yet.',
+    meaning: 'Nothing is lost, but searches do not find the newest messages.',
+    todo: 'Where a large import runs, wait; otherwise run "cartulary doctor", then "cartulary rebuild".',
+    raiseAfterMs: 10 * MINUTE,
+    clearAfterMs: MINUTE,
+  },
+  'backup-missing': {
+    severity: 'warning',
+    title: 'There is no backup',
+    text: 'No backup was ever made; there are {records} record(s), the first two days ago or more.',
+    meaning: 'If this disk is lost, everything is.',
+    todo: 'Run "cartulary backup DIRECTORY", to another machine and every day.',
+    raiseAfterMs: 0,
+    clearAfterMs: 0,
+  },
+  'backup-old': {
+    severity: 'warning',
+    title: 'The last backup is too old',
+    text: 'The last backup was made at {at}.',
+    meaning: 'What came since would be lost with this disk.',
+    todo: 'See why the daily backup did not run, and run "cartulary backup DIRECTORY".',
+    raiseAfterMs: 0,
+    clearAfterMs: 0,
+  },
+  'route-failing': {
+    severity: 'error',
+    title: 'Alerts or heartbeats do not arrive',
+    text: 'Route {route} ({kind}) has failed since {since}.',
+    meaning: 'Whoever is told over this route hears nothing.',
+    todo: 'Run "cartulary alert test {route}": it says what the other side answers.',
+    raiseAfterMs: 0,
+    clearAfterMs: 0,
+  },
+} as const satisfies Record<string, Condition>;
+
+/** A code of the table. */
+export type ConditionCode = keyof typeof CONDITIONS;
+
+/** All codes. */
+export const CONDITION_CODES = Object.keys(CONDITIONS) as [ConditionCode, ...ConditionCode[]];
+
+/** What was found: numbers, times, ids. */
+export type Facts = Readonly<Record<string, string | number>>;
+
+/** Milliseconds after which one who has not acknowledged is told again. */
+export const REPEAT_AFTER_MS: Readonly<Record<Severity, number>> = {
+  critical: 30 * MINUTE,
+  error: 2 * HOUR,
+  warning: 24 * HOUR,
+};
+
+/** Is one at least as bad as the other? */
+export function isAtLeast(one: Severity, other: Severity): boolean {
+  return SEVERITIES.indexOf(one) >= SEVERITIES.indexOf(other);
+}
+
+/** A text of the table with what was found; a fact that is not known is a dash. */
+export function fill(text: string, facts: Facts): string {
+  return text.replaceAll(/\{(\w+)\}/g, (_match, name: string) => String(facts[name] ?? '–'));
+}
