@@ -114,7 +114,8 @@ export function createArchive(parts: ArchiveParts) {
     allow,
     ...watch,
     ...lookups(parts, act, watch),
-    ...changes(parts, { act, allow, audit }, watch),
+    ...changes(parts, { act, allow, audit }),
+    ...upkeep(parts, act, watch),
     ...jobs(parts),
 
     /** Keeps records. The caller of this is capture, which has verified whose they are. */
@@ -278,49 +279,8 @@ function lookups(parts: ArchiveParts, act: Act, watch: Watching) {
   };
 }
 
-function changes(
-  parts: ArchiveParts,
-  { act, allow, audit }: { act: Act; allow: Allow; audit: Auditor },
-  watch: Watching,
-) {
-  const { registry } = parts;
-  const commitSetting = async (
-    caller: Caller,
-    name: string,
-    value: Record<string, unknown>,
-    change: SettingChange,
-  ): Promise<void> => {
-    const draft = systemDraft(
-      parts,
-      callerActor(caller),
-      { kind: 'settings.changed', name, value },
-      { settings: [change] },
-    );
-    const [outcome] = await parts.recorder.record([draft]);
-    if (outcome?.status !== 'stored') throw new CartularyError('internal', 'the setting could not be kept');
-  };
+function upkeep(parts: ArchiveParts, act: Act, watch: Watching) {
   return {
-    /** Adds a source or changes one. Secrets are sealed; the log says that, not what. */
-    async putSource(caller: Caller, source: Source): Promise<void> {
-      await allow(caller, 'settings:write', 'change-source');
-      const { secrets, settings, ...shown } = source;
-      const value = { ...shown, secrets: secrets.length, settings: Object.keys(settings) };
-      await commitSetting(caller, `source/${source.id}`, value, registry.changeSource(source));
-      registry.adopt({ source });
-    },
-
-    /** Adds or revokes an API key. */
-    async putKey(caller: Caller, key: ApiKey): Promise<void> {
-      await allow(caller, 'settings:write', 'change-key');
-      const { hash: _hash, ...value } = key;
-      await commitSetting(caller, `key/${key.id}`, value, registry.changeKey(key));
-      registry.adopt({ key });
-    },
-
-    newSourceId: (): SourceId => formatId('source', parts.random.take(16)),
-    randomBytes: (bytes: number): Uint8Array => parts.random.take(bytes),
-    findKey: (id: ApiKeyId): ApiKey | undefined => registry.findKey(id),
-
     /** Builds again from the records what is derived of them: the files of the log, the search index, the states of messages. */
     rebuild: (
       caller: Caller,
@@ -364,18 +324,6 @@ function changes(
         (report) => ({ records: report.records, bytes: report.bytes }),
       ),
 
-    /**
-     * Destroys a message because content was found in it that must not be kept (card security codes). A hold refuses it.
-     * @param reason a code, which stands in the log
-     */
-    destroyMessage: (caller: Caller, id: MessageId, reason: string): Promise<void> =>
-      act(caller, 'operate', 'destroy', { message: id, reason }, () =>
-        destroyMessage(parts, callerActor(caller), id, reason),
-      ),
-
-    /** The same, where guard found it later by itself; the destruction's own record says so. */
-    destroyFound: (id: MessageId, reason: string): Promise<void> => destroyMessage(parts, SYSTEM_ACTOR, id, reason),
-
     /** Begins a new epoch, where the records are in PostgreSQL: what was erased is in no older copy of the database any more. */
     rotateEpoch: (caller: Caller): Promise<EpochRotation> =>
       act(
@@ -392,6 +340,59 @@ function changes(
 
     /** Finishes destructions that a crash cut off. @returns how many there were */
     finishDestructions: (): Promise<number> => finishDestructions(parts),
+  };
+}
+
+function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: Allow; audit: Auditor }) {
+  const { registry } = parts;
+  const commitSetting = async (
+    caller: Caller,
+    name: string,
+    value: Record<string, unknown>,
+    change: SettingChange,
+  ): Promise<void> => {
+    const draft = systemDraft(
+      parts,
+      callerActor(caller),
+      { kind: 'settings.changed', name, value },
+      { settings: [change] },
+    );
+    const [outcome] = await parts.recorder.record([draft]);
+    if (outcome?.status !== 'stored') throw new CartularyError('internal', 'the setting could not be kept');
+  };
+  return {
+    /** Adds a source or changes one. Secrets are sealed; the log says that, not what. */
+    async putSource(caller: Caller, source: Source): Promise<void> {
+      await allow(caller, 'settings:write', 'change-source');
+      const { secrets, settings, ...shown } = source;
+      const value = { ...shown, secrets: secrets.length, settings: Object.keys(settings) };
+      await commitSetting(caller, `source/${source.id}`, value, registry.changeSource(source));
+      registry.adopt({ source });
+    },
+
+    /** Adds or revokes an API key. */
+    async putKey(caller: Caller, key: ApiKey): Promise<void> {
+      await allow(caller, 'settings:write', 'change-key');
+      const { hash: _hash, ...value } = key;
+      await commitSetting(caller, `key/${key.id}`, value, registry.changeKey(key));
+      registry.adopt({ key });
+    },
+
+    newSourceId: (): SourceId => formatId('source', parts.random.take(16)),
+    randomBytes: (bytes: number): Uint8Array => parts.random.take(bytes),
+    findKey: (id: ApiKeyId): ApiKey | undefined => registry.findKey(id),
+
+    /**
+     * Destroys a message because content was found in it that must not be kept (card security codes). A hold refuses it.
+     * @param reason a code, which stands in the log
+     */
+    destroyMessage: (caller: Caller, id: MessageId, reason: string): Promise<void> =>
+      act(caller, 'operate', 'destroy', { message: id, reason }, () =>
+        destroyMessage(parts, callerActor(caller), id, reason),
+      ),
+
+    /** The same, where guard found it later by itself; the destruction's own record says so. */
+    destroyFound: (id: MessageId, reason: string): Promise<void> => destroyMessage(parts, SYSTEM_ACTOR, id, reason),
 
     /** Puts an act of another module on record (imports, exports, backups). */
     audit: (caller: Caller, entry: AuditAct): Promise<void> => audit(callerActor(caller), entry),
