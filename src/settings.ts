@@ -24,11 +24,23 @@ const address = z
   })
   .refine(({ port }) => port <= 65_535, 'has a port of at most 65535');
 
+const ROLES = ['edge', 'work', 'api'] as const;
+
+/** What a node of an archive does: take in what platforms send; do what goes on by itself; answer people and programs. */
+export type Role = (typeof ROLES)[number];
+
+const roles = z
+  .string()
+  .transform((text) => text.split(',').map((role) => role.trim()))
+  .pipe(z.array(z.enum(ROLES, { error: `is a list of ${ROLES.join(', ')}` })).min(1));
+
 /** An address to listen on. */
 export type ListenAddress = { readonly host: string; readonly port: number };
 
 const schema = z.strictObject({
   data: z.string().min(1).default('./data'),
+  shared: z.string().min(1).optional(),
+  roles: roles.optional(),
   listen: address.prefault('127.0.0.1:8787'),
   hooksListen: address.optional(),
   publicUrl: z
@@ -46,7 +58,8 @@ const schema = z.strictObject({
 });
 
 /** The settings of one start. */
-export type Settings = Readonly<Omit<z.infer<typeof schema>, 'blobs' | 'keys' | 'passphraseFile'>> & {
+export type Settings = Readonly<Omit<z.infer<typeof schema>, 'blobs' | 'keys' | 'passphraseFile' | 'roles'>> & {
+  readonly roles: readonly Role[];
   /** With credentials, which are not to be shown. */
   readonly blobs?: BlobSetting;
   readonly rootKeyPath?: string;
@@ -58,9 +71,10 @@ export type Settings = Readonly<Omit<z.infer<typeof schema>, 'blobs' | 'keys' | 
  * What opening, making, restoring or rekeying an archive is told of it.
  * @returns a `HousePlace` of archive/
  */
-export function housePlaceOf({ data, rootKeyPath, passphrase, database, blobs }: Settings) {
+export function housePlaceOf({ data, shared, rootKeyPath, passphrase, database, blobs }: Settings) {
   return {
     directory: data,
+    ...(shared === undefined ? {} : { shared }),
     ...(rootKeyPath === undefined ? {} : { rootKeyPath }),
     ...(passphrase === undefined ? {} : { passphrase }),
     ...(database === undefined ? {} : { database }),
@@ -71,6 +85,8 @@ export function housePlaceOf({ data, rootKeyPath, passphrase, database, blobs }:
 /** Names of the environment, and of the keys in cartulary.yaml. */
 const NAMES: Readonly<Record<string, keyof z.input<typeof schema>>> = {
   CARTULARY_DATA: 'data',
+  CARTULARY_SHARED: 'shared',
+  CARTULARY_ROLES: 'roles',
   CARTULARY_LISTEN: 'listen',
   CARTULARY_HOOKS_LISTEN: 'hooksListen',
   CARTULARY_PUBLIC_URL: 'publicUrl',
@@ -127,7 +143,7 @@ function isPlainUrl(text: string): boolean {
 }
 
 function checkSettings(
-  { keys, passphraseFile, blobs, ...rest }: z.infer<typeof schema>,
+  { keys, passphraseFile, blobs, shared, roles: given, ...rest }: z.infer<typeof schema>,
   environment: Readonly<Record<string, string | undefined>>,
 ): Settings {
   if ((rest.tlsCert === undefined) !== (rest.tlsKey === undefined)) {
@@ -142,9 +158,18 @@ function checkSettings(
     );
   }
   if (rest.database !== undefined) assertPrivate(rest.database);
+  if (shared !== undefined && rest.database === undefined)
+    throw new CartularyError(
+      'setting',
+      'CARTULARY_SHARED is for several nodes, whose records are in CARTULARY_DATABASE',
+    );
+  if (given !== undefined && shared === undefined)
+    throw new CartularyError('setting', 'CARTULARY_ROLES is for one of several nodes; give CARTULARY_SHARED as well');
   return {
     ...rest,
     data: resolve(rest.data),
+    roles: given ?? ROLES,
+    ...(shared === undefined ? {} : { shared: resolve(shared) }),
     ...(blobs === undefined ? {} : { blobs: readBlobs(blobs, environment) }),
     ...(keys === undefined ? {} : { rootKeyPath: parseLocalRootLocation(keys) }),
     ...(passphraseFile === undefined ? {} : { passphrase: readPassphrase(passphraseFile) }),

@@ -32,7 +32,7 @@ import { describeTarget, makeRoute, parseRoute, ROUTES_MAX } from './routes.ts';
 import type { AlertRoute, RouteOf, RouteRequest } from './routes.ts';
 import type { Answer } from './senders/answer.ts';
 import { sendBeat, sendNotice } from './senders/send.ts';
-import { parseState } from './state.ts';
+import { emptyState, parseState } from './state.ts';
 import type { Alert, AlertState, Delivery, RouteHealth } from './state.ts';
 import { createWatch } from './watch.ts';
 import type { Change } from './watch.ts';
@@ -88,17 +88,37 @@ type Desk = AlertsParts & {
 export async function openAlerts(parts: AlertsParts) {
   const { archive, log } = parts;
   const routes = new Map<AlertRouteId, AlertRoute>();
-  for (const { name, value } of await archive.listWatchSettings(ROUTE_PREFIX)) {
+  const state = emptyState();
+  await load(parts, routes, state);
+  const newId = (): string => `ntc_${Buffer.from(archive.randomBytes(ID_BYTES)).toString('hex')}`;
+  const desk: Desk = { ...parts, state, routes, journal: createJournal(archive, state, log), newId };
+  return {
+    ...routeCare(desk),
+    ...alertCare(desk),
+    ...watching(desk),
+    ...telling(desk),
+    ...beating(desk),
+    /** Reads again what another node may have changed that gave the alerts until now. */
+    refresh: (): Promise<void> => load(parts, routes, state),
+  };
+}
+
+async function load(
+  { archive, log }: AlertsParts,
+  routes: Map<AlertRouteId, AlertRoute>,
+  state: AlertState,
+): Promise<void> {
+  const known = await archive.listWatchSettings(ROUTE_PREFIX);
+  const kept = (await archive.listWatchSettings(STATE)).find(({ name }) => name === STATE);
+  routes.clear();
+  for (const { name, value } of known) {
     const route = parseRoute(value);
     if (route !== undefined) routes.set(route.id, route);
     // An archive that did not start for it would be the worse damage.
     else log.error({ setting: name }, 'a route of alerts is damaged, and nobody is told over it; add it anew');
   }
-  const kept = (await archive.listWatchSettings(STATE)).find(({ name }) => name === STATE);
-  const state = parseState(kept?.value);
-  const newId = (): string => `ntc_${Buffer.from(archive.randomBytes(ID_BYTES)).toString('hex')}`;
-  const desk: Desk = { ...parts, state, routes, journal: createJournal(archive, state, log), newId };
-  return { ...routeCare(desk), ...alertCare(desk), ...watching(desk), ...telling(desk), ...beating(desk) };
+  delete state.scanned;
+  Object.assign(state, parseState(kept?.value));
 }
 
 function routeCare(desk: Desk) {

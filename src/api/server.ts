@@ -49,8 +49,9 @@ export type Server = {
 /** Starts listening. Port 0 takes a free one. */
 export async function startServer(service: Service): Promise<Server> {
   const { settings } = service;
-  const main = buildApp(service, { hooks: settings.hooksListen === undefined, api: true });
-  const hooks = settings.hooksListen === undefined ? undefined : buildApp(service, { hooks: true, api: false });
+  const [takesIn, answers] = [settings.roles.includes('edge'), settings.roles.includes('api')];
+  const main = buildApp(service, { hooks: takesIn && settings.hooksListen === undefined, api: answers });
+  const hooks = settings.hooksListen === undefined ? undefined : buildApp(service, { hooks: takesIn, api: false });
   const face = await listen(main, settings.listen, settings);
   const hooksFace =
     hooks === undefined || settings.hooksListen === undefined
@@ -95,14 +96,18 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
   });
   app.addHook('onSend', async (request, reply) => {
     rememberAnswered(request.raw);
+    if (service.isLeaving()) void reply.header('connection', 'close');
     void reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
-  app.get('/readyz', async () => ({
-    status: 'ready',
-    records: await service.archive.size(),
-    overloaded: service.admission.isFull(),
-  }));
+  app.get('/readyz', async (_request, reply) => {
+    if (service.isLeaving()) void reply.status(503);
+    return {
+      status: service.isLeaving() ? 'leaving' : 'ready',
+      records: await service.archive.size(),
+      overloaded: service.admission.isFull(),
+    };
+  });
   const room = createBodyRoom();
   if (faces.hooks) registerHooks(app, service, room);
   if (faces.api) registerApi(app, service, room);

@@ -23,8 +23,11 @@ import { CartularyError } from '../model/errors.ts';
 import { housePlaceOf } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import { isDiskFailed } from '../store/thread.ts';
+import { version } from '../version.ts';
 import { createAdmission } from './admission.ts';
 import type { Admission } from './admission.ts';
+import { createLead } from './lead.ts';
+import type { Lead } from './lead.ts';
 
 /** What faces are given. */
 export type Service = {
@@ -38,11 +41,16 @@ export type Service = {
   readonly admission: Admission;
   readonly work: WorkParts;
   readonly alerts: Alerts;
+  readonly lead: Lead;
   readonly now: () => number;
   /** Base of the URLs given to platforms. */
   publicUrl(): string;
-  /** Starts what goes on by itself: jobs and polls. */
-  startWork(): void;
+  /** Is this node about to stop, so that whoever spreads requests should leave it out? */
+  isLeaving(): boolean;
+  /** Says so. */
+  leave(): void;
+  /** Starts what goes on by itself: jobs and polls. @param url under which this node is reached */
+  startWork(url: string): void;
   close(): Promise<void>;
 };
 
@@ -66,6 +74,8 @@ const FINISH_EVERY_MS = 10_000;
 /** Looks for what a person must be told, tells it, gives signs of life. */
 const LOOK_EVERY_MS = 15_000;
 const TELL_EVERY_MS = 1000;
+/** Says to the other nodes that this one is there. */
+const SIGN_EVERY_MS = 5000;
 
 /** A logger that writes one JSON line an event to standard error: no message text, address, secret or key. */
 export function createLogger(level: Settings['logLevel']): Logger {
@@ -81,6 +91,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     ...housePlaceOf(settings),
     now,
     onFatal,
+    follows: settings.roles.some((role) => role !== 'edge'),
     onStalled: (cause) =>
       log.error({ cause: errorName(cause) }, 'the log is not being signed; capture goes on. Run "cartulary doctor"'),
   });
@@ -102,6 +113,18 @@ export async function openService(settings: Settings, options: ServiceOptions = 
   const loops: Promise<void>[] = [];
   const start = (everyMs: number, act: () => Promise<void>): void =>
     void loops.push(loop(signal, everyMs, log, () => act().catch(stopWhereDiskFailed)));
+  const lead = createLead(archive, alerts, settings.roles.includes('work'));
+  const sayNode = async (url: string, stopped: boolean): Promise<void> =>
+    archive.sayNode({
+      roles: settings.roles,
+      version: version(),
+      url,
+      leads: lead.isHere(),
+      atMs: now(),
+      followed: await archive.indexPosition(),
+      stopped,
+    });
+  const life = { isLeaving: false };
   const stopWhereDiskFailed = (cause: unknown): void => {
     if (isDiskFailed(cause)) onFatal(cause);
     throw cause;
@@ -115,6 +138,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     now,
     work,
     alerts,
+    lead,
     receive: { archive, ring, now, onBadSignature: createAlarm(log, now) },
     inlineGaps: createInlineGaps(archive, now, signal),
     admission: createAdmission({
@@ -123,20 +147,26 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     }),
     publicUrl: () =>
       settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
-    startWork() {
-      start(FINISH_EVERY_MS, async () => void (await archive.finishDestructions()));
-      start(EPOCH_EVERY_MS, async () => {
+    isLeaving: () => life.isLeaving,
+    leave: () => void (life.isLeaving = true),
+    startWork(url) {
+      if (archive.node !== undefined) start(SIGN_EVERY_MS, () => sayNode(url, false));
+      if (!settings.roles.includes('work')) return;
+      start(WORK_EVERY_MS, () => workJobs(work));
+      const startOnly = (everyMs: number, act: () => Promise<void>): void => start(everyMs, () => lead.run(act));
+      startOnly(FINISH_EVERY_MS, async () => void (await archive.finishDestructions()));
+      startOnly(EPOCH_EVERY_MS, async () => {
         if (await archive.isEpochOver()) await archive.rotateEpoch(ITSELF);
       });
-      start(WORK_EVERY_MS, () => workJobs(work));
-      start(POLL_EVERY_MS, () => pollSources(work));
-      start(LOOK_EVERY_MS, () => alerts.look());
-      start(TELL_EVERY_MS, async () => alerts.startTelling());
-      start(TELL_EVERY_MS, () => alerts.beat());
+      startOnly(POLL_EVERY_MS, () => pollSources(work));
+      startOnly(LOOK_EVERY_MS, () => alerts.look());
+      startOnly(TELL_EVERY_MS, async () => alerts.startTelling());
+      startOnly(TELL_EVERY_MS, () => alerts.beat());
     },
     async close() {
       stop.abort();
       await Promise.all([...loops, alerts.settled()]);
+      if (archive.node !== undefined) await sayNode('', true).catch(() => undefined);
       await house.close();
     },
   };

@@ -2,6 +2,7 @@ import type { ArchiveId } from '../model/ids.ts';
 import type { BlobLocation } from '../store/blob-location.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { StoreLocation } from '../store/engine.ts';
+import type { NodeLink } from '../store/node-link.ts';
 import type { StoreReader, StoreWriter } from '../store/store.ts';
 import type { TileFiles } from '../store/tile-files.ts';
 import type { HpkeKeyPair } from '../vault/hpke.ts';
@@ -19,6 +20,9 @@ import type { ArchiveThreads } from './threads.ts';
 export type ArchiveParts = {
   readonly id: ArchiveId;
   readonly name: string;
+  /** What this node is called, where the archive has several. */
+  readonly node: string | undefined;
+  readonly link: NodeLink;
   readonly origin: string;
   readonly vkey: string;
   /** Public keys of the logs that this one succeeds, oldest first. */

@@ -28,6 +28,8 @@ import { keepMedium } from './keep-medium.ts';
 import type { IncomingMedium } from './keep-medium.ts';
 import type { DataLayout } from './layout.ts';
 import type { MediaOwner } from './media.ts';
+import { followOthers, listNodes, sayNode } from './nodes.ts';
+import type { KnownNode, NodeSign } from './nodes.ts';
 import { openJobPayload } from './opening.ts';
 import type { RecordActor, RecordDraft, RecordOutcome } from './recorder.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
@@ -60,6 +62,7 @@ export const PAGE_LIMIT_MAX = 200;
 export function createArchive(parts: ArchiveParts) {
   const watch = watching(parts);
   const audit = createAuditor(parts);
+  const others = followOthers(parts);
   /** Ask → allowed? A refusal is on record before it is told. */
   const allow = async (
     caller: Caller,
@@ -107,7 +110,7 @@ export function createArchive(parts: ArchiveParts) {
     vkey: parts.vkey,
     layout: parts.layout,
     registry: parts.registry,
-    tiles: parts.tiles,
+    node: parts.node,
     blobs: parts.blobs,
     threads: parts.threads,
     act,
@@ -153,8 +156,10 @@ export function createArchive(parts: ArchiveParts) {
     spool: parts.spool,
 
     async close(): Promise<void> {
+      await others.stop();
       await parts.threads.close();
       await parts.writer.close();
+      await parts.link.close();
       parts.sealer.destroy();
     },
   };
@@ -271,6 +276,15 @@ function lookups(parts: ArchiveParts, act: Act, watch: Watching) {
     /** The signed head of the log, brought up to date. */
     publish: (): Promise<string> => parts.threads.log.call('publish', undefined),
 
+    /** A public file of the log by its path; undefined where it has none such. */
+    async findLogFile(path: string): Promise<Uint8Array | undefined> {
+      const found = await parts.tiles.findPublic(path);
+      if (found !== undefined || parts.node === undefined) return found;
+      // Another node may have signed further than the files of this one reach.
+      await parts.threads.log.call('publish', undefined);
+      return parts.tiles.findPublic(path);
+    },
+
     /** Waits until what is durable now can be found. */
     reachIndex,
 
@@ -339,12 +353,21 @@ function upkeep(parts: ArchiveParts, act: Act, watch: Watching) {
     isEpochOver: (): Promise<boolean> => isEpochOver(parts.store, parts.now()),
 
     /** Finishes destructions that a crash cut off. @returns how many there were */
-    finishDestructions: (): Promise<number> => finishDestructions(parts),
+    finishDestructions: (): Promise<number> => parts.link.alone('destroy', () => finishDestructions(parts)),
+
+    /** Is this the node that does what only one may do? */
+    leads: (): Promise<boolean> => parts.link.leads(),
+
+    /** Says to the other nodes that this one is there. */
+    sayNode: (sign: NodeSign): Promise<void> => sayNode(parts, sign),
+
+    /** Nodes that were heard of lately; none where the archive has but one. */
+    listNodes: (): Promise<KnownNode[]> => listNodes(parts),
   };
 }
 
 function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: Allow; audit: Auditor }) {
-  const { registry } = parts;
+  const { registry, link } = parts;
   const commitSetting = async (
     caller: Caller,
     name: string,
@@ -355,7 +378,7 @@ function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: 
       parts,
       callerActor(caller),
       { kind: 'settings.changed', name, value },
-      { settings: [change] },
+      { settings: [change, registry.noteChange()] },
     );
     const [outcome] = await parts.recorder.record([draft]);
     if (outcome?.status !== 'stored') throw new CartularyError('internal', 'the setting could not be kept');
@@ -388,11 +411,12 @@ function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: 
      */
     destroyMessage: (caller: Caller, id: MessageId, reason: string): Promise<void> =>
       act(caller, 'operate', 'destroy', { message: id, reason }, () =>
-        destroyMessage(parts, callerActor(caller), id, reason),
+        link.alone('destroy', () => destroyMessage(parts, callerActor(caller), id, reason)),
       ),
 
     /** The same, where guard found it later by itself; the destruction's own record says so. */
-    destroyFound: (id: MessageId, reason: string): Promise<void> => destroyMessage(parts, SYSTEM_ACTOR, id, reason),
+    destroyFound: (id: MessageId, reason: string): Promise<void> =>
+      link.alone('destroy', () => destroyMessage(parts, SYSTEM_ACTOR, id, reason)),
 
     /** Puts an act of another module on record (imports, exports, backups). */
     audit: (caller: Caller, entry: AuditAct): Promise<void> => audit(callerActor(caller), entry),

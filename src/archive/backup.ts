@@ -191,10 +191,10 @@ export type RestoreOptions = HousePlace & {
  */
 export async function restoreBackup(options: RestoreOptions): Promise<RestoreReport> {
   const { from, directory } = options;
-  if (await isInitialised(directory))
+  const data = dataLayout(directory, options.shared);
+  if (await isInitialised(data))
     throw new CartularyError('conflict', `${directory} holds an archive already; restore into an empty directory`);
   const manifest = await checkFiles(from, options.onProgress);
-  const data = dataLayout(directory);
   const rootOptions = { path: options.rootKeyPath ?? data.rootKey, passphrase: options.passphrase };
   const root = await openRoot(options.kit, rootOptions);
   try {
@@ -213,7 +213,7 @@ export async function restoreUnder(
   const text = await readFile(join(options.from, 'keys', 'keyring.json'), 'utf8');
   const keyring = await unwrapKeyring(text, root);
   try {
-    return await restoreWithKeys(options, dataLayout(options.directory), manifest, { text, keyring });
+    return await restoreWithKeys(options, dataLayout(options.directory, options.shared), manifest, { text, keyring });
   } finally {
     keyring.destroy();
   }

@@ -25,7 +25,7 @@ import { growLog } from './grow-log.ts';
 import { readHouseFile } from './house-file.ts';
 import { fileBlobs, fileStore } from './house-place.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
-import type { ArchiveLayout } from './layout.ts';
+import type { ArchiveLayout, DataLayout } from './layout.ts';
 import { verifyOwn } from './restore-heads.ts';
 import { writeSignerMemory } from './signer-memory.ts';
 import { formerVkeysOf } from './succession.ts';
@@ -52,10 +52,10 @@ export type BackupCheck = {
 };
 
 /** What a check is given: what a restore is, and a directory for the place in which it is tried. */
-export type BackupCheckOptions = Omit<RestoreOptions, 'directory' | 'database' | 'blobs'> & {
+export type BackupCheckOptions = Omit<RestoreOptions, 'directory' | 'shared' | 'database' | 'blobs'> & {
   readonly workIn: string;
-  /** The data directory of the archive where it is on this machine: what was destroyed since must stand on a list beside the backups. */
-  readonly live?: string;
+  /** Paths of the archive where it is on this machine: what was destroyed since must stand on a list beside the backups. */
+  readonly live?: DataLayout;
 };
 
 const PREFIX = 'cartulary-check-';
@@ -121,7 +121,7 @@ async function openAnyRoot({ kit, rootKeyPath, passphrase, live }: BackupCheckOp
       rootKey.fill(0);
     }
   }
-  const path = rootKeyPath ?? (live === undefined ? undefined : dataLayout(live).rootKey);
+  const path = rootKeyPath ?? live?.rootKey;
   if (path === undefined) throw new CartularyError('key-missing', 'give the recovery kit with --kit FILE');
   return openLocalRoot({ path, passphrase });
 }
@@ -216,16 +216,20 @@ async function withoutReplayed(faults: readonly Fault[], place: ArchiveLayout, k
 }
 
 /** What was destroyed in the running archive and stands on no list that a restore of this backup would find. */
-async function findUnlisted(live: string | undefined, { archive }: BackupManifest, restored: string): Promise<Fault[]> {
+async function findUnlisted(
+  live: DataLayout | undefined,
+  { archive }: BackupManifest,
+  restored: string,
+): Promise<Fault[]> {
   if (live === undefined) return [];
-  const own = archiveLayout(dataLayout(live), archive as ArchiveId);
+  const own = archiveLayout(live, archive as ArchiveId);
   const current = await findDestructionList(destructionListPath(own));
   const known = await findDestructionList(
     destructionListPath(archiveLayout(dataLayout(restored), archive as ArchiveId)),
   );
   const unlisted = [...(current?.keys() ?? [])].filter((message) => known?.has(message) !== true).length;
   if (unlisted === 0) return [];
-  const text = `${unlisted} message(s) were destroyed since, and a restore would bring them back: copy ${dataLayout(live).signer}/ to the place of the backups`;
+  const text = `${unlisted} message(s) were destroyed since, and a restore would bring them back: copy ${live.signer}/ to the place of the backups`;
   return [{ code: 'list-old', text }];
 }
 

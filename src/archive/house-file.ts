@@ -9,7 +9,6 @@ import { checkShape } from '../model/check-shape.ts';
 import { CartularyError } from '../model/errors.ts';
 import { checksumOf } from '../vault/hash.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
-import { dataLayout } from './layout.ts';
 import type { DataLayout } from './layout.ts';
 
 /** The log that the archive's log succeeds (`succession.ts`). */
@@ -52,9 +51,9 @@ function sumOf(archives: HouseFile['archives']): string {
   return checksumOf(JSON.stringify(inOrder));
 }
 
-/** Is there an archive in this directory? */
-export async function isInitialised(directory: string): Promise<boolean> {
-  return (await stat(dataLayout(directory).house).catch(() => undefined)) !== undefined;
+/** Is there an archive? */
+export async function isInitialised({ house }: Pick<DataLayout, 'house'>): Promise<boolean> {
+  return (await stat(house).catch(() => undefined)) !== undefined;
 }
 
 /** Reads which archives a data directory holds. @throws CartularyError `corrupt` */

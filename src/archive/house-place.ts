@@ -1,10 +1,8 @@
 /** Where an archive is, what opens it, and which engines keep its records and its media. */
-import { join } from 'node:path';
-
 import { CartularyError } from '../model/errors.ts';
 import { idBytes } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
-import type { BlobLocation, BlobSetting } from '../store/blob-location.ts';
+import type { BlobDirectory, BlobLocation, BlobSetting } from '../store/blob-location.ts';
 import type { StoreLocation } from '../store/engine.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import type { HouseEntry } from './house-file.ts';
@@ -13,6 +11,8 @@ import type { ArchiveLayout } from './layout.ts';
 /** What whoever makes, opens, restores or rekeys an archive is told of it. */
 export type HousePlace = {
   readonly directory: string;
+  /** The directory that the nodes of an archive share, where it has several. */
+  readonly shared?: string;
   /** Path of the root key's file; by default inside the data directory. */
   readonly rootKeyPath?: string;
   readonly passphrase?: string;
@@ -48,23 +48,24 @@ export function storeLocation(
 }
 
 /** Media in the data directory: those of an archive on one machine, and of every copy. */
-export function fileBlobs(layout: ArchiveLayout): BlobLocation & { engine: 'directory' } {
-  return { engine: 'directory', path: layout.blobs };
+export function fileBlobs(layout: ArchiveLayout, node?: string): BlobDirectory {
+  return { engine: 'directory', path: layout.blobs, ...(node === undefined ? {} : { node }) };
 }
 
-/** Where the media of an archive are. */
+/** Where the media of an archive are. @param node the name of this node, where it is one of several */
 export function blobLocation(
   layout: ArchiveLayout,
   archiveId: ArchiveId,
   blobs: BlobSetting | undefined,
+  node?: string,
 ): BlobLocation {
-  if (blobs === undefined) return fileBlobs(layout);
+  if (blobs === undefined) return fileBlobs(layout, node);
   return {
     ...blobs,
     engine: 's3',
     // Several archives may be given one bucket.
     prefix: `${blobs.prefix}${archiveId}/`,
-    spool: join(layout.blobs, 'incoming'),
+    spool: layout.incoming,
   };
 }
 

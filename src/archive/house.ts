@@ -12,7 +12,7 @@ import { formatId, idBytes } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
 import { openBlobs, probeBlobs } from '../store/blob-engine.ts';
 import { lockDirectory } from '../store/lock.ts';
-import { openStore, prepareStore } from '../store/engine.ts';
+import { openNodeLink, openStore, prepareStore } from '../store/engine.ts';
 import type { StoreReader } from '../store/store.ts';
 import { reviveError } from '../store/thread.ts';
 import { openTileFiles } from '../store/tile-files.ts';
@@ -39,6 +39,7 @@ import { createLateMedia } from './late-media.ts';
 import { createMediaVault } from './media.ts';
 import { createRecorder } from './recorder.ts';
 import { finishWhatWasBegun } from './on-opening.ts';
+import { nameNode } from './node-name.ts';
 import { openRegistry } from './registry.ts';
 import { readSignerMemory, writeSignerMemory } from './signer-memory.ts';
 import { formerVkeysOf } from './succession.ts';
@@ -48,6 +49,8 @@ import { threadSetup } from './threads/workspace.ts';
 /** What a house needs to be opened. */
 export type HouseOptions = HousePlace & {
   readonly now?: () => number;
+  /** Does this node keep an index and publish the log? One that only takes in what platforms send does neither. */
+  readonly follows?: boolean;
   /** A thread died or the disk failed: the process must end. */
   readonly onFatal?: (cause: unknown) => void;
   /** Something derived has stalled (signing, moving the log): capture goes on, a person must look. */
@@ -75,10 +78,9 @@ export type Initialised = {
  * @throws CartularyError `conflict` where there is one already
  */
 export async function initHouse(options: HouseOptions & { readonly name: string }): Promise<Initialised> {
-  const layout = dataLayout(options.directory);
-  if (await isInitialised(options.directory))
-    throw new CartularyError('conflict', 'this data directory holds an archive already');
-  await mkdir(layout.directory, { recursive: true, mode: 0o700 });
+  const layout = dataLayout(options.directory, options.shared);
+  if (await isInitialised(layout)) throw new CartularyError('conflict', 'this data directory holds an archive already');
+  for (const directory of [layout.directory, layout.common]) await mkdir(directory, { recursive: true, mode: 0o700 });
   const lock = lockDirectory(layout.lock);
   try {
     const now = options.now ?? Date.now;
@@ -137,17 +139,17 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
  * @throws CartularyError `data-held` where another process has it, `not-found` where there is no archive, `key-missing`
  */
 export async function openHouse(options: HouseOptions): Promise<House> {
-  const layout = dataLayout(options.directory);
-  if (!(await isInitialised(options.directory))) {
+  const layout = dataLayout(options.directory, options.shared);
+  if (!(await isInitialised(layout))) {
     throw new CartularyError(
       'not-found',
-      `there is no archive in ${layout.directory}; run "cartulary init --data ${layout.directory} --name SHOP"`,
+      `there is no archive in ${layout.common}; run "cartulary init --data ${layout.directory} --name SHOP"`,
     );
   }
   const lock = lockDirectory(layout.lock);
   try {
     const rootKeyPath = options.rootKeyPath ?? layout.rootKey;
-    await removeTemporaries(rootKeyPath);
+    if (options.shared === undefined) await removeTemporaries(rootKeyPath);
     const root = await openLocalRoot({ path: rootKeyPath, passphrase: options.passphrase });
     const archive = await openArchive(layout, root, options);
     return {
@@ -173,8 +175,10 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   assertEngine(entry, options);
   const archiveId = entry.id as ArchiveId;
   const place = archiveLayout(layout, archiveId);
-  const written = [layout.house, place.keyring, place.signerMemory, destructionListPath(place), place.vkey];
-  for (const path of written) await removeTemporaries(path);
+  const node = await nameNode(layout);
+  // Another node may be writing what all share.
+  const shared = [layout.house, place.keyring, place.signerMemory, destructionListPath(place)];
+  for (const path of [place.vkey, ...(node === undefined ? shared : [])]) await removeTemporaries(path);
   const keyring = await openKeyring(place, root);
   const location = storeLocation(place, archiveId, keyring, options.database);
   if (location.engine === 'sqlite') await assertDatabase(place);
@@ -185,9 +189,10 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     sealKeys: keyring.sealKeys,
     currentVersion: keyring.currentSealVersion,
   });
+  const link = await openNodeLink(location);
   const store = await openStore(location, onFatal);
   if (location.engine === 'postgres') await assertRecords(place, store.reader);
-  const media = blobLocation(place, archiveId, options.blobs);
+  const media = blobLocation(place, archiveId, options.blobs, node);
   const blobs = await openBlobs(media);
   const identifier = createIdentifier(keyring.idKey);
   const threads = await startArchiveThreads(
@@ -204,11 +209,14 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     {
       onFatal,
       onStalled: options.onStalled ?? rethrowLater,
+      follows: options.follows ?? true,
     },
   );
   const parts: ArchiveParts = {
     id: archiveId,
     name: entry.name,
+    node,
+    link,
     origin: entry.origin,
     vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
     formerVkeys: formerVkeysOf(archiveId, entry.origin, keyring.logKey),
@@ -237,7 +245,8 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     now,
   };
   const archive = createArchive(parts);
-  await finishWhatWasBegun(parts, entry.succeeds, await recordBlobs(parts));
+  const areMediaThere = await recordBlobs(parts);
+  await link.alone('destroy', () => finishWhatWasBegun(parts, entry.succeeds, areMediaThere));
   return archive;
 }
 

@@ -5,6 +5,7 @@
  */
 import type { StoredMedia } from '../model/event.ts';
 import { CartularyError } from '../model/errors.ts';
+import { isOwn } from './node-name.ts';
 import type { ArchiveParts } from './archive-parts.ts';
 import { STORING } from './media.ts';
 import type { MediaOwner } from './media.ts';
@@ -25,12 +26,12 @@ export type IncomingMedium = {
  * @throws CartularyError `too-large`; whatever the source throws
  */
 export async function keepMedium(
-  parts: Pick<ArchiveParts, 'blobs' | 'lateMedia' | 'media' | 'recorder' | 'writer'>,
+  parts: Pick<ArchiveParts, 'blobs' | 'lateMedia' | 'media' | 'node' | 'recorder' | 'writer'>,
   { owner, source, bytesMax, describe }: IncomingMedium,
 ): Promise<RecordOutcome> {
   const { stored, head } = await parts.media.store(owner, source, bytesMax, (name) => {
     parts.lateMedia.begun(name);
-    return parts.writer.putSettings([{ name: STORING + name, value: new Uint8Array() }]);
+    return parts.writer.putSettings([{ name: STORING + name, value: Buffer.from(parts.node ?? '') }]);
   });
   const forgotten = { name: STORING + stored.blob, value: undefined };
   const draft = await describe(stored, head);
@@ -45,9 +46,11 @@ export async function keepMedium(
 }
 
 /** Removes media that were being stored when the last process ended, and what it left half written. */
-export async function sweepMedia(parts: Pick<ArchiveParts, 'blobs' | 'reader' | 'writer'>): Promise<void> {
+export async function sweepMedia(parts: Pick<ArchiveParts, 'blobs' | 'node' | 'reader' | 'writer'>): Promise<void> {
   await parts.blobs.sweep();
-  for (const { name } of await parts.reader.listSettings(STORING)) {
+  for (const { name, value } of await parts.reader.listSettings(STORING)) {
+    // Other nodes are at work.
+    if (!isOwn(parts.node, Buffer.from(value).toString('utf8'))) continue;
     await parts.blobs.remove(name.slice(STORING.length));
     await parts.writer.putSettings([{ name, value: undefined }]);
   }

@@ -17,7 +17,7 @@ import { openLocalRoot, rotateLocalRoot } from '../vault/root-provider.ts';
 import type { LocalRoot } from '../vault/root-provider.ts';
 import { leafKindOf, LEAF_KINDS } from '../ledger/leaf.ts';
 import { idBytes } from '../model/ids.ts';
-import { openStoreReader } from '../store/engine.ts';
+import { openStoreReader, withoutNodes } from '../store/engine.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import { createSealer } from '../vault/seal.ts';
 import { addDestruction, destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
@@ -130,7 +130,7 @@ async function rewriteList(
 
 /** Writes the root key's file from the text of a kit, as on a new machine. */
 export async function restoreRoot(place: HousePlace, kit: string): Promise<{ rootId: string; location: string }> {
-  const data = dataLayout(place.directory);
+  const data = dataLayout(place.directory, place.shared);
   const root = await restoreLocalRootFromKit(kit, {
     path: place.rootKeyPath ?? data.rootKey,
     passphrase: place.passphrase,
@@ -154,15 +154,21 @@ export async function withStoppedArchive<Result>(
   place: HousePlace,
   act: (stopped: StoppedArchive) => Promise<Result>,
 ): Promise<Result> {
-  const data = dataLayout(place.directory);
+  const data = dataLayout(place.directory, place.shared);
   const entry = await readHouseFile(data);
   const { id, name, origin } = entry;
   const lock = lockDirectory(data.lock);
+  const alone = <Value>(work: () => Promise<Value>): Promise<Value> =>
+    place.database === undefined
+      ? work()
+      : withoutNodes({ url: place.database, archiveId: idBytes(id as ArchiveId) }, work);
   try {
     const rootOptions = { path: place.rootKeyPath ?? data.rootKey, passphrase: place.passphrase };
     const layout = archiveLayout(data, id as ArchiveId);
-    for (const path of [rootOptions.path, layout.keyring]) await removeTemporaries(path);
-    return await act({ data, entry, layout, rootOptions, name, id: id as ArchiveId, origin });
+    return await alone(async () => {
+      for (const path of [rootOptions.path, layout.keyring]) await removeTemporaries(path);
+      return act({ data, entry, layout, rootOptions, name, id: id as ArchiveId, origin });
+    });
   } finally {
     lock.release();
   }

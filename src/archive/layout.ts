@@ -8,6 +8,10 @@ import type { ArchiveId } from '../model/ids.ts';
 
 export type DataLayout = {
   readonly directory: string;
+  /** Directory of what all nodes of an archive share; the data directory itself where there is one node. */
+  readonly common: string;
+  /** File with the name of this node, where an archive has several. */
+  readonly node: string | undefined;
   /** Names of the archives; nothing secret. */
   readonly house: string;
   readonly keys: string;
@@ -24,6 +28,8 @@ export type ArchiveLayout = {
   readonly index: string;
   readonly log: string;
   readonly blobs: string;
+  /** Media on their way to S3. */
+  readonly incoming: string;
   readonly ring: string;
   readonly keyring: string;
   /** Keys of PostgreSQL's epochs, where the records are there. */
@@ -38,18 +44,25 @@ export function firstOriginOf(id: ArchiveId): string {
   return `cartulary/${id}`;
 }
 
-/** Paths of a data directory. */
-export function dataLayout(directory: string): DataLayout {
+/**
+ * Paths of a data directory.
+ * @param shared the directory that several nodes of an archive share: keys, the signer's memory, the list of destructions, and media where they are not in S3. What is derived (index,
+ *   tiles) and what is under way stay in each node's own
+ */
+export function dataLayout(directory: string, shared?: string): DataLayout {
   const base = resolve(directory);
+  const common = shared === undefined ? base : resolve(shared);
   return {
     directory: base,
-    house: `${base}/cartulary.json`,
-    keys: `${base}/keys`,
-    rootKey: `${base}/keys/root.key`,
+    common,
+    node: shared === undefined ? undefined : `${base}/run/node`,
+    house: `${common}/cartulary.json`,
+    keys: `${common}/keys`,
+    rootKey: `${common}/keys/root.key`,
     run: `${base}/run`,
     socket: `${base}/run/cartulary.sock`,
     lock: `${base}/run/lock`,
-    signer: `${base}.signer`,
+    signer: shared === undefined ? `${base}.signer` : `${common}/signer`,
   };
 }
 
@@ -61,7 +74,8 @@ export function archiveLayout(data: DataLayout, id: ArchiveId): ArchiveLayout {
     database: `${directory}/archive.db`,
     index: `${directory}/index`,
     log: `${directory}/log`,
-    blobs: `${directory}/blobs`,
+    blobs: `${data.common}/archives/${id}/blobs`,
+    incoming: `${directory}/incoming`,
     ring: `${directory}/ring`,
     keyring: `${data.keys}/${id}.keyring.json`,
     epochs: `${data.keys}/${id}.epochs.json`,

@@ -62,25 +62,36 @@ export type Registry = {
   changeSource(source: Source): SettingChange;
   changeKey(key: ApiKey): SettingChange;
   adopt(changed: { readonly source?: Source; readonly key?: ApiKey }): void;
+  /** To be committed with each change, so that other nodes see that there was one. */
+  noteChange(): SettingChange;
+  /** Reads all anew where another node has changed something. */
+  refresh(): Promise<void>;
 };
+
+/** Another value after each change. */
+const VERSION = 'registry/version';
 
 const SOURCE_PREFIX = 'source/';
 const KEY_PREFIX = 'key/';
 
 /** Reads all sources and keys. */
 export async function openRegistry(reader: StoreReader, sealer: Sealer, random: RandomPool): Promise<Registry> {
-  const sources = new Map<SourceId, Source>();
-  const keys = new Map<ApiKeyId, ApiKey>();
+  let sources = new Map<SourceId, Source>();
+  let keys = new Map<ApiKeyId, ApiKey>();
+  let version: Buffer | undefined;
   const read = <Value>(schema: z.ZodType<Value>, name: string, value: Uint8Array): Value =>
     schema.parse(JSON.parse(Buffer.from(openSetting(sealer, name, value)).toString('utf8')));
-  for (const { name, value } of await reader.listSettings(SOURCE_PREFIX)) {
-    const source = read(sourceSchema, name, value);
-    sources.set(source.id, source);
-  }
-  for (const { name, value } of await reader.listSettings(KEY_PREFIX)) {
-    const key = read(keySchema, name, value);
-    keys.set(key.id, key);
-  }
+  const readVersion = async (): Promise<Buffer> => Buffer.from((await reader.readSetting(VERSION)) ?? []);
+  const load = async (): Promise<void> => {
+    // First: what is changed meanwhile is read again at the next look.
+    const before = await readVersion();
+    const [sourceRows, keyRows] = [await reader.listSettings(SOURCE_PREFIX), await reader.listSettings(KEY_PREFIX)];
+    const found = sourceRows.map(({ name, value }) => read(sourceSchema, name, value));
+    sources = new Map(found.map((source) => [source.id, source]));
+    keys = new Map(keyRows.map(({ name, value }) => read(keySchema, name, value)).map((key) => [key.id, key]));
+    version = before;
+  };
+  await load();
   const change = (name: string, value: Source | ApiKey): SettingChange => ({
     name,
     value: sealSetting(sealer, name, Buffer.from(JSON.stringify(value), 'utf8'), random),
@@ -95,6 +106,10 @@ export async function openRegistry(reader: StoreReader, sealer: Sealer, random: 
     adopt({ source, key }) {
       if (source !== undefined) sources.set(source.id, source);
       if (key !== undefined) keys.set(key.id, key);
+    },
+    noteChange: () => ({ name: VERSION, value: random.take(16) }),
+    async refresh() {
+      if (version === undefined || !version.equals(await readVersion())) await load();
     },
   };
 }

@@ -33,6 +33,8 @@ export type ArchiveThreads = {
   readonly sealing: Sealing;
   /** To be told after each commit. */
   onCommitted(size: number): void;
+  /** To be told how far the log reaches by what other nodes append. */
+  onGrown(size: number): void;
   /** Checks the archive in a thread of its own, which ends with the check. */
   runVerify(
     args: VerifyCalls['verify']['args'],
@@ -49,6 +51,8 @@ const SEAL_BATCH_BYTES_MAX = 1024 * 1024;
 const FOLLOW_EVERY_MS = 100;
 /** Milliseconds between two publications of the log while records come in. */
 const PUBLISH_EVERY_MS = 1000;
+/** The same while records come in by other nodes, which publish them. */
+const PUBLISH_OTHERS_EVERY_MS = 5000;
 /** Milliseconds between two moves of the write-ahead log. */
 const CHECKPOINT_EVERY_MS = 2000;
 /** Milliseconds between two looks for a month of the index to be merged, and how long such a month must have been left alone. */
@@ -56,15 +60,20 @@ const OPTIMISE_EVERY_MS = 600_000;
 
 /**
  * Starts the threads.
- * @param options `onFatal`: a thread died, the process must end; `onStalled`: signing failed, capture goes on, a person must look
+ * @param options `onFatal`: a thread died, the process must end; `onStalled`: signing failed, capture goes on, a person must look; `follows`: is there an index to be kept, and a log
+ *   to be published?
  */
 export async function startArchiveThreads(
   setup: ThreadSetup,
   logKey: Uint8Array,
   store: { readonly writer: StoreWriter; connect(): Promise<MessagePort> },
-  options: { readonly onFatal: (cause: unknown) => void; readonly onStalled: (cause: unknown) => void },
+  options: {
+    readonly onFatal: (cause: unknown) => void;
+    readonly onStalled: (cause: unknown) => void;
+    readonly follows: boolean;
+  },
 ): Promise<ArchiveThreads> {
-  const { onFatal } = options;
+  const { onFatal, follows } = options;
   // What is derived may wait for a person; a disk that fails may not.
   const onStalled = (cause: unknown): void => (isDiskFailed(cause) ? onFatal(cause) : options.onStalled(cause));
   const { writer } = store;
@@ -84,12 +93,12 @@ export async function startArchiveThreads(
     { name: 'follow', onFatal, onEvent, transfer: [freshFrom] },
   );
   box.follow = follow;
-  follow.tell({ size: 0 } satisfies FollowNote);
+  if (follows) follow.tell({ size: 0 } satisfies FollowNote);
   const port = await store.connect();
   const seal = await startThread<SealCalls>(
     threadUrl('./threads/seal-thread.ts', import.meta.url),
-    { ...setup, port, fresh: { port: freshTo, underWay } } satisfies SealSetup,
-    { name: 'seal', onFatal, transfer: [port, freshTo] },
+    { ...setup, port, fresh: follows ? { port: freshTo, underWay } : undefined } satisfies SealSetup,
+    { name: 'seal', onFatal, transfer: follows ? [port, freshTo] : [port] },
   );
   const queue = createSealQueue(seal);
   const [{ read, count }, log] = await Promise.all([
@@ -101,15 +110,14 @@ export async function startArchiveThreads(
     ),
   ]);
 
-  const timers = startTimers(writer, follow, log, onStalled);
+  const timers = startTimers(writer, follows ? { follow, log } : undefined, onStalled);
   return {
     read,
     follow,
     log,
     sealing: { keep: (records) => queue.push(records) },
-    onCommitted(size) {
-      timers.onCommitted(size);
-    },
+    onCommitted: (size) => timers.onGrown(size, true),
+    onGrown: (size) => timers.onGrown(size, false),
     runVerify: (args, context) => verifyInThread(setup, args, context, onFatal),
     noteDestruction: (entry) =>
       noteDestruction(destructionListPath(setup.layout), entry).catch((cause: unknown) => {
@@ -121,7 +129,7 @@ export async function startArchiveThreads(
       stateWriter.stop();
       await queue.drain();
       await seal.end();
-      await log.call('publish', undefined).catch(onStalled);
+      if (follows) await log.call('publish', undefined).catch(onStalled);
       await Promise.all([read.end(), log.end(), follow.end()]);
       await count.end();
     },
@@ -191,32 +199,44 @@ function createSealQueue(seal: Thread<SealCalls>) {
 
 function startTimers(
   writer: StoreWriter,
-  follow: Thread<FollowCalls>,
-  log: Thread<LogCalls>,
+  derived: { readonly follow: Thread<FollowCalls>; readonly log: Thread<LogCalls> } | undefined,
   onStalled: (cause: unknown) => void,
 ) {
   let publishing: NodeJS.Timeout | undefined;
+  let publishingOthers: NodeJS.Timeout | undefined;
   let moving: NodeJS.Timeout | undefined;
   let following: NodeJS.Timeout | undefined;
   let committed = 0;
   let stopped = false;
   const optimising = setInterval(() => {
     // A damaged month is told by whoever searches it, and built anew by the follower.
-    follow.call('optimise', { quietMs: OPTIMISE_EVERY_MS }).catch(() => undefined);
+    derived?.follow.call('optimise', { quietMs: OPTIMISE_EVERY_MS }).catch(() => undefined);
   }, OPTIMISE_EVERY_MS);
   optimising.unref();
   return {
-    onCommitted(size: number) {
-      if (stopped) return;
+    /** @param isOwn did this node commit something? */
+    onGrown(size: number, isOwn: boolean) {
+      if (stopped || (!isOwn && size <= committed)) return;
       committed = Math.max(committed, size);
-      following ??= setTimeout(() => {
-        following = undefined;
-        follow.tell({ size: committed } satisfies FollowNote);
-      }, FOLLOW_EVERY_MS);
-      publishing ??= setTimeout(() => {
-        publishing = undefined;
-        log.call('publish', undefined).catch(onStalled);
-      }, PUBLISH_EVERY_MS);
+      if (derived !== undefined) {
+        const { follow, log } = derived;
+        const publish = (): void => void log.call('publish', undefined).catch(onStalled);
+        following ??= setTimeout(() => {
+          following = undefined;
+          follow.tell({ size: committed } satisfies FollowNote);
+        }, FOLLOW_EVERY_MS);
+        if (isOwn)
+          publishing ??= setTimeout(() => {
+            publishing = undefined;
+            publish();
+          }, PUBLISH_EVERY_MS);
+        else
+          publishingOthers ??= setTimeout(() => {
+            publishingOthers = undefined;
+            publish();
+          }, PUBLISH_OTHERS_EVERY_MS);
+      }
+      if (!isOwn) return;
       moving ??= setTimeout(() => {
         moving = undefined;
         writer.checkpoint().catch(onStalled);
@@ -227,6 +247,7 @@ function startTimers(
       clearInterval(optimising);
       clearTimeout(following);
       clearTimeout(publishing);
+      clearTimeout(publishingOthers);
       clearTimeout(moving);
     },
   };

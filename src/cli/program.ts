@@ -13,6 +13,7 @@ import { registerImport } from './commands/import.ts';
 import { registerInit } from './commands/init.ts';
 import { registerKey } from './commands/key.ts';
 import { registerMigrate } from './commands/migrate.ts';
+import { registerNodes } from './commands/nodes.ts';
 import { registerProof } from './commands/proof.ts';
 import { registerRebuild } from './commands/rebuild.ts';
 import { registerReprocess } from './commands/reprocess.ts';
@@ -40,6 +41,7 @@ const REGISTRARS = [
   registerReprocess,
   registerKey,
   registerAlert,
+  registerNodes,
   registerDoctor,
   registerCapacity,
   registerBench,

@@ -1,4 +1,6 @@
 /** Runs the product in this process: service, HTTP, local socket, jobs, and the make-believe shop where it is asked for. */
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { serveLocalSocket } from '../api/local-socket.ts';
 import { OPERATIONS } from '../api/operations/list.ts';
 import { startServer } from '../api/server.ts';
@@ -10,6 +12,8 @@ import type { Settings } from '../settings.ts';
 import { isDiskFailed, isDiskFull } from '../store/thread.ts';
 import { paint, say } from './output.ts';
 
+/** Milliseconds that a node says that it goes before it does. */
+const LEAVE_MS = 4000;
 /** Milliseconds that a shutdown may take before the process ends anyway. */
 const SHUTDOWN_MS_MAX = 30_000;
 
@@ -30,7 +34,7 @@ export async function serve(settings: Settings, isDemo: boolean): Promise<void> 
     closers.unshift(() => server.close());
     const socket = await serveLocalSocket(service.house.layout.socket, service, OPERATIONS);
     closers.unshift(() => socket.close());
-    service.startWork();
+    service.startWork(server.url);
     announce(service, server);
     const stop = new AbortController();
     const demo =
@@ -41,6 +45,9 @@ export async function serve(settings: Settings, isDemo: boolean): Promise<void> 
     await Promise.race([untilSignal(), demo.then(untilSignal)]);
     say('Stopping: what was acknowledged is on disk; the log is signed once more.');
     stop.abort();
+    service.leave();
+    // Whoever spreads requests over several nodes sees by /readyz that this one goes, and sends it no more.
+    if (settings.shared !== undefined) await pause(LEAVE_MS);
   } finally {
     const deadline = setTimeout(() => process.exit(1), SHUTDOWN_MS_MAX);
     for (const close of closers) await close();

@@ -8,7 +8,7 @@ export type { S3Probe } from './s3/probe.ts';
 
 /** Opens blobs; nothing is read or sent yet. */
 export async function openBlobs(location: BlobLocation): Promise<BlobStore> {
-  if (location.engine === 'directory') return openBlobDirectory(location.path);
+  if (location.engine === 'directory') return openBlobDirectory(location.path, location.node);
   // Only loaded by who uses it.
   const { openS3Blobs } = await import('./s3/blobs.ts');
   return openS3Blobs(location);

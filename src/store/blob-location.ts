@@ -29,7 +29,15 @@ export type S3Location = BlobSetting & {
   readonly spool: string;
 };
 
-export type BlobLocation = { readonly engine: 'directory'; readonly path: string } | S3Location;
+/** A directory, perhaps one that several nodes share. */
+export type BlobDirectory = {
+  readonly engine: 'directory';
+  readonly path: string;
+  /** Who writes there besides others: what it has half written is told apart from what they have. */
+  readonly node?: string;
+};
+
+export type BlobLocation = BlobDirectory | S3Location;
 
 /** What a setting says: the place, and the file in which the credentials are, where the environment does not have them. */
 export type BlobUrl = { readonly place: S3Place; readonly credentialsFile?: string };

@@ -46,12 +46,16 @@ export function blobPath(name: string): string {
   return join(name.slice(0, 2), name);
 }
 
-/** Opens a directory as a blob store. */
-export function openBlobDirectory(directory: string): BlobStore {
+/**
+ * Opens a directory as a blob store.
+ * @param node who writes there, where others do as well
+ */
+export function openBlobDirectory(directory: string, node = ''): BlobStore {
+  const incoming = join(directory, INCOMING, node);
   const pathOf = (name: string): string => join(directory, blobPath(name));
   return {
-    put: (ciphertext, onNamed) => putBlob({ directory, pathOf }, ciphertext, onNamed),
-    sweep: () => rm(join(directory, INCOMING), { recursive: true, force: true }),
+    put: (ciphertext, onNamed) => putBlob({ incoming, pathOf }, ciphertext, onNamed),
+    sweep: () => rm(incoming, { recursive: true, force: true }),
     get: (name) => readChecked(pathOf(name), name),
     async has(name) {
       return (await stat(pathOf(name)).catch(() => undefined)) !== undefined;
@@ -72,12 +76,12 @@ export function openBlobDirectory(directory: string): BlobStore {
 }
 
 async function putBlob(
-  { directory, pathOf }: { readonly directory: string; readonly pathOf: (name: string) => string },
+  { incoming, pathOf }: { readonly incoming: string; readonly pathOf: (name: string) => string },
   ciphertext: AsyncIterable<Uint8Array>,
   onNamed: ((name: string) => Promise<void>) | undefined,
 ): Promise<{ name: string; bytes: number }> {
-  await ensureDirectory(join(directory, INCOMING));
-  const temporary = join(directory, INCOMING, randomBytes(16).toString('hex'));
+  await ensureDirectory(incoming);
+  const temporary = join(incoming, randomBytes(16).toString('hex'));
   const hash = createHash('sha256');
   let bytes = 0;
   try {

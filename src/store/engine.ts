@@ -5,6 +5,8 @@
 import type { MessagePort } from 'node:worker_threads';
 
 import { CartularyError } from '../model/errors.ts';
+import { ONLY_NODE } from './node-link.ts';
+import type { NodeLink } from './node-link.ts';
 import type { PostgresLocation } from './postgres/connection.ts';
 import type { EpochRotation } from './postgres/rotate-epoch.ts';
 import { joinSqliteCopies } from './sqlite/copy.ts';
@@ -84,6 +86,26 @@ export async function prepareStore(location: StoreLocation): Promise<void> {
   if (location.engine === 'sqlite') return;
   const { beginEpochs } = await import('./postgres/epochs.ts');
   await beginEpochs(location, Date.now());
+}
+
+/** Links a node with the others of its archive. @throws CartularyError `data-held` where somebody works on the archive as a stopped one */
+export async function openNodeLink(location: StoreLocation): Promise<NodeLink> {
+  if (location.engine === 'sqlite') return ONLY_NODE;
+  const { openPostgresLink } = await import('./postgres/node-link.ts');
+  return openPostgresLink(location);
+}
+
+/**
+ * Does something while no node of an archive in PostgreSQL is there, and none comes.
+ * @param archiveId 16 bytes
+ * @throws CartularyError `data-held` where one is
+ */
+export async function withoutNodes<Result>(
+  place: { readonly url: string; readonly archiveId: Uint8Array },
+  act: () => Promise<Result>,
+): Promise<Result> {
+  const link = await import('./postgres/node-link.ts');
+  return link.withoutNodes(place, act);
 }
 
 /** When the newest epoch began (ms since 1970); undefined for an engine without epochs. */

@@ -6,9 +6,16 @@ import { readFileSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { parseTilePath, TILE_WIDTH } from '../ledger/tiles.ts';
-import type { ReadTile } from '../ledger/tiles.ts';
-import { entriesPath, tilePath } from '../ledger/tiles.ts';
+import { HASH_BYTES } from '../ledger/hash.ts';
+import {
+  encodeEntryBundle,
+  entriesPath,
+  parseTilePath,
+  splitEntryBundle,
+  TILE_WIDTH,
+  tilePath,
+} from '../ledger/tiles.ts';
+import type { ParsedTilePath, ReadTile } from '../ledger/tiles.ts';
 import { CartularyError } from '../model/errors.ts';
 import { orDiskFailed, syncDirectory, syncFile } from '../vault/durable-file.ts';
 import { ensureDirectory } from './blobs.ts';
@@ -50,14 +57,10 @@ export function openTileFiles(directory: string): TileFiles {
       await syncDirectory(directory);
     },
     async findPublic(path) {
-      if (path !== 'checkpoint') {
-        try {
-          parseTilePath(path);
-        } catch {
-          return undefined;
-        }
-      }
-      return findFile(join(directory, path));
+      if (path === 'checkpoint') return findFile(join(directory, path));
+      const asked = tryParse(path);
+      if (asked === undefined) return undefined;
+      return (await findFile(join(directory, path))) ?? cutWider(directory, asked);
     },
   };
 }
@@ -81,6 +84,27 @@ async function readTileOrWider(directory: string, path: (width: number) => strin
     if (wider === undefined) throw missing(cause);
     return read(wider);
   }
+}
+
+function tryParse(path: string): ParsedTilePath | undefined {
+  try {
+    return parseTilePath(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A partial tile or bundle that this log never wrote, out of one of which it is the beginning: another node has published a head of that size. */
+async function cutWider(directory: string, { level, n, width }: ParsedTilePath): Promise<Uint8Array | undefined> {
+  const path = (wide: number): string => (level === 'entries' ? entriesPath(n, wide) : tilePath(level, n, wide));
+  if (width === TILE_WIDTH) return undefined;
+  const wider = await readTileOrWider(directory, path, width).catch(undefinedWhereMissing);
+  if (wider === undefined || level !== 'entries') return wider?.subarray(0, width * HASH_BYTES);
+  return encodeEntryBundle(splitEntryBundle(wider, width).entries);
+}
+
+function undefinedWhereMissing(cause: unknown): undefined {
+  if (!(cause instanceof CartularyError && cause.code === 'log-damaged')) throw cause;
 }
 
 /** The narrowest partial tile that is wider than `width`. */

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { checkBackup } from '../../src/archive/check-backup.ts';
 import { rememberHead } from '../../src/archive/key-care.ts';
+import { dataLayout } from '../../src/archive/layout.ts';
 import { CartularyError } from '../../src/model/errors.ts';
 import { openBundle } from '../../src/evidence/bundle-reader.ts';
 import { verifyBundle } from '../../src/evidence/verify-bundle.ts';
@@ -272,16 +273,16 @@ describe('backup check', () => {
   it('finds what was destroyed since and stands on no list beside the backups', { timeout: 120_000 }, async () => {
     await fresh();
     await freshCopy(whole.closed);
-    expect(await check({ live: copy })).toMatchObject({ ok: true });
+    expect(await check({ live: dataLayout(copy) })).toMatchObject({ ok: true });
     await look(copy, async (service) => {
       const { items } = await operate<{ items: { id: string }[] }>(service, 'search', { q: '"number 11"' });
       await operate(service, 'destroy', { id: items[0]?.id ?? '' });
     });
-    expect(await check({ live: copy })).toMatchObject({ ok: false, faults: [{ code: 'list-old' }] });
+    expect(await check({ live: dataLayout(copy) })).toMatchObject({ ok: false, faults: [{ code: 'list-old' }] });
     await cp(`${copy}.signer`, backups, { recursive: true });
     // The head that came with the list is newer than this backup.
-    expect((await check({ live: copy })).faults[0]?.text).toContain('--successor');
-    expect(await check({ live: copy, successor: true })).toMatchObject({ ok: true, destroyedReplayed: 2 });
+    expect((await check({ live: dataLayout(copy) })).faults[0]?.text).toContain('--successor');
+    expect(await check({ live: dataLayout(copy), successor: true })).toMatchObject({ ok: true, destroyedReplayed: 2 });
   });
 });
 

@@ -23,7 +23,8 @@ const addRoute = defineOperation(
     isPrivate: z.boolean().default(false),
   }),
   async ({ owner, secret, ...args }, { service, caller }) => {
-    const route = await service.alerts.addRoute(caller, { ...args, owner: owner ?? args.name, secret });
+    const alerts = await service.lead.alertsFor('changing');
+    const route = await alerts.addRoute(caller, { ...args, owner: owner ?? args.name, secret });
     // The other side must know what is signed with; it is shown this once where it was made here.
     const isMade = route.kind === 'webhook' && secret === undefined;
     return { id: route.id, kind: route.kind, ...(isMade ? { signingSecret: route.secret } : {}) };
@@ -32,9 +33,10 @@ const addRoute = defineOperation(
 
 const listAlerts = defineOperation('alert.list', z.strictObject({}), async (_args, { service, caller }) => {
   await service.archive.allow(caller, 'settings:read', 'list-alerts');
+  const alerts = await service.lead.alertsFor('reading');
   return {
-    alerts: service.alerts.listAlerts().map(describeAlert),
-    routes: service.alerts.listRoutes().map(showRoute),
+    alerts: alerts.listAlerts().map(describeAlert),
+    routes: alerts.listRoutes().map(showRoute),
   };
 });
 
@@ -43,7 +45,7 @@ const testRoutes = defineOperation(
   z.strictObject({ route: z.string().optional() }),
   async ({ route }, { service, caller }) => {
     const id = route === undefined ? undefined : parseId('alertRoute', route);
-    const results = await service.alerts.test(caller, id);
+    const results = await (await service.lead.alertsFor('changing')).test(caller, id);
     return {
       ok: results.length > 0 && results.every(({ ok }) => ok),
       routes: results.map(({ route: { id, kind, name }, ok, answer, ms }) => ({ id, kind, name, ok, answer, ms })),
@@ -54,15 +56,17 @@ const testRoutes = defineOperation(
 const acknowledgeAlert = defineOperation(
   'alert.ack',
   z.strictObject({ id: z.string(), by: label.optional() }),
-  async ({ id, by }, { service, caller }) =>
-    describeAlert(await service.alerts.acknowledge(caller, parseId('alert', id), by ?? callerActor(caller).name)),
+  async ({ id, by }, { service, caller }) => {
+    const alerts = await service.lead.alertsFor('changing');
+    return describeAlert(await alerts.acknowledge(caller, parseId('alert', id), by ?? callerActor(caller).name));
+  },
 );
 
 const removeRoute = defineOperation(
   'alert.remove',
   z.strictObject({ route: z.string() }),
   async ({ route }, { service, caller }) => {
-    await service.alerts.removeRoute(caller, parseId('alertRoute', route));
+    await (await service.lead.alertsFor('changing')).removeRoute(caller, parseId('alertRoute', route));
     return { id: route, removed: true };
   },
 );

@@ -13,6 +13,7 @@ import { version } from '../../version.ts';
 import { defineOperation } from '../operation.ts';
 import type { OperationContext } from '../operation.ts';
 import type { Service } from '../service.ts';
+import { describeNode } from './nodes.ts';
 
 /** One finding; `hint` says what to do where it is not well. */
 export type Check = {
@@ -103,9 +104,12 @@ const PROBES: readonly Probe[] = [
           hint: 'If the secret is wrong, give the right one with "cartulary source secret ID --secret S"; what waits is then taken in.',
         };
   },
+  probeNodes,
   probeRoutes,
-  async ({ alerts }) => {
-    const open = alerts.listAlerts().filter(({ resolvedAtMs }) => resolvedAtMs === undefined);
+  async ({ lead }) => {
+    const open = (await lead.alertsFor('reading'))
+      .listAlerts()
+      .filter(({ resolvedAtMs }) => resolvedAtMs === undefined);
     const waiting = open.filter(({ acknowledged }) => acknowledged === undefined).length;
     return open.length === 0
       ? { name: 'alerts', state: 'ok', text: 'none is open' }
@@ -178,10 +182,28 @@ async function probeIndex(service: Service): Promise<Check> {
   }
 }
 
+/** Whether all nodes are there, where the archive has several. */
+async function probeNodes({ archive, now }: Service): Promise<Check> {
+  const name = 'nodes';
+  const size = await archive.size();
+  const nodes = (await archive.listNodes()).map((node) => describeNode(node, { nowMs: now(), size }));
+  if (nodes.length === 0) return { name, state: 'ok', text: 'one, which shares with no other' };
+  const silent = nodes.filter(({ state }) => state === 'silent');
+  const text = `${nodes.filter(({ state }) => state === 'running').length} running`;
+  if (silent.length > 0)
+    return {
+      name,
+      state: 'failed',
+      text: `${text}, ${silent.map((node) => `${node.name} silent since ${node.seenAt}`).join(', ')}`,
+      hint: 'Start it again on its machine. Nothing that it acknowledged is lost, and it holds nothing that the others need.',
+    };
+  return { name, state: 'ok', text };
+}
+
 /** Whether anybody hears of it when something is wrong. */
-async function probeRoutes({ alerts }: Service): Promise<Check> {
+async function probeRoutes({ lead }: Service): Promise<Check> {
   const name = 'alert routes';
-  const routes = alerts.listRoutes();
+  const routes = (await lead.alertsFor('reading')).listRoutes();
   const failing = routes.filter(({ health }) => health?.failingSinceMs !== undefined);
   if (failing.length > 0)
     return {

@@ -5,6 +5,7 @@ import { DOCTOR_OPERATIONS } from './doctor.ts';
 import { FILE_OPERATIONS } from './files.ts';
 import { KEY_OPERATIONS } from './keys.ts';
 import { MESSAGE_OPERATIONS } from './messages.ts';
+import { NODE_OPERATIONS } from './nodes.ts';
 import { SOURCE_OPERATIONS } from './sources.ts';
 
 /** Everything the command line can ask of a running archive. */
@@ -16,4 +17,5 @@ export const OPERATIONS: readonly Operation[] = [
   ...DOCTOR_OPERATIONS,
   ...CAPACITY_OPERATIONS,
   ...ALERT_OPERATIONS,
+  ...NODE_OPERATIONS,
 ];

@@ -21,7 +21,8 @@ const listAlerts = defineRoute({
   },
   async handle({ service, caller }) {
     await service.archive.allow(caller, 'settings:read', 'list-alerts');
-    return { alerts: service.alerts.listAlerts().map(describeAlert) };
+    const alerts = await service.lead.alertsFor('reading');
+    return { alerts: alerts.listAlerts().map(describeAlert) };
   },
 });
 
@@ -38,7 +39,8 @@ const acknowledgeAlert = defineRoute({
   },
   response: { description: 'The alert.', schema: alertView },
   async handle({ service, caller, params, query }) {
-    return describeAlert(await service.alerts.acknowledge(caller, parseId('alert', params.id), query.by));
+    const alerts = await service.lead.alertsFor('changing');
+    return describeAlert(await alerts.acknowledge(caller, parseId('alert', params.id), query.by));
   },
 });
 

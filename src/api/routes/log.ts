@@ -17,7 +17,7 @@ export function registerLog(app: FastifyInstance, service: Service): void {
     if (path === 'vkey') return sendText(reply, `${service.archive.vkey}\n`);
     if (path === 'checkpoint') return sendText(reply, await service.archive.publish());
     if (path.startsWith('tile/entries/')) assertMayReadEntries(service, request);
-    const bytes = await service.archive.tiles.findPublic(path);
+    const bytes = await service.archive.findLogFile(path);
     if (bytes === undefined) throw new CartularyError('not-found', 'the log has no such file');
     return reply
       .header('content-type', 'application/octet-stream')

@@ -10,9 +10,11 @@ import { workerData } from 'node:worker_threads';
 import { createNoteSigner, formatVkey } from '../../ledger/note.ts';
 import { parseSignedCheckpoint, verifyCheckpoint } from '../../ledger/checkpoint.ts';
 import { signHead } from '../../ledger/signer.ts';
+import type { Head } from '../../ledger/signer.ts';
 import { createTileCache, inclusionProof, parseEntryBundle, TILE_WIDTH } from '../../ledger/tiles.ts';
 import type { TreeEdge } from '../../ledger/tiles.ts';
 import { CartularyError } from '../../model/errors.ts';
+import { openNodeLink } from '../../store/engine.ts';
 import { gatherBytes } from '../../store/growing-buffer.ts';
 import { openTileFiles } from '../../store/tile-files.ts';
 import { serveThread } from '../../store/thread.ts';
@@ -53,6 +55,7 @@ await mkdir(setup.layout.log, { recursive: true, mode: 0o700 });
 const files = openTileFiles(setup.layout.log);
 const cache = createTileCache(512);
 const memory = openSignerMemory(setup.layout.signerMemory);
+const link = await openNodeLink(setup.store);
 await writeFileDurably(setup.layout.vkey, Buffer.from(`${formatVkey(signer)}\n`), 0o644);
 
 let edge: TreeEdge | undefined;
@@ -109,21 +112,30 @@ async function publish(): Promise<string> {
     );
   }
   await assertContinues();
+  const grown = await grow(size);
+  // The memory is one for all nodes, which sign the same log in turns. What another has signed, this one does not go back behind.
+  const [signed, text] = await link.alone('sign', async () => {
+    const last = (await memory.read())?.size ?? 0;
+    const head = last > grown.size ? await grow(await reader.size()) : grown;
+    return [head.size, await sign(head)] as const;
+  });
+  await files.writeCheckpoint(text);
+  checkpoint = text;
+  published = signed;
+  [lastLeaf] = signed === 0 ? [] : await reader.readLeaves(signed - 1, 1);
+  return text;
+}
+
+/** Brings the files of this node to a size of the log. */
+async function grow(size: number): Promise<Head> {
   const grown = await growLog({ reader, files, from: published, size, ...(edge === undefined ? {} : { edge }) });
   edge = grown.edge;
-  const head = { origin: setup.origin, size, root: grown.root };
+  return { origin: setup.origin, size, root: grown.root };
+}
+
+function sign(head: Head): Promise<string> {
   // `init` and `restore` give the signer its first memory, so none at all means that it was lost.
-  checkpoint = await signHead({
-    ...head,
-    readTile: files.readTile,
-    memory,
-    key: signer,
-    isMemoryExpected: true,
-  });
-  await files.writeCheckpoint(checkpoint);
-  published = size;
-  [lastLeaf] = size === 0 ? [] : await reader.readLeaves(size - 1, 1);
-  return checkpoint;
+  return signHead({ ...head, readTile: files.readTile, memory, key: signer, isMemoryExpected: true });
 }
 
 /**
@@ -157,6 +169,8 @@ async function prove(indices: readonly number[], wanted: string | undefined): Pr
   const isCovered = checkpoint !== undefined && indices.every((index) => index < published);
   const over = wanted ?? (isCovered && checkpoint !== undefined ? checkpoint : await publish());
   const { size } = parseSignedCheckpoint(over);
+  // Another node has published it.
+  if (size > published) await publish();
   const proofs = [];
   for (const index of indices) {
     if (index >= size) throw new CartularyError('not-found', 'there is no such leaf');
@@ -178,6 +192,7 @@ serveThread<LogCalls>({
   prove: ({ indices, checkpoint: wanted }) => inTurn(() => prove(indices, wanted)),
   async close() {
     await turn;
+    await link.close();
     await reader.close();
     return undefined;
   },

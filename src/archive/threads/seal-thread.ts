@@ -17,7 +17,7 @@ import { openSealer } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
 /** What this thread is given: besides the keys, a port to the writer and one to the follower. */
-export type SealSetup = ThreadSetup & { readonly port: MessagePort; readonly fresh: FreshLink };
+export type SealSetup = ThreadSetup & { readonly port: MessagePort; readonly fresh: FreshLink | undefined };
 
 /** Calls of this thread. */
 export type SealCalls = {
@@ -34,7 +34,9 @@ const sealing = createSealing({
   sealer,
   random: createRandomPool(),
   append: appendThrough(setup.port),
-  onFresh: (documents) => sendFreshDocuments(setup.fresh, documents),
+  onFresh: (documents) => {
+    if (setup.fresh !== undefined) sendFreshDocuments(setup.fresh, documents);
+  },
 });
 
 serveThread<SealCalls>({
@@ -50,7 +52,7 @@ serveThread<SealCalls>({
   },
   async close() {
     setup.port.close();
-    setup.fresh.port.close();
+    setup.fresh?.port.close();
     sealer.destroy();
     return undefined;
   },

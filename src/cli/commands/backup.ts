@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { checkBackup } from '../../archive/check-backup.ts';
 import { restoreBackup } from '../../archive/backup.ts';
 import { isInitialised } from '../../archive/house-file.ts';
+import { dataLayout } from '../../archive/layout.ts';
 import type { BackupReport, RestoreOptions } from '../../archive/backup.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { housePlaceOf } from '../../settings.ts';
@@ -48,14 +49,15 @@ async function checkCommand(backup: string, _options: RestoreCommand, command: C
   // Options that the command above has, too, are given to it.
   const options = command.optsWithGlobals<RestoreCommand>();
   const settings = settingsOf(options);
+  const live = dataLayout(settings.data, settings.shared);
   const progress = createProgress('checking');
   // It is tried in a place of its own, wherever the records and the media of the archive are.
-  const { database: _database, blobs: _blobs, ...restoring } = await restoreOptionsOf(options);
+  const { shared: _shared, database: _database, blobs: _blobs, ...restoring } = await restoreOptionsOf(options);
   const report = await checkBackup({
     ...restoring,
     from: resolve(backup),
     workIn: tmpdir(),
-    ...((await isInitialised(settings.data)) ? { live: settings.data } : {}),
+    ...((await isInitialised(live)) ? { live } : {}),
     onProgress: (done, total) => progress.update({ done, total }),
   });
   progress.end();

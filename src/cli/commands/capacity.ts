@@ -67,7 +67,7 @@ function printReport({
   print(
     reached.length === 0
       ? `One machine is enough for ${years} years, by what is known here.`
-      : `${first === 0 ? 'One machine is no longer enough' : `One machine is enough; ${inMonthsText(first)} it no longer is`}: the archive belongs on PostgreSQL then, which this version cannot use yet.`,
+      : `${first === 0 ? 'One machine is no longer enough' : `One machine is enough; ${inMonthsText(first)} it no longer is`}: the archive belongs on PostgreSQL then (docs/operate/postgres.md).`,
   );
   say(
     `Disk is this archive's own; times were measured on ${measured.date} on ${measured.machine}, and yours will differ.`,

@@ -22,8 +22,9 @@ export function registerDemo(program: Command): void {
  */
 export async function startDemo(options: CommonOptions): Promise<void> {
   const settings = settingsOf({ ...options, data: options.data ?? './demo-data' });
-  if (await isInitialised(settings.data)) {
-    const { name } = await readHouseFile(dataLayout(settings.data));
+  const layout = dataLayout(settings.data);
+  if (await isInitialised(layout)) {
+    const { name } = await readHouseFile(layout);
     if (name !== SHOP)
       throw new CartularyError(
         'conflict',

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 
 import { initHouse } from '../../archive/house.ts';
 import { isInitialised } from '../../archive/house-file.ts';
+import { dataLayout } from '../../archive/layout.ts';
 import { housePlaceOf } from '../../settings.ts';
 import type { Settings } from '../../settings.ts';
 import { settingsOf, withCommonOptions } from '../context.ts';
@@ -20,7 +21,8 @@ export function registerStart(program: Command): void {
     .action(async (options: Options) => {
       if (options.demo === true) return startDemo(options);
       const settings = settingsOf(options);
-      if (!(await isInitialised(settings.data))) await makeArchive(settings, options.name ?? 'My shop');
+      if (!(await isInitialised(dataLayout(settings.data, settings.shared))))
+        await makeArchive(settings, options.name ?? 'My shop');
       await serve(settings, false);
     });
 }

@@ -89,10 +89,10 @@ async function verifyOffline(options: Options, bundle: string): Promise<void> {
 
 /** The key of the archive in the data directory, which is elsewhere than the bundle, too. */
 async function readOwnLogKey(options: Options): Promise<string> {
-  const { data } = settingsOf(options);
-  if (!(await isInitialised(data)))
+  const { data, shared } = settingsOf(options);
+  const layout = dataLayout(data, shared);
+  if (!(await isInitialised(layout)))
     throw new CartularyError('bad-input', '--bundle needs --log-key: the key must come from elsewhere than the bundle');
-  const layout = dataLayout(data);
   const { id } = await readHouseFile(layout);
   return (await readFile(archiveLayout(layout, id as ArchiveId).vkey, 'utf8')).trim();
 }

@@ -5,12 +5,16 @@ import type { ClientBase } from 'pg';
 import { CartularyError } from '../../model/errors.ts';
 import { SCHEMA } from './schema.ts';
 
-/** Where an archive is. Plain values, since it crosses to threads. */
-export type PostgresLocation = {
+/** Where an archive is. */
+export type PostgresPlace = {
   /** `postgres://user@host:port/database`; never in a log or an error, since it may hold a password. */
   readonly url: string;
   /** 16 bytes. */
   readonly archiveId: Uint8Array;
+};
+
+/** The same with what opens it. Plain values, since it crosses to threads. */
+export type PostgresLocation = PostgresPlace & {
   /** The file of the epochs' keys (`epochs.ts`). */
   readonly epochs: string;
   /** 32 bytes: wraps the epochs' keys, and seals copies for backups. */
@@ -47,7 +51,7 @@ export function bytesOfUuid(text: string): Buffer {
  * Connects, and asserts what durability rests on.
  * @throws CartularyError `overloaded` where the server cannot be reached, `setting` where it does not wait for its disk
  */
-export async function connect(location: PostgresLocation): Promise<Client> {
+export async function connect(location: PostgresPlace): Promise<Client> {
   const client = new Client({
     connectionString: location.url,
     application_name: 'cartulary',
@@ -96,7 +100,7 @@ export type KeptConnection = {
 };
 
 /** Opens one. */
-export function keepConnected(location: PostgresLocation): KeptConnection {
+export function keepConnected(location: PostgresPlace): KeptConnection {
   let client: Promise<Client> | undefined;
   let turn: Promise<unknown> = Promise.resolve();
   const get = (): Promise<Client> => {

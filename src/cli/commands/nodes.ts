@@ -1,0 +1,31 @@
+import type { Command } from 'commander';
+
+import type { NodeView } from '../../api/operations/nodes.ts';
+import { runOperation, withCommonOptions } from '../context.ts';
+import type { CommonOptions } from '../context.ts';
+import { paint, print, printJson } from '../output.ts';
+
+/** `nodes`: which nodes an archive has, what each does, and how far it is. */
+export function registerNodes(program: Command): void {
+  withCommonOptions(program.command('nodes').description('which nodes this archive has, and how far each is')).action(
+    async (options: CommonOptions) => {
+      const { nodes } = await runOperation<{ nodes: readonly NodeView[] }>(options, 'node.list', {});
+      if (options.json === true) return printJson({ nodes });
+      if (nodes.length === 0) print('This archive has one node, which needs no name.');
+      for (const node of nodes) print(describe(node));
+    },
+  );
+}
+
+function describe({ name, roles, state, version, url, leads, behind, seenAt, isThis }: NodeView): string {
+  const how = state === 'running' ? paint('green', state) : paint(state === 'silent' ? 'red' : 'dim', state);
+  const more = [
+    roles.join(', '),
+    ...(url === '' ? [] : [url]),
+    version,
+    ...(leads ? ['does what only one may do'] : []),
+    ...(behind > 0 ? [`index ${behind} records behind`] : []),
+    ...(state === 'running' ? [] : [`last heard of ${seenAt}`]),
+  ];
+  return `${name}${isThis ? ' (this one)' : ''}: ${how}; ${more.join('; ')}`;
+}
