@@ -111,6 +111,15 @@ describe('settings', () => {
     );
     expect(read).toThrow(expect.not.objectContaining({ message: expect.stringContaining('hunter2') as string }));
   });
+  it('say what one of several nodes does, which needs what they share', () => {
+    const several = { CARTULARY_SHARED: '/srv/shared', CARTULARY_DATABASE: 'postgres://127.0.0.1/c' };
+    const read = (more: Record<string, string>) => readSettings({ ...several, ...more }, {}, join(place, 'none'));
+    expect(read({})).toMatchObject({ shared: '/srv/shared', roles: ['edge', 'work', 'api'] });
+    expect(read({ CARTULARY_ROLES: 'edge, api' }).roles).toEqual(['edge', 'api']);
+    expect(() => read({ CARTULARY_ROLES: 'edge,boss' })).toThrow('edge, work, api');
+    expect(() => readSettings({ CARTULARY_SHARED: '/srv' }, {}, join(place, 'none'))).toThrow('CARTULARY_DATABASE');
+    expect(() => readSettings({ CARTULARY_ROLES: 'edge' }, {}, join(place, 'none'))).toThrow('CARTULARY_SHARED');
+  });
   it('want credentials for a bucket', () => {
     expect(() => readSettings({ CARTULARY_BLOBS: 's3://media?region=r1' }, {}, join(place, 'none'))).toThrow(
       'AWS_ACCESS_KEY_ID',

@@ -1,6 +1,7 @@
 /** A verification, and its record. */
 import type { ArchiveParts } from './archive-parts.ts';
 import type { AuditAct } from '../model/event.ts';
+import { readSignerMemory } from './signer-memory.ts';
 import type { VerifyReport } from './threads/verify-thread.ts';
 
 /** Nothing can be put on record, since the database is damaged. */
@@ -34,15 +35,17 @@ export function describeVerification({ ok, size, faults }: VerifyReport): AuditA
 
 /** Verifies what the store, the log and the signer hold. */
 export async function runVerification(
-  { threads, vkey, formerVkeys }: ArchiveParts,
+  { threads, vkey, formerVkeys, layout, node }: ArchiveParts,
   request: { readonly vkey?: string; readonly earlier?: readonly string[] },
   context: { signal?: AbortSignal; onProgress?: (progress: { done: number; total: number }) => void },
 ): Promise<VerifyReport> {
+  // This node publishes at least as far; what others sign after it is newer than its files.
+  const remembered = node === undefined ? {} : { remembered: { head: await readSignerMemory(layout.signerMemory) } };
   // A signer that refuses to sign is itself a finding: the verification goes on and says why.
   const refusal = await threads.log.call('publish', undefined).then(
     () => undefined,
     (cause: unknown) => (cause instanceof Error ? cause.message : 'it failed'),
   );
   const known = { vkey: request.vkey ?? vkey, formerVkeys, earlier: request.earlier ?? [] };
-  return threads.runVerify({ ...known, ...(refusal === undefined ? {} : { refusal }) }, context);
+  return threads.runVerify({ ...known, ...remembered, ...(refusal === undefined ? {} : { refusal }) }, context);
 }

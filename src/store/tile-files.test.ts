@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 
-import { entriesPath, tilePath } from '../ledger/tiles.ts';
+import { encodeEntryBundle, entriesPath, tilePath } from '../ledger/tiles.ts';
 import { openTileFiles } from './tile-files.ts';
 import type { TileFiles } from './tile-files.ts';
 
@@ -104,6 +104,14 @@ describe('tile files', () => {
       '.',
     ])
       expect([path, await found(path)]).toEqual([path, undefined]);
+    await files.write([
+      { path: tilePath(0, 0, 7), bytes: Buffer.concat([bytes(3, 96), bytes(7, 128)]) },
+      { path: entriesPath(0, 2), bytes: encodeEntryBundle([bytes(8, 5), bytes(9, 6)]) },
+    ]);
+    // Another node has published a head that this one has not.
+    expect((await files.findPublic('tile/0/000.p/4'))?.length).toBe(128);
+    expect(await files.findPublic('tile/0/000.p/8')).toBeUndefined();
+    expect(await files.findPublic('tile/entries/000.p/1')).toEqual(encodeEntryBundle([bytes(8, 5)]));
     await rm(join(directory, 'checkpoint'));
     await mkdir(join(directory, 'checkpoint'));
     expect(await found('checkpoint')).toBeUndefined();

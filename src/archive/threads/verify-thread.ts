@@ -63,10 +63,16 @@ export type VerifyCalls = {
   ready: { args: undefined; result: undefined };
   /**
    * `earlier`: signed checkpoints known from elsewhere; `vkey`: the log's public key, if not the archive's own is to be trusted; `formerVkeys`: those of the logs that it
-   * succeeds; `refusal`: why the signer would not sign what is there now.
+   * succeeds; `refusal`: why the signer would not sign what is there now; `remembered`: what the signer remembered before this node published, where other nodes sign meanwhile.
    */
   verify: {
-    args: { vkey: string; formerVkeys: readonly string[]; earlier: readonly string[]; refusal?: string };
+    args: {
+      vkey: string;
+      formerVkeys: readonly string[];
+      earlier: readonly string[];
+      refusal?: string;
+      remembered?: { readonly head: Head | undefined };
+    };
     result: VerifyReport;
   };
   close: { args: undefined; result: undefined };
@@ -96,7 +102,8 @@ type Run = {
 async function verify(args: VerifyCalls['verify']['args'], context: CallContext): Promise<VerifyReport> {
   const run: Run = { faults: [], checked: 0, destroyed: 0, destroyedIds: [], blobs: 0, succeeds: [] };
   // Capture goes on meanwhile, so what was written first is read last: records, then the signer's memory, then the checkpoint.
-  const remembered = await readSignerMemory(setup.layout.signerMemory);
+  const remembered =
+    args.remembered === undefined ? await readSignerMemory(setup.layout.signerMemory) : args.remembered.head;
   const checkpointText = await readCheckpointOf(remembered?.size ?? 0);
   const stored = await reader.size();
   const isFormer = (text: string): boolean => originOf(text) !== setup.origin && args.formerVkeys.length > 0;
