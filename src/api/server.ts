@@ -11,6 +11,7 @@ import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyListenOptions } from 'fastify';
 
 import { standardEventsJsonSchema, STANDARD_EVENTS_VERSION } from '../capture/connectors/standard-webhooks-schema.ts';
+import type { SpoolState } from '../capture/spool.ts';
 import { CartularyError, ERRORS } from '../model/errors.ts';
 import type { SourceId } from '../model/ids.ts';
 import type { ListenAddress, Settings } from '../settings.ts';
@@ -101,12 +102,16 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
-    if (service.isLeaving()) void reply.status(503);
-    return {
-      status: service.isLeaving() ? 'leaving' : 'ready',
-      records: await service.archive.size(),
-      overloaded: service.admission.isFull(),
-    };
+    const { archive, admission, keeping, spool } = service;
+    const overloaded = admission.isFull();
+    if (service.isLeaving()) return reply.status(503).send({ status: 'leaving', overloaded });
+    // Whoever has a spool takes in what comes while the database is away.
+    const size = keeping.isSpooling() ? Promise.resolve(undefined) : archive.size();
+    const records = await size.catch((cause: unknown) => {
+      if (spool === undefined || !settings.roles.includes('edge')) throw cause;
+    });
+    const waiting = spool === undefined ? {} : { spool: describeSpool(spool.state()) };
+    return { status: records === undefined ? 'spooling' : 'ready', records, overloaded, ...waiting };
   });
   const room = createBodyRoom();
   if (faces.hooks) registerHooks(app, service, room);
@@ -167,6 +172,10 @@ function registerApi(app: FastifyInstance, service: Service, room: BodyRoom): vo
     room.register(scope);
     for (const route of ROUTES) route.register(scope, service);
   });
+}
+
+function describeSpool({ envelopes, bytes, bytesMax, oldestMs }: SpoolState) {
+  return { envelopes, bytes, bytesMax, oldestAt: oldestMs === undefined ? null : new Date(oldestMs).toISOString() };
 }
 
 type Face = { readonly url: string; close(): Promise<void> };

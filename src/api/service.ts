@@ -13,8 +13,12 @@ import type { House } from '../archive/house.ts';
 import type { Source } from '../archive/registry.ts';
 import { pollSources } from '../capture/poll.ts';
 import type { ReceiveParts } from '../capture/receive.ts';
+import { createKeeping } from '../capture/keeping.ts';
+import type { Keeping } from '../capture/keeping.ts';
 import { openRing } from '../capture/ring.ts';
 import type { Ring } from '../capture/ring.ts';
+import { openSpool } from '../capture/spool.ts';
+import type { Spool } from '../capture/spool.ts';
 import { createInlineGaps } from '../capture/tee.ts';
 import type { InlineGaps } from '../capture/tee.ts';
 import { workJobs } from '../capture/work.ts';
@@ -28,6 +32,8 @@ import { createAdmission } from './admission.ts';
 import type { Admission } from './admission.ts';
 import { createLead } from './lead.ts';
 import type { Lead } from './lead.ts';
+import { createLoops, errorName } from './loops.ts';
+import type { Loops } from './loops.ts';
 
 /** What faces are given. */
 export type Service = {
@@ -38,6 +44,9 @@ export type Service = {
   readonly log: Logger;
   readonly receive: ReceiveParts;
   readonly inlineGaps: InlineGaps;
+  readonly keeping: Keeping;
+  /** Where records are on another machine. */
+  readonly spool: Spool | undefined;
   readonly admission: Admission;
   readonly work: WorkParts;
   readonly alerts: Alerts;
@@ -74,6 +83,8 @@ const FINISH_EVERY_MS = 10_000;
 /** Looks for what a person must be told, tells it, gives signs of life. */
 const LOOK_EVERY_MS = 15_000;
 const TELL_EVERY_MS = 1000;
+/** Files what waited for the database. */
+const FILE_EVERY_MS = 1000;
 /** Says to the other nodes that this one is there. */
 const SIGN_EVERY_MS = 5000;
 
@@ -110,25 +121,19 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     onMediaFailing: (failing) => alerts.noteMediaFailing(failing),
     ...(options.allowPrivate === undefined ? {} : { allowPrivate: options.allowPrivate }),
   };
-  const loops: Promise<void>[] = [];
-  const start = (everyMs: number, act: () => Promise<void>): void =>
-    void loops.push(loop(signal, everyMs, log, () => act().catch(stopWhereDiskFailed)));
+  const loops = createLoops({ signal, log, onFatal });
+  const spool = archive.isRemote ? await openSpool(archive.layout.spool, archive.spool) : undefined;
+  const keeping = createKeeping({
+    archive,
+    spool,
+    onFatal,
+    onSpooling(isSpooling, waiting) {
+      if (isSpooling) log.error('the database is away; what comes is acknowledged and waits on this disk');
+      else log.warn({ waiting }, 'the database is back, and what waited is filed');
+    },
+  });
   const lead = createLead(archive, alerts, settings.roles.includes('work'));
-  const sayNode = async (url: string, stopped: boolean): Promise<void> =>
-    archive.sayNode({
-      roles: settings.roles,
-      version: version(),
-      url,
-      leads: lead.isHere(),
-      atMs: now(),
-      followed: await archive.indexPosition(),
-      stopped,
-    });
   const life = { isLeaving: false };
-  const stopWhereDiskFailed = (cause: unknown): void => {
-    if (isDiskFailed(cause)) onFatal(cause);
-    throw cause;
-  };
   return {
     settings,
     house,
@@ -139,6 +144,8 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     work,
     alerts,
     lead,
+    keeping,
+    spool,
     receive: { archive, ring, now, onBadSignature: createAlarm(log, now) },
     inlineGaps: createInlineGaps(archive, now, signal),
     admission: createAdmission({
@@ -149,50 +156,46 @@ export async function openService(settings: Settings, options: ServiceOptions = 
       settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
     isLeaving: () => life.isLeaving,
     leave: () => void (life.isLeaving = true),
-    startWork(url) {
-      if (archive.node !== undefined) start(SIGN_EVERY_MS, () => sayNode(url, false));
-      if (!settings.roles.includes('work')) return;
-      start(WORK_EVERY_MS, () => workJobs(work));
-      const startOnly = (everyMs: number, act: () => Promise<void>): void => start(everyMs, () => lead.run(act));
-      startOnly(FINISH_EVERY_MS, async () => void (await archive.finishDestructions()));
-      startOnly(EPOCH_EVERY_MS, async () => {
-        if (await archive.isEpochOver()) await archive.rotateEpoch(ITSELF);
-      });
-      startOnly(POLL_EVERY_MS, () => pollSources(work));
-      startOnly(LOOK_EVERY_MS, () => alerts.look());
-      startOnly(TELL_EVERY_MS, async () => alerts.startTelling());
-      startOnly(TELL_EVERY_MS, () => alerts.beat());
-    },
+    startWork: (url) => startWork({ settings, archive, alerts, work, lead, keeping, spool, loops, now }, url),
     async close() {
       stop.abort();
-      await Promise.all([...loops, alerts.settled()]);
-      if (archive.node !== undefined) await sayNode('', true).catch(() => undefined);
+      await Promise.all([loops.settled(), alerts.settled()]);
+      await spool?.close();
+      if (archive.node !== undefined) await sayNode({ settings, archive, lead, now }, '', true).catch(() => undefined);
       await house.close();
     },
   };
 }
 
-async function loop(signal: AbortSignal, everyMs: number, log: Logger, act: () => Promise<void>): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await act();
-    } catch (cause) {
-      if (!signal.aborted) log.warn({ cause: errorName(cause) }, 'a job failed; it is tried again');
-    }
-    await pause(everyMs, signal);
-  }
+type WorkingParts = Pick<Service, 'settings' | 'archive' | 'alerts' | 'work' | 'lead' | 'keeping' | 'spool' | 'now'> & {
+  readonly loops: Loops;
+};
+
+function startWork(parts: WorkingParts, url: string): void {
+  const { settings, archive, alerts, work, lead, keeping, spool, loops } = parts;
+  if (spool !== undefined) loops.start(FILE_EVERY_MS, () => keeping.fileWaiting());
+  if (archive.node !== undefined) loops.start(SIGN_EVERY_MS, () => sayNode(parts, url, false));
+  if (!settings.roles.includes('work')) return;
+  loops.start(WORK_EVERY_MS, () => workJobs(work));
+  const startOnly = (everyMs: number, act: () => Promise<void>): void => loops.start(everyMs, () => lead.run(act));
+  startOnly(FINISH_EVERY_MS, async () => void (await archive.finishDestructions()));
+  startOnly(EPOCH_EVERY_MS, async () => {
+    if (await archive.isEpochOver()) await archive.rotateEpoch(ITSELF);
+  });
+  startOnly(POLL_EVERY_MS, () => pollSources(work));
+  startOnly(LOOK_EVERY_MS, () => alerts.look());
+  startOnly(TELL_EVERY_MS, async () => alerts.startTelling());
+  startOnly(TELL_EVERY_MS, () => alerts.beat());
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
+async function sayNode(
+  { settings, archive, lead, now }: Pick<WorkingParts, 'settings' | 'archive' | 'lead' | 'now'>,
+  url: string,
+  stopped: boolean,
+): Promise<void> {
+  await archive.sayNode({
+    ...{ roles: settings.roles, version: version(), url, leads: lead.isHere(), atMs: now(), stopped },
+    followed: await archive.indexPosition(),
   });
 }
 
@@ -234,11 +237,6 @@ function describeDiskFailure(cause: unknown): string {
   if (cause instanceof CartularyError) return cause.message;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   return `archive.db: ${code.replace('SQLITE_IOERR_', '').toLowerCase()}`;
-}
-
-function errorName(cause: unknown): string {
-  if (!(cause instanceof Error)) return typeof cause;
-  return 'code' in cause ? `${cause.name} ${String(cause.code)}` : cause.name;
 }
 
 function formatHost(settings: Settings): string {

@@ -111,6 +111,8 @@ export function createArchive(parts: ArchiveParts) {
     layout: parts.layout,
     registry: parts.registry,
     node: parts.node,
+    /** Are the records where they can be away? */
+    isRemote: parts.store.engine === 'postgres',
     blobs: parts.blobs,
     threads: parts.threads,
     act,

@@ -28,6 +28,8 @@ export type ArchiveLayout = {
   readonly index: string;
   readonly log: string;
   readonly blobs: string;
+  /** What was acknowledged while the database was away. */
+  readonly spool: string;
   /** Media on their way to S3. */
   readonly incoming: string;
   readonly ring: string;
@@ -76,6 +78,7 @@ export function archiveLayout(data: DataLayout, id: ArchiveId): ArchiveLayout {
     log: `${directory}/log`,
     blobs: `${data.common}/archives/${id}/blobs`,
     incoming: `${directory}/incoming`,
+    spool: `${directory}/spool`,
     ring: `${directory}/ring`,
     keyring: `${data.keys}/${id}.keyring.json`,
     epochs: `${data.keys}/${id}.epochs.json`,

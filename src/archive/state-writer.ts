@@ -11,7 +11,9 @@ export type StateWriter = {
   stop(): void;
 };
 
-/** Milliseconds between two tries while the disk is full. */
+/** A full disk, or a database that is away. */
+const PASSES: ReadonlySet<string> = new Set(['overloaded', 'database-away']);
+/** Milliseconds between two tries. */
 const RETRY_MS = 1000;
 
 /**
@@ -29,7 +31,7 @@ export function createStateWriter(
       return true;
     } catch (cause) {
       if (stop.signal.aborted) return true;
-      if (cause instanceof CartularyError && cause.code === 'overloaded') return false;
+      if (cause instanceof CartularyError && PASSES.has(cause.code)) return false;
       options.onFatal(cause);
       return true;
     }

@@ -18,6 +18,9 @@ export const LIMITS = {
   /** Envelopes of bad signature written to the ring a second and source, and their bytes; above it they are only counted. */
   ringPerSecondMax: 20,
   ringBytesPerSecondMax: 4 * 1024 * 1024,
+  /** What may wait on a node while the database is away, and how much of it in one file. */
+  spoolBytesMax: 1024 * 1024 * 1024,
+  spoolFileBytesMax: 8 * 1024 * 1024,
   /** Milliseconds after which an inline source goes on without us. */
   inlineWaitMs: 300,
   /** Milliseconds the shop's own handler is given in tee mode. */

@@ -25,6 +25,11 @@ export const ERRORS = {
   'rate-limited': { status: 429, title: 'Too many requests', hint: 'Wait as long as Retry-After says.' },
   internal: { status: 500, title: 'Something failed here', hint: 'Try again; if it stays, run "cartulary doctor".' },
   overloaded: { status: 503, title: 'Busy', hint: 'Try again as Retry-After says.' },
+  'database-away': {
+    status: 503,
+    title: 'The database cannot be reached',
+    hint: 'Try again as Retry-After says. Where it stays so, look at the database.',
+  },
   stopping: { status: 503, title: 'The server is stopping', hint: 'Try again in a moment.' },
   locked: { status: 503, title: 'The archive is locked', hint: 'Unlock its root key and start again.' },
   'data-held': {

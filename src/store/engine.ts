@@ -115,7 +115,7 @@ export async function findEpochStart(location: StoreLocation): Promise<number | 
   return openEpochs(location).newest().sinceMs;
 }
 
-/** Begins a new epoch and destroys the keys of those before. @throws CartularyError `conflict` where another node does it, `overloaded` where the database went away */
+/** Begins a new epoch and destroys the keys of those before. @throws CartularyError `conflict` where another node does it, `database-away` */
 export async function rotateEpoch(
   location: Extract<StoreLocation, { engine: 'postgres' }>,
   nowMs: number,

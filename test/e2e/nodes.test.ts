@@ -178,17 +178,46 @@ describe.skipIf(missing !== undefined)(
       },
     );
 
+    it(
+      'take in what comes while the database is away, and file it when it is back, whatever became of them',
+      { timeout: 180_000 },
+      async () => {
+        const name = new URL(database.url).pathname.slice(1);
+        await database.asAdministrator(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+        await database.cutConnections(database.url);
+        try {
+          expect(await sendAll(760, 790)).toEqual(new Set([200]));
+          const ready = await (await fetch(`${get('edge').url}/readyz`)).json();
+          expect(ready).toMatchObject({ status: 'spooling', spool: { envelopes: expect.any(Number) as number } });
+          await get('edge').kill();
+        } finally {
+          await database.asAdministrator(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+        }
+        await start('edge');
+        for (const one of ['a', 'b'] as const)
+          await until(`${one} finds all`, async () => (await total(one)) === acknowledged.size, 60);
+        await until('nothing waits any more', async () => {
+          const { spool } = (await (await fetch(`${get('edge').url}/readyz`)).json()) as {
+            spool: { envelopes: number };
+          };
+          return spool.envelopes === 0;
+        });
+        expect(get('edge').log()).not.toContain('parcel number');
+      },
+    );
+
     it('are restarted one after the other without a request being lost', { timeout: 180_000 }, async () => {
-      let isOver = false;
-      const restarting = (async () => {
+      const life = { isOver: false };
+      const restartAll = async (): Promise<void> => {
         for (const name of NAMES) {
           expect(await get(name).stop()).toBe(0);
           await start(name);
         }
-        isOver = true;
-      })();
+        life.isOver = true;
+      };
+      const restarting = restartAll();
       const statuses = new Set<number>();
-      for (let number = 800; !isOver; number += 1) statuses.add(await send(number));
+      for (let number = 800; !life.isOver; number += 1) statuses.add(await send(number));
       await restarting;
       expect(statuses).toEqual(new Set([200]));
       for (const name of ['a', 'b'] as const)

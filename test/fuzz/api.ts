@@ -10,9 +10,20 @@ import { callLocalSocket, readAnswer, serveLocalSocket } from '../../src/api/loc
 import { OPERATIONS } from '../../src/api/operations/list.ts';
 import { buildApp } from '../../src/api/server.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../src/capture/ring-envelope.ts';
+import {
+  encodeFrame,
+  FRAME_HEAD_BYTES,
+  openFrame,
+  parseGroup,
+  readFrameHead,
+  spoolKeysOf,
+} from '../../src/capture/spool-file.ts';
+import type { SpooledEnvelope } from '../../src/capture/spool-file.ts';
 import type { Envelope } from '../../src/model/envelope.ts';
 import { CartularyError } from '../../src/model/errors.ts';
 import type { ErrorCode } from '../../src/model/errors.ts';
+import type { SourceId } from '../../src/model/ids.ts';
+import { deriveHpkeKeyPair } from '../../src/vault/hpke.ts';
 import { LOCAL_CALLER, openTestService } from '../support/service.ts';
 import type { TestService } from '../support/service.ts';
 import { hostileBytes, hostileForm, hostileJson, hostileText } from './arbitraries.ts';
@@ -240,4 +251,37 @@ const inRing = defineTarget(
   },
 );
 
-export const API_TARGETS: readonly Target[] = [queries, posts, asked, answered, inRing];
+const spooled: SpooledEnvelope = {
+  ...{
+    source: 'src_1' as SourceId,
+    envelope,
+    verdict: { scheme: 'twilio', result: 'valid' },
+    findings: { 'card-number': 1 },
+  },
+};
+const spoolKeys = spoolKeysOf(deriveHpkeKeyPair(new Uint8Array(32).fill(7)));
+const spoolFile = Buffer.concat([encodeFrame(spoolKeys, [spooled]), encodeFrame(spoolKeys, [spooled, spooled])]);
+const groupText = JSON.stringify([{ ...spooled, envelope: Buffer.from(envelopeBytes).toString() }]);
+
+const inSpool = defineTarget(
+  'group of the spool',
+  ['parseGroup'],
+  fc.oneof(
+    hostileBytes([Buffer.from(groupText)]),
+    hostileJson([JSON.parse(groupText)]).map((text): Uint8Array => Buffer.from(text)),
+  ),
+  (bytes) => {
+    for (const { envelope: read } of parseGroup(bytes)) mustEqual(read.transport, 'webhook', 'no envelope of a hook');
+  },
+);
+
+const spoolFiles = defineTarget('spool file', ['readFrameHead', 'openFrame'], hostileBytes([spoolFile]), (bytes) => {
+  let at = 0;
+  for (let head = readFrameHead(bytes, at); head !== undefined; head = readFrameHead(bytes, at)) {
+    mustEqual(openFrame(spoolKeys, bytes, at, head).length, head.envelopes, 'a frame says another count');
+    at += FRAME_HEAD_BYTES + head.bytes;
+    must(at <= bytes.length, 'a frame ends behind the file');
+  }
+});
+
+export const API_TARGETS: readonly Target[] = [queries, posts, asked, answered, inRing, inSpool, spoolFiles];

@@ -105,6 +105,7 @@ const PROBES: readonly Probe[] = [
         };
   },
   probeNodes,
+  probeSpool,
   probeRoutes,
   async ({ lead }) => {
     const open = (await lead.alertsFor('reading'))
@@ -180,6 +181,30 @@ async function probeIndex(service: Service): Promise<Check> {
   } catch (cause) {
     return { name, state: 'failed', text: cause instanceof Error ? cause.message : 'it cannot be read', hint };
   }
+}
+
+/** Whether something was acknowledged that is not filed yet. */
+async function probeSpool({ spool, keeping, now }: Service): Promise<Check> {
+  const name = 'spool';
+  if (spool === undefined) return { name, state: 'ok', text: 'none is needed: the records are on this machine' };
+  const { envelopes, bytes, bytesMax, oldestMs, damaged } = spool.state();
+  if (damaged > 0)
+    return {
+      name,
+      state: 'failed',
+      text: `${damaged} file(s) of the spool cannot be opened, and were put aside as .damaged`,
+      hint: 'What is in them was acknowledged and is not in the archive: keep the files, look at the disk (dmesg), and ask the platforms for that time again.',
+    };
+  if (oldestMs === undefined) return { name, state: 'ok', text: 'nothing waits' };
+  const text = `${envelopes} envelope(s) wait, ${bytes} of at most ${bytesMax} bytes, the oldest for ${Math.round((now() - oldestMs) / 1000)} s`;
+  if (!keeping.isSpooling())
+    return { name, state: 'warning', text, hint: 'They are being filed; look again in a minute.' };
+  return {
+    name,
+    state: 'failed',
+    text,
+    hint: 'The database is away: bring it back, and they are filed by themselves.',
+  };
 }
 
 /** Whether all nodes are there, where the archive has several. */

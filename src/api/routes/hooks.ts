@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import type { Source } from '../../archive/registry.ts';
 import { LIMITS } from '../../capture/limits.ts';
-import { getConnector, takeEnvelope, verifyEnvelope } from '../../capture/receive.ts';
+import { getConnector, verifyEnvelope } from '../../capture/receive.ts';
 import { isKeptInTime, passOn } from '../../capture/tee.ts';
 import type { PassedRequest } from '../../capture/tee.ts';
 import { CartularyError, ERRORS } from '../../model/errors.ts';
@@ -60,7 +60,7 @@ async function receive(
   const envelope = await makeEnvelope(service, request);
   const verdict = await verifyEnvelope(service.receive, source, connector, envelope);
   const { answer } = await service.admission.admit(envelope.body.length, () =>
-    takeEnvelope(service, source, connector, envelope, verdict),
+    service.keeping.keep(source, connector, envelope, verdict),
   );
   return reply.code(answer.status).header('content-type', answer.contentType).send(answer.body);
 }
@@ -97,7 +97,7 @@ async function beginKeeping(
     const connector = getConnector(source);
     const envelope = await makeEnvelope(service, request);
     const verdict = await verifyEnvelope(service.receive, source, connector, envelope);
-    const keep = (): Promise<unknown> => takeEnvelope(service, source, connector, envelope, verdict);
+    const keep = (): Promise<unknown> => service.keeping.keep(source, connector, envelope, verdict);
     return { done: service.admission.admit(envelope.body.length, keep) };
   } catch (cause) {
     if (cause instanceof CartularyError && ERRORS[cause.code].status < 500) throw cause;

@@ -49,7 +49,7 @@ export function bytesOfUuid(text: string): Buffer {
 
 /**
  * Connects, and asserts what durability rests on.
- * @throws CartularyError `overloaded` where the server cannot be reached, `setting` where it does not wait for its disk
+ * @throws CartularyError `database-away` where the server cannot be reached, `setting` where it does not wait for its disk
  */
 export async function connect(location: PostgresPlace): Promise<Client> {
   const client = new Client({
@@ -70,7 +70,7 @@ export async function connect(location: PostgresPlace): Promise<Client> {
   } catch (cause) {
     await client.end().catch(() => undefined);
     if (cause instanceof CartularyError) throw cause;
-    throw new CartularyError('overloaded', 'the database cannot be reached', { cause });
+    throw new CartularyError('database-away', 'the database cannot be reached', { cause });
   }
 }
 
@@ -93,7 +93,7 @@ async function assertDurable(client: ClientBase): Promise<void> {
 export type KeptConnection = {
   /**
    * Does something with the connection, alone: a transaction is not mixed with what others ask meanwhile.
-   * @throws CartularyError `overloaded` where the database went away
+   * @throws CartularyError `database-away` where the database went away
    */
   use<Result>(act: (client: Client) => Promise<Result>): Promise<Result>;
   close(): Promise<void>;
@@ -125,7 +125,7 @@ export function keepConnected(location: PostgresPlace): KeptConnection {
       // Whatever state it is in, nobody uses it again.
       client = undefined;
       void connected.end().catch(() => undefined);
-      throw new CartularyError('overloaded', 'the database went away', { cause });
+      throw new CartularyError('database-away', 'the database went away', { cause });
     }
   };
   return {

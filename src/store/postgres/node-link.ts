@@ -19,7 +19,7 @@ type Standing = { readonly client: Client; leads: boolean };
 
 /**
  * Opens the link of a node.
- * @throws CartularyError `data-held` where somebody works on the archive as a stopped one, `overloaded`
+ * @throws CartularyError `data-held` where somebody works on the archive as a stopped one, `database-away`
  */
 export async function openPostgresLink(place: PostgresPlace): Promise<NodeLink> {
   const archive = uuidOf(place.archiveId);

@@ -144,7 +144,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
 
   it('says that it cannot be reached, and nothing of where it is', async () => {
     const opened = open(await newArchive(), 'postgres://u:secret@127.0.0.1:9/none');
-    await expect(opened).rejects.toMatchObject({ code: 'overloaded', message: 'the database cannot be reached' });
+    await expect(opened).rejects.toMatchObject({ code: 'database-away', message: 'the database cannot be reached' });
   });
 
   it('opens one archive from two nodes at the same time, of which one makes the tables', async () => {
@@ -163,7 +163,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     await server.cutConnections(server.url);
     const entry = makeEntry('b');
     const [result] = await store.writer.append([entry]).catch(async (cause: unknown) => {
-      expect(cause).toMatchObject({ code: 'overloaded' });
+      expect(cause).toMatchObject({ code: 'database-away' });
       return store.writer.append([entry]);
     });
     expect(result).toMatchObject({ seq: 1 });
@@ -189,10 +189,10 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
         await Promise.race([waiting, until('it waits', () => waitsForReplica('1'))]);
       }
       await until('the wait is ended', () => waitsForReplica('pg_cancel_backend(pid)'));
-      expect(await waiting).toMatchObject({ code: 'overloaded' });
+      expect(await waiting).toMatchObject({ code: 'database-away' });
       const again = store.writer.append([makeEntry('a')]).catch((cause: unknown) => cause);
       await until('the wait is ended', () => waitsForReplica('pg_cancel_backend(pid)'));
-      expect(await again).toMatchObject({ code: 'overloaded' });
+      expect(await again).toMatchObject({ code: 'database-away' });
     } finally {
       await server.asAdministrator('ALTER SYSTEM RESET synchronous_standby_names');
       await server.asAdministrator('SELECT pg_reload_conf()');

@@ -21,7 +21,7 @@ export type PostgresStore = {
 /**
  * Opens an archive, or makes it.
  * @param onFatal called when its thread has died; the process must end
- * @throws CartularyError `overloaded` where the server cannot be reached, `setting` where it does not wait for its disk; as `migrate`
+ * @throws CartularyError `database-away` where the server cannot be reached, `setting` where it does not wait for its disk; as `migrate`
  */
 export async function openPostgresStore(
   location: PostgresLocation,

@@ -23,7 +23,7 @@ export type EpochRotation = { readonly epoch: number; readonly rewrapped: number
 
 /**
  * Rotates. Appends go on meanwhile.
- * @throws CartularyError `overloaded` where the database went away; what was begun is finished by the next rotation
+ * @throws CartularyError `database-away` where the database went away; what was begun is finished by the next rotation
  */
 export async function rotateEpoch(location: PostgresLocation, nowMs: number): Promise<EpochRotation> {
   const archive = uuidOf(location.archiveId);

@@ -6,7 +6,7 @@ import { CartularyError } from '../../model/errors.ts';
 /**
  * Commits, and is sure of it. Where somebody cancels the wait for a synchronous replica, PostgreSQL answers that it has committed and says in a warning that the replica may not have it
  * (PostgreSQL, "Synchronous Replication": the transaction is then durable here only).
- * @throws CartularyError `overloaded`: it may be committed, or not, and nothing may be acknowledged
+ * @throws CartularyError `database-away`: it may be committed, or not, and nothing may be acknowledged
  */
 export async function commitDurably(client: Client): Promise<void> {
   const heard = { warning: false };
@@ -17,7 +17,7 @@ export async function commitDurably(client: Client): Promise<void> {
   try {
     const { command } = await client.query('COMMIT');
     if (command !== 'COMMIT' || heard.warning)
-      throw new CartularyError('overloaded', 'the database did not commit, or not at its replica');
+      throw new CartularyError('database-away', 'the database did not commit, or not at its replica');
   } finally {
     client.off('notice', onNotice);
   }

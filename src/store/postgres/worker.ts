@@ -1,6 +1,6 @@
 /**
  * The thread that writes to PostgreSQL: batches are unpacked, transactions spoken and answers packed beside the thread that receives. One connection appends; another does everything
- * else, so that neither jobs nor states wait for a batch. What came to nothing because the database was away is answered `overloaded`: nothing was acknowledged, and whoever sent it
+ * else, so that neither jobs nor states wait for a batch. What came to nothing because the database was away is answered `database-away`: nothing was acknowledged, and whoever sent it
  * comes again; if it was committed after all, it is a duplicate then.
  */
 import { workerData } from 'node:worker_threads';

@@ -1,0 +1,131 @@
+/**
+ * Keeping what a platform sent, whether the database is there or not: while it is away, envelopes go into the spool and are acknowledged; once it is back they are filed by the ordinary
+ * way, and what was filed before is known there.
+ */
+import { CartularyError } from '../model/errors.ts';
+import type { Archive } from '../archive/archive.ts';
+import type { Source } from '../archive/registry.ts';
+import type { Envelope } from '../model/envelope.ts';
+import type { SignatureVerdict } from '../model/record.ts';
+import { isDiskFailed, isDiskFull } from '../store/thread.ts';
+import type { Connector } from './connector.ts';
+import { guardEnvelope } from './guard/guard.ts';
+import { getConnector, takeEnvelope } from './receive.ts';
+import type { Received } from './receive.ts';
+import type { Spool, SpooledEnvelope } from './spool.ts';
+
+export type KeepingParts = {
+  readonly archive: Archive;
+  /** Undefined where the records are on this machine: there is nothing that could be away. */
+  readonly spool: Spool | undefined;
+  /** Told when it begins to spool, and when all of it is filed. */
+  readonly onSpooling: (isSpooling: boolean, waiting: number) => void;
+  /** The disk failed, and nobody may go on. */
+  readonly onFatal: (cause: unknown) => void;
+  /** Milliseconds after which a commit counts as one that does not come. */
+  readonly patienceMs?: number;
+};
+
+export type Keeping = {
+  /** Keeps an envelope whose origin is certain. Rejects as `takeEnvelope`, and where nothing more may wait with `database-away`. */
+  keep(source: Source, connector: Connector, envelope: Envelope, verdict: SignatureVerdict): Promise<Received>;
+  /** Files what waits, where the database is there again. */
+  fileWaiting(): Promise<void>;
+  isSpooling(): boolean;
+};
+
+/** Platforms wait ten seconds or more; what is spooled without need is filed a second later. */
+const PATIENCE_MS = 3000;
+
+export function createKeeping(parts: KeepingParts): Keeping {
+  const { archive, spool, onSpooling, onFatal } = parts;
+  const patienceMs = parts.patienceMs ?? PATIENCE_MS;
+  let isAway = false;
+  let asking: Promise<number> | undefined;
+  const setAway = (next: boolean): void => {
+    if (isAway === next) return;
+    isAway = next;
+    onSpooling(next, spool?.state().envelopes ?? 0);
+  };
+  const file = async ({ source: id, envelope, verdict, findings }: SpooledEnvelope): Promise<unknown> => {
+    const source = archive.registry.findSource(id);
+    if (source === undefined) throw new CartularyError('not-found', 'the source of what waits is not known');
+    return within(patienceMs, takeEnvelope({ archive }, source, getConnector(source), envelope, verdict, findings));
+  };
+  /** Asks once at a time, however long it takes to be answered. */
+  const isThere = async (): Promise<boolean> => {
+    asking ??= archive.size().finally(() => (asking = undefined));
+    return within(patienceMs, asking).then(
+      () => true,
+      () => false,
+    );
+  };
+  return {
+    isSpooling: () => isAway,
+    async keep(source, connector, envelope, verdict) {
+      if (spool === undefined) return takeEnvelope({ archive }, source, connector, envelope, verdict);
+      if (!isAway) {
+        try {
+          return await within(patienceMs, takeEnvelope({ archive }, source, connector, envelope, verdict));
+        } catch (cause) {
+          if (!isDatabaseAway(cause)) throw cause;
+          setAway(true);
+        }
+      }
+      await putGuarded(spool, source, envelope, verdict).catch((cause: unknown) => {
+        if (isDiskFailed(cause)) onFatal(cause);
+        throw cause;
+      });
+      return { answer: connector.acknowledgement, stored: 0, duplicates: 0, quarantined: false };
+    },
+    async fileWaiting() {
+      if (spool === undefined || (!isAway && spool.state().envelopes === 0)) return;
+      if (!(await isThere())) return;
+      // From here on what comes is filed at once, so that this ends.
+      const wasAway = isAway;
+      isAway = false;
+      try {
+        await spool.drain(file);
+      } catch (cause) {
+        isAway = isDatabaseAway(cause);
+        throw cause;
+      }
+      if (wasAway) onSpooling(false, spool.state().envelopes);
+    },
+  };
+}
+
+async function putGuarded(spool: Spool, source: Source, envelope: Envelope, verdict: SignatureVerdict): Promise<void> {
+  const guarded = guardEnvelope(envelope, { oneTimeCodes: source.maskOneTimeCodes });
+  try {
+    await spool.put({
+      source: source.id,
+      envelope: guarded.envelope,
+      verdict,
+      ...(guarded.findings === undefined ? {} : { findings: guarded.findings }),
+    });
+  } catch (cause) {
+    const isFull = isDiskFull(cause) || (cause instanceof CartularyError && cause.code === 'too-large');
+    if (!isFull) throw cause;
+    throw new CartularyError('database-away', 'the database is away, and no more may wait for it here', { cause });
+  }
+}
+
+function isDatabaseAway(cause: unknown): boolean {
+  return cause instanceof CartularyError && cause.code === 'database-away';
+}
+
+/** @throws CartularyError `database-away` where it takes too long; it may still be done, and is known then */
+async function within<Result>(ms: number, work: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new CartularyError('database-away', 'the database does not answer')), ms);
+  });
+  // Nobody waits for it any more, and its failure is nobody's surprise.
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
