@@ -10,7 +10,6 @@ import type { RandomPool } from '../vault/random.ts';
 import type { Sealer } from '../vault/seal.ts';
 import type { Identifier } from './identify.ts';
 import type { ArchiveLayout } from './layout.ts';
-import type { LateMedia } from './late-media.ts';
 import type { MediaVault } from './media.ts';
 import type { Recorder } from './recorder.ts';
 import type { Registry } from './registry.ts';
@@ -39,7 +38,6 @@ export type ArchiveParts = {
   readonly recorder: Recorder;
   readonly identifier: Identifier;
   readonly media: MediaVault;
-  readonly lateMedia: LateMedia;
   readonly registry: Registry;
   readonly threads: ArchiveThreads;
   readonly spool: HpkeKeyPair;

@@ -326,12 +326,10 @@ function upkeep(parts: ArchiveParts, act: Act, watch: Watching) {
         'backup',
         {},
         async () => {
-          const report = await writeBackup(data, parts.layout, parts.writer, {
+          const report = await writeBackup(data, parts, {
             into,
             nowMs: parts.now(),
             publish: () => parts.threads.log.call('publish', undefined),
-            lateMedia: parts.lateMedia,
-            blobs: parts.blobPlace,
             onProgress,
           });
           await watch.noteBackup();

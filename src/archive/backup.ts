@@ -15,7 +15,6 @@ import { CartularyError } from '../model/errors.ts';
 import { idBytes } from '../model/ids.ts';
 import type { ArchiveId, MessageId } from '../model/ids.ts';
 import { joinCopies, moveStore, openStoreReader } from '../store/engine.ts';
-import type { StoreWriter } from '../store/store.ts';
 import { syncDirectory, writeFileDurably } from '../vault/durable-file.ts';
 import { openBlobs } from '../store/blob-engine.ts';
 import type { BlobLocation } from '../store/blob-location.ts';
@@ -31,7 +30,8 @@ import { growLog } from './grow-log.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
 import { blobLocation, fileStore, storeLocation } from './house-place.ts';
 import type { HousePlace } from './house-place.ts';
-import type { LateMedia } from './late-media.ts';
+import type { ArchiveParts } from './archive-parts.ts';
+import { findLateMedia } from './find-late-media.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
 import type { ArchiveLayout, DataLayout } from './layout.ts';
 import { besideBackups, decideContinuation, gatherKnown } from './restore-heads.ts';
@@ -77,17 +77,15 @@ export type RestoreReport = {
  */
 export async function writeBackup(
   data: DataLayout,
-  place: ArchiveLayout,
-  writer: StoreWriter,
+  parts: Pick<ArchiveParts, 'blobPlace' | 'layout' | 'reader' | 'sealer' | 'writer'>,
   options: {
     readonly into: string;
     readonly nowMs: number;
     readonly publish: () => Promise<string>;
-    readonly lateMedia: LateMedia;
-    readonly blobs: BlobLocation;
     readonly onProgress: (done: number, total: number) => void;
   },
 ): Promise<BackupReport> {
+  const { blobPlace, layout: place } = parts;
   const { id } = await readHouseFile(data);
   const madeAt = new Date(options.nowMs).toISOString();
   const path = join(options.into, `cartulary-${id}-${madeAt.replaceAll(/[:.]/g, '-')}`);
@@ -96,13 +94,13 @@ export async function writeBackup(
   await mkdir(join(partial, 'content'), { recursive: true, mode: 0o700 });
   await mkdir(join(partial, 'keys'), { recursive: true, mode: 0o700 });
   const checkpoint = await options.publish();
-  const { records, media } = await copyRecords(options.blobs, writer, options.lateMedia, partial);
+  const { records, media } = await copyRecords(parts, partial);
   await copyFile(data.house, join(partial, 'content', 'cartulary.json'));
   await writeFileDurably(join(partial, 'content', 'checkpoint'), Buffer.from(checkpoint), 0o600);
   await copyFile(place.keyring, join(partial, 'keys', 'keyring.json'));
   await copyFile(destructionListPath(place), join(partial, 'content', 'destroyed.jsonl'));
   const to: BlobLocation = { engine: 'directory', path: join(partial, 'content', 'blobs') };
-  await copyMedia(media, { from: options.blobs, to, mayGo: true }, options.onProgress);
+  await copyMedia(media, { from: blobPlace, to, mayGo: true }, options.onProgress);
   const files = await listFiles(partial);
   await writeFileDurably(
     join(partial, 'manifest.json'),
@@ -143,20 +141,13 @@ async function syncTree(base: string, files: readonly { readonly path: string }[
 
 /** Copies the records as they are at one moment. @returns how many, and the media that they may name */
 async function copyRecords(
-  blobs: BlobLocation,
-  writer: StoreWriter,
-  lateMedia: LateMedia,
+  { blobPlace, reader, sealer, writer }: Pick<ArchiveParts, 'blobPlace' | 'reader' | 'sealer' | 'writer'>,
   partial: string,
 ): Promise<{ readonly records: number; readonly media: readonly string[] }> {
-  const watch = lateMedia.watch();
-  try {
-    const records = await writer.copyTo(join(partial, 'content', 'archive.db'), join(partial, 'keys', 'keys.db'));
-    const there = await Array.fromAsync((await openBlobs(blobs)).list());
-    const late = watch.after(records);
-    return { records, media: there.filter((name) => !late.has(name)) };
-  } finally {
-    watch.end();
-  }
+  const records = await writer.copyTo(join(partial, 'content', 'archive.db'), join(partial, 'keys', 'keys.db'));
+  const there = await Array.fromAsync((await openBlobs(blobPlace)).list());
+  const late = await findLateMedia({ reader, sealer }, records);
+  return { records, media: there.filter((name) => !late.has(name)) };
 }
 
 /** The head of the newest backup and the newest list of destructions lie beside the backups as well: an older backup is restored with them. */

@@ -35,7 +35,6 @@ import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
 import { createIdentifier } from './identify.ts';
 import { archiveLayout, dataLayout, firstOriginOf } from './layout.ts';
 import type { ArchiveLayout, DataLayout } from './layout.ts';
-import { createLateMedia } from './late-media.ts';
 import { createMediaVault } from './media.ts';
 import { createRecorder } from './recorder.ts';
 import { finishWhatWasBegun } from './on-opening.ts';
@@ -238,7 +237,6 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
       onCommitted: (size) => threads.onCommitted(size),
     }),
     media: createMediaVault({ sealer, random, blobs }),
-    lateMedia: createLateMedia(),
     registry: await openRegistry(store.reader, sealer, random),
     threads,
     spool: keyring.spoolKey,

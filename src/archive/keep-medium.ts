@@ -26,13 +26,12 @@ export type IncomingMedium = {
  * @throws CartularyError `too-large`; whatever the source throws
  */
 export async function keepMedium(
-  parts: Pick<ArchiveParts, 'blobs' | 'lateMedia' | 'media' | 'node' | 'recorder' | 'writer'>,
+  parts: Pick<ArchiveParts, 'blobs' | 'media' | 'node' | 'recorder' | 'writer'>,
   { owner, source, bytesMax, describe }: IncomingMedium,
 ): Promise<RecordOutcome> {
-  const { stored, head } = await parts.media.store(owner, source, bytesMax, (name) => {
-    parts.lateMedia.begun(name);
-    return parts.writer.putSettings([{ name: STORING + name, value: Buffer.from(parts.node ?? '') }]);
-  });
+  const { stored, head } = await parts.media.store(owner, source, bytesMax, (name) =>
+    parts.writer.putSettings([{ name: STORING + name, value: Buffer.from(parts.node ?? '') }]),
+  );
   const forgotten = { name: STORING + stored.blob, value: undefined };
   const draft = await describe(stored, head);
   const [outcome] = await parts.recorder.record([{ ...draft, settings: [forgotten] }]);
@@ -41,7 +40,6 @@ export async function keepMedium(
     await parts.blobs.remove(stored.blob);
     await parts.writer.putSettings([forgotten]);
   }
-  parts.lateMedia.ended(stored.blob, outcome.status === 'stored' ? outcome.seq : undefined);
   return outcome;
 }
 

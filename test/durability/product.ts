@@ -33,11 +33,11 @@ export type Product = {
   readonly env: Readonly<Record<string, string>>;
 };
 
-/** Makes an archive with a Twilio source. */
-export async function makeProduct(data: string): Promise<Product> {
+/** Makes an archive with a Twilio source. @param more settings besides where it is and listens */
+export async function makeProduct(data: string, more: Readonly<Record<string, string>> = {}): Promise<Product> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const env = { CARTULARY_PUBLIC_URL: url, CARTULARY_LISTEN: `127.0.0.1:${port}` };
+  const env = { ...more, CARTULARY_PUBLIC_URL: url, CARTULARY_LISTEN: `127.0.0.1:${port}` };
   const made = await runJson<{ archiveId: string; apiKey: string; logKey: string }>(
     ['init', '--data', data, '--name', 'Durability'],
     env,

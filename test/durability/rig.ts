@@ -42,15 +42,15 @@ export type Rig = {
 
 /**
  * Makes an archive in `data` with clients that wait for orders.
- * @param options `clocksAgree`: as for the checker
+ * @param options `clocksAgree`: as for the checker; `make`: makes the archive
  */
 export async function makeRig(
   run: ScenarioRun,
   data: string,
-  options: { readonly clocksAgree?: boolean } = {},
+  options: { readonly clocksAgree?: boolean; readonly make?: (data: string) => Promise<Product> } = {},
 ): Promise<Rig> {
   assertOtherFileSystem(run.journal, data);
-  const product = await makeProduct(data);
+  const product = await (options.make ?? makeProduct)(data);
   const checker = await createChecker(product, run.journal, options);
   const clients = await Promise.all(
     CLIENTS.map((client, index) =>

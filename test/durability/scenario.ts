@@ -3,7 +3,7 @@ import type { CheckResult } from './checker.ts';
 import type { Sample } from './soak-watch.ts';
 
 /** A program or a right that a scenario cannot do without. */
-export type Need = 'root' | 'strace' | 'xfs_io' | 'mkfs.ext4' | 'faketime' | 'linux';
+export type Need = 'root' | 'strace' | 'xfs_io' | 'mkfs.ext4' | 'faketime' | 'postgres' | 'linux';
 
 /** One run of a scenario. */
 export type ScenarioRun = {

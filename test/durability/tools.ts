@@ -4,6 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
+import { whyNoServer } from '../support/postgres.ts';
 import type { Need } from './scenario.ts';
 
 const execFileAsync = promisify(execFile);
@@ -42,7 +43,10 @@ export function findFaketimeLibrary(): string | undefined {
 /** Why a scenario cannot run here; undefined where it can. */
 export function missingNeed(needs: readonly Need[]): string | undefined {
   for (const need of needs) {
-    if (
+    if (need === 'postgres') {
+      const reason = whyNoServer();
+      if (reason !== undefined) return reason;
+    } else if (
       need === 'root' ? process.getuid?.() !== 0 : need === 'linux' ? process.platform !== 'linux' : !isInstalled(need)
     )
       return need === 'root' || need === 'linux' ? `needs ${need}` : `${need} is not installed`;
@@ -50,7 +54,7 @@ export function missingNeed(needs: readonly Need[]): string | undefined {
   return undefined;
 }
 
-function isInstalled(need: Need): boolean {
+function isInstalled(need: Exclude<Need, 'postgres'>): boolean {
   return (need === 'faketime' ? findFaketimeLibrary() : findTool(need)) !== undefined;
 }
 

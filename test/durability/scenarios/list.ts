@@ -8,6 +8,7 @@ import { IO_ERROR } from './io-error.ts';
 import { KILL } from './kill.ts';
 import { MIXED } from './mixed.ts';
 import { MODEL } from './model.ts';
+import { NODES } from './nodes.ts';
 import { OVERLOAD } from './overload.ts';
 import { POWER_CUT } from './power-cut.ts';
 import { SOAK } from './soak.ts';
@@ -22,6 +23,7 @@ export const SCENARIOS: readonly Scenario[] = [
   CLOCK,
   MIXED,
   BACKUP,
+  NODES,
   OVERLOAD,
   SOAK,
   FUZZ,
