@@ -1,7 +1,11 @@
 /** What one node of an archive does for all: which one that is, and alerts, whose state lives in it. */
 import type { Alerts } from '../alerts/alerts.ts';
+import { within } from '../alerts/within.ts';
 import type { Archive } from '../archive/archive.ts';
 import { CartularyError } from '../model/errors.ts';
+
+/** Milliseconds that the database may take to say who leads. */
+const ASK_MS_MAX = 5000;
 
 /** The lead among the nodes of an archive, as one of them sees it. */
 export type Lead = {
@@ -21,7 +25,8 @@ export type Lead = {
 export function createLead(archive: Archive, alerts: Alerts, mayLead: boolean): Lead {
   let isHere = archive.node === undefined;
   const ask = async (): Promise<boolean> => {
-    const leads = mayLead && (await archive.leads());
+    // While the database is away the last to lead goes on: that it is away is what people must be told.
+    const leads = mayLead && (await within(ASK_MS_MAX, archive.leads().catch(elseWhereAway(isHere)), isHere));
     // What another node has noted meanwhile comes before anything is done about it.
     if (leads && !isHere) await alerts.refresh();
     isHere = leads;
@@ -36,9 +41,16 @@ export function createLead(archive: Archive, alerts: Alerts, mayLead: boolean): 
       if (await ask()) return alerts;
       if (use === 'changing')
         throw new CartularyError('conflict', `another node gives the alerts: ${await nameLead(archive)}`);
-      await alerts.refresh();
+      await alerts.refresh().catch(elseWhereAway(undefined));
       return alerts;
     },
+  };
+}
+
+function elseWhereAway<Value>(value: Value): (cause: unknown) => Value {
+  return (cause) => {
+    if (!(cause instanceof CartularyError && cause.code === 'database-away')) throw cause;
+    return value;
   };
 }
 

@@ -176,7 +176,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
   const place = archiveLayout(layout, archiveId);
   const node = await nameNode(layout);
   // Another node may be writing what all share.
-  const shared = [layout.house, place.keyring, place.signerMemory, destructionListPath(place)];
+  const shared = [layout.house, place.keyring, destructionListPath(place)];
   for (const path of [place.vkey, ...(node === undefined ? shared : [])]) await removeTemporaries(path);
   const keyring = await openKeyring(place, root);
   const location = storeLocation(place, archiveId, keyring, options.database);

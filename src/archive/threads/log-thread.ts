@@ -18,7 +18,7 @@ import { openNodeLink } from '../../store/engine.ts';
 import { gatherBytes } from '../../store/growing-buffer.ts';
 import { openTileFiles } from '../../store/tile-files.ts';
 import { serveThread } from '../../store/thread.ts';
-import { writeFileDurably } from '../../vault/durable-file.ts';
+import { removeTemporaries, writeFileDurably } from '../../vault/durable-file.ts';
 import { growLog } from '../grow-log.ts';
 import { openSignerMemory } from '../signer-memory.ts';
 import { openReader } from './workspace.ts';
@@ -56,6 +56,8 @@ const files = openTileFiles(setup.layout.log);
 const cache = createTileCache(512);
 const memory = openSignerMemory(setup.layout.signerMemory);
 const link = await openNodeLink(setup.store);
+// Whoever writes it has the turn, so that nobody else is in the middle of it.
+await link.alone('sign', () => removeTemporaries(setup.layout.signerMemory));
 await writeFileDurably(setup.layout.vkey, Buffer.from(`${formatVkey(signer)}\n`), 0o644);
 
 let edge: TreeEdge | undefined;
