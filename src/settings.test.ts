@@ -53,6 +53,7 @@ describe('settings', () => {
       tlsCert: 'c.pem',
       tlsKey: 'k.pem',
       logLevel: 'silent',
+      roles: ['edge', 'work', 'api'],
     });
     expect(Object.isFrozen(settings)).toBe(true);
   });

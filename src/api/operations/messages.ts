@@ -1,10 +1,14 @@
 /** Looking up: search, facets, one message, proofs; checking and rebuilding. */
 import { z } from 'zod';
 
+import { within } from '../../alerts/within.ts';
 import { FOUND_LATER, guardAgain } from '../../capture/guard-later.ts';
 import { reprocessQuarantine } from '../../capture/reprocess.ts';
 import { parseId } from '../../model/ids.ts';
 import { defineOperation } from '../operation.ts';
+
+/** Milliseconds that a search waits for the index. */
+const REACH_MS_MAX = 10_000;
 
 const search = defineOperation(
   'search',
@@ -14,8 +18,8 @@ const search = defineOperation(
     cursor: z.string().optional(),
   }),
   async (args, { service, caller }) => {
-    // A command that was run after a message came in shall find it.
-    await service.archive.reachIndex();
+    // A command that was run after a message came in shall find it; where the index is far behind, it is told so.
+    await within(REACH_MS_MAX, service.archive.reachIndex(), undefined);
     return service.archive.search(caller, args);
   },
 );

@@ -46,6 +46,8 @@ export type FollowSetup = ThreadSetup & { readonly fresh: FreshLink; readonly fo
 
 /** Records applied in one go: large transactions are what makes the index cheap. */
 const BATCH_RECORDS = 8000;
+/** How far the index in use may lie behind and still be followed while another is built. */
+const BEHIND_MAX = 10 * BATCH_RECORDS;
 
 const setup = workerData as FollowSetup;
 stepBack();
@@ -80,7 +82,7 @@ let target = await reader.size();
 /** When each month last changed, by our clock; what changed before the start may well go on changing. */
 const changedAtMs = new Map<string, number>();
 const startedAtMs = Date.now();
-const life = { closed: false, mended: false };
+const life = { closed: false, mended: false, building: false };
 /** Whatever is being done to the index; never rejects. */
 let running: Promise<void> | undefined;
 let waiters: { size: number; resolve: () => void; reject: (cause: unknown) => void }[] = [];
@@ -97,7 +99,7 @@ function follow(): void {
   running = followOrMend().then(
     () => {
       running = undefined;
-      if (!life.closed && index.watermark() < target) follow();
+      if (!life.closed && !life.building && index.watermark() < target) follow();
     },
     (cause: unknown) => {
       running = undefined;
@@ -122,7 +124,7 @@ async function settle(): Promise<void> {
 /** A damaged file would end the following of all months, so the index is built anew; once, since damage that comes back is the disk's. */
 async function followOrMend(): Promise<void> {
   try {
-    while (!life.closed && index.watermark() < target) await followBatch();
+    while (!life.closed && !life.building && index.watermark() < target) await followBatch();
     index.flush();
   } catch (cause) {
     if (!isCorrupt(cause) || life.mended) throw cause;
@@ -141,7 +143,10 @@ async function followBatch(): Promise<void> {
   settleWaiters();
 }
 
-/** Builds the index from the first record on; meanwhile the one in use follows as well as it can. */
+/**
+ * Builds the index from the first record on. Meanwhile the one in use follows as well as it can; where records come faster than both can take them, the new one goes first, or it would
+ * never be whole.
+ */
 async function buildAnew(
   isStopped: () => boolean,
   progress: (done: { done: number; total: number }) => void,
@@ -149,13 +154,14 @@ async function buildAnew(
   await rm(building, { recursive: true, force: true });
   const built = openWriter(building);
   try {
-    while (built.watermark() < target) {
+    for (let batch = 0; built.watermark() < target; batch += 1) {
       if (isStopped()) throw new CartularyError('stopping', 'the rebuild was stopped; the index is as it was');
       const from = built.watermark();
       await applyRange(built, undefined, from, Math.min(target, from + BATCH_RECORDS));
       progress({ done: built.watermark(), total: target });
       // One that is damaged cannot follow, and need not: it is about to be replaced.
-      if (index.watermark() < target) await followBatch().catch(() => undefined);
+      const behind = target - index.watermark();
+      if (batch % 2 === 1 && behind > 0 && behind < BEHIND_MAX) await followBatch().catch(() => undefined);
     }
     while (built.optimise(Date.now()) !== undefined) await breathe();
   } finally {
@@ -247,6 +253,8 @@ serveThread<FollowCalls>(
     reach,
     async rebuild(_none, { progress, signal }) {
       target = Math.max(target, await reader.size());
+      // Whoever follows under load is never done by itself.
+      life.building = true;
       await settle();
       const rebuilding = buildAnew(() => signal.aborted || life.closed, progress);
       running = rebuilding.then(
@@ -260,6 +268,7 @@ serveThread<FollowCalls>(
         throw cause;
       } finally {
         running = undefined;
+        life.building = false;
         follow();
       }
       return { records: index.watermark() };
