@@ -41,6 +41,8 @@ export const NODES: Scenario = {
     let balancer: { close(): Promise<void> } | undefined;
     const nodes: Node[] = [];
     const rig = await makeRig(run, join(run.data, 'a'), {
+      // What waits in the spool of one node may be sent again to another, which captures it later than it was acknowledged.
+      clocksAgree: false,
       make: (data) => makeProduct(data, { CARTULARY_DATABASE: database.url, CARTULARY_SHARED: shared }),
     });
     try {
