@@ -136,8 +136,8 @@ export function makeRoute(request: RouteRequest, id: AlertRouteId, nowMs: number
 
 /** Reads a route that this archive stored; undefined where it is damaged. */
 export function parseRoute(value: unknown): AlertRoute | undefined {
-  const { data } = stored.safeParse(value);
-  return data as AlertRoute | undefined;
+  const parsed = checkShape(stored, value);
+  return parsed.success ? (parsed.data as AlertRoute) : undefined;
 }
 
 /** Where it leads, without what is secret in it. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 
+import { checkShape } from '../model/check-shape.ts';
 import type { AlertId, AlertRouteId } from '../model/ids.ts';
 import { CONDITION_CODES } from './conditions.ts';
 import { NOTICE_KINDS } from './notice.ts';
@@ -86,6 +87,6 @@ export function emptyState(): AlertState {
 
 /** Reads what was kept; where nothing was, or it is damaged, or a later version has written it in another way, it is begun anew: the conditions are looked for again anyway. */
 export function parseState(value: unknown): AlertState {
-  const parsed = state.safeParse(value);
+  const parsed = checkShape(state, value);
   return parsed.success ? parsed.data : emptyState();
 }

@@ -15,6 +15,7 @@ import type { RecordDraft } from '../../src/archive/recorder.ts';
 import type { Source } from '../../src/archive/registry.ts';
 import type { Connector } from '../../src/capture/connector.ts';
 import { TWILIO_CONNECTOR } from '../../src/capture/connectors/twilio.ts';
+import { createKeeping } from '../../src/capture/keeping.ts';
 import { POLL_PAGES_MAX, pollSources } from '../../src/capture/poll.ts';
 import { releaseRing, reprocessQuarantine } from '../../src/capture/reprocess.ts';
 import { workJobs } from '../../src/capture/work.ts';
@@ -415,8 +416,12 @@ describe('in front of the shop’s handler', () => {
     handler.closeAllConnections();
   });
   /** The same hooks before an archive that keeps in another way. */
-  const hooksBefore = (record: Archive['record']): FastifyInstance =>
-    buildApp({ ...t.service, archive: { ...t.service.archive, record } }, { hooks: true, api: false });
+  const hooksBefore = (record: Archive['record']): FastifyInstance => {
+    const archive = { ...t.service.archive, record };
+    const never = (): void => undefined;
+    const keeping = createKeeping({ archive, spool: undefined, onSpooling: never, onFatal: never });
+    return buildApp({ ...t.service, archive, keeping }, { hooks: true, api: false });
+  };
   const send = async (
     app: FastifyInstance,
     text: string,

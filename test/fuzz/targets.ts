@@ -1,4 +1,5 @@
 /** Every parser and decoder of the product, each with the input it is given. */
+import { ALERT_TARGETS } from './alerts.ts';
 import { API_TARGETS } from './api.ts';
 import { CAPTURE_TARGETS } from './capture.ts';
 import { IMPORT_TARGETS } from './imports.ts';
@@ -16,4 +17,5 @@ export const TARGETS: readonly Target[] = [
   ...CAPTURE_TARGETS,
   ...IMPORT_TARGETS,
   ...API_TARGETS,
+  ...ALERT_TARGETS,
 ];
