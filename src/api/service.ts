@@ -11,18 +11,17 @@ import type { Caller } from '../archive/caller.ts';
 import { openHouse } from '../archive/house.ts';
 import type { House } from '../archive/house.ts';
 import type { Source } from '../archive/registry.ts';
-import { pollSources } from '../capture/poll.ts';
 import type { ReceiveParts } from '../capture/receive.ts';
 import { openRing } from '../capture/ring.ts';
 import type { Ring } from '../capture/ring.ts';
-import { createInlineGaps } from '../capture/tee.ts';
-import type { InlineGaps } from '../capture/tee.ts';
-import { workJobs } from '../capture/work.ts';
+import { createInlineGaps } from '../capture/inline-gaps.ts';
+import type { InlineGaps } from '../capture/inline-gaps.ts';
 import type { WorkParts } from '../capture/work.ts';
 import { CartularyError } from '../model/errors.ts';
 import { housePlaceOf } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import { isDiskFailed } from '../store/thread.ts';
+import type { ThreadUse } from '../store/thread-sharing.ts';
 import { createAdmission } from './admission.ts';
 import type { Admission } from './admission.ts';
 
@@ -48,6 +47,8 @@ export type Service = {
 
 export type ServiceOptions = {
   readonly now?: () => number;
+  /** How its threads run; all of them from the start on where nothing is said. */
+  readonly threads?: ThreadUse;
   /** Local stand-ins that may be asked although their address is private. */
   readonly allowPrivate?: WorkParts['allowPrivate'];
   /** Ends the process; handed in so that tests can see it. */
@@ -79,6 +80,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
   const onFatal = options.onFatal ?? ((cause: unknown) => exitOnFatal(log, settings.data, cause));
   const house = await openHouse({
     ...housePlaceOf(settings),
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
     now,
     onFatal,
     onStalled: (cause) =>
@@ -128,8 +130,9 @@ export async function openService(settings: Settings, options: ServiceOptions = 
       start(EPOCH_EVERY_MS, async () => {
         if (await archive.isEpochOver()) await archive.rotateEpoch(ITSELF);
       });
-      start(WORK_EVERY_MS, () => workJobs(work));
-      start(POLL_EVERY_MS, () => pollSources(work));
+      // Loaded by who works: a command does not.
+      start(WORK_EVERY_MS, async () => (await import('../capture/work.ts')).workJobs(work));
+      start(POLL_EVERY_MS, async () => (await import('../capture/poll.ts')).pollSources(work));
       start(LOOK_EVERY_MS, () => alerts.look());
       start(TELL_EVERY_MS, async () => alerts.startTelling());
       start(TELL_EVERY_MS, () => alerts.beat());

@@ -15,6 +15,8 @@ import { lockDirectory } from '../store/lock.ts';
 import { openStore, prepareStore } from '../store/engine.ts';
 import type { StoreReader } from '../store/store.ts';
 import { reviveError } from '../store/thread.ts';
+import { createThreadStarter } from '../store/thread-sharing.ts';
+import type { ThreadUse } from '../store/thread-sharing.ts';
 import { openTileFiles } from '../store/tile-files.ts';
 import { removeTemporaries, writeFileDurably } from '../vault/durable-file.ts';
 import { createKeyring, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
@@ -48,6 +50,8 @@ import { threadSetup } from './threads/workspace.ts';
 /** What a house needs to be opened. */
 export type HouseOptions = HousePlace & {
   readonly now?: () => number;
+  /** How its threads run; all of them from the start on where nothing is said. */
+  readonly threads?: ThreadUse;
   /** A thread died or the disk failed: the process must end. */
   readonly onFatal?: (cause: unknown) => void;
   /** Something derived has stalled (signing, moving the log): capture goes on, a person must look. */
@@ -122,7 +126,7 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
     keyring.destroy();
     root.destroy();
     lock.release();
-    const house = await openHouse(options);
+    const house = await openHouse({ ...options, threads: 'shared' });
     const { key, text } = createApiKey('first key', ALL_SCOPES, now(), (bytes) => random.take(bytes));
     await house.archive.putKey({ kind: 'local', user: 'init' }, key);
     await house.close();
@@ -185,7 +189,8 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     sealKeys: keyring.sealKeys,
     currentVersion: keyring.currentSealVersion,
   });
-  const store = await openStore(location, onFatal);
+  const starter = createThreadStarter(options.threads ?? 'ready', onFatal);
+  const store = await openStore(location, onFatal, starter);
   if (location.engine === 'postgres') await assertRecords(place, store.reader);
   const media = blobLocation(place, archiveId, options.blobs);
   const blobs = await openBlobs(media);
@@ -201,10 +206,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     }),
     keyring.logKey,
     store,
-    {
-      onFatal,
-      onStalled: options.onStalled ?? rethrowLater,
-    },
+    { threads: starter, onFatal, onStalled: options.onStalled ?? rethrowLater },
   );
   const parts: ArchiveParts = {
     id: archiveId,
