@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
 
+import type * as Yaml from 'yaml';
 import { z } from 'zod';
 
 import { checkShape } from './model/check-shape.ts';
@@ -211,7 +212,7 @@ function readConfigFile(path: string): Record<string, unknown> {
   let value: unknown;
   try {
     // Loaded only where there is such a file, since it takes as long to load as everything else here.
-    const { parse: parseYaml } = createRequire(import.meta.url)('yaml') as typeof import('yaml');
+    const { parse: parseYaml } = createRequire(import.meta.url)('yaml') as typeof Yaml;
     // Without the parser's warnings, which quote the file.
     value = parseYaml(readFileSync(path, 'utf8'), { logLevel: 'error' });
   } catch {

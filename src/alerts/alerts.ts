@@ -350,9 +350,7 @@ function beating(desk: Desk) {
 }
 
 /** Loaded by who tells somebody something: mail and HTTP take longer to load than most commands take. */
-function loadSenders(): Promise<typeof import('./senders/send.ts')> {
-  return import('./senders/send.ts');
-}
+const loadSenders = () => import('./senders/send.ts');
 
 function sendingOf({ archive, signal, now }: Desk) {
   return { speaker: { archiveId: archive.id, archiveName: archive.name }, signal, nowMs: now() };

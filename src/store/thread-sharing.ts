@@ -5,7 +5,7 @@
 import { MessageChannel } from 'node:worker_threads';
 
 import { openLine, reviveError, startOnUse, startThread, threadUrl } from './thread.ts';
-import type { CallTable, Line, StartThread, Thread } from './thread.ts';
+import type { CallTable, Line, StartThread, Thread, ThreadOptions } from './thread.ts';
 import type { SharedCalls } from './shared-thread.ts';
 
 /**
@@ -63,7 +63,7 @@ export function shareThread(onFatal: (cause: unknown) => void): StartThread {
     // One that could not even start has nothing to end.
     await (await host?.catch(() => undefined))?.end();
   };
-  return async <Calls extends CallTable>(...[url, setup, options]: Parameters<StartThread>): Promise<Thread<Calls>> => {
+  return async <Calls extends CallTable>(url: URL, setup: unknown, options: ThreadOptions): Promise<Thread<Calls>> => {
     if (loaded.has(url.href)) return startThread<Calls>(url, setup, options);
     loaded.add(url.href);
     const { port1, port2 } = new MessageChannel();

@@ -24,7 +24,8 @@ const GROUPS: Readonly<Record<string, () => Promise<readonly Operation[]>>> = {
 
 /** Loads an operation. @throws CartularyError `internal` where there is none of that name */
 export async function loadOperation(name: string): Promise<Operation> {
-  const group = await GROUPS[name.split('.')[0] ?? '']?.();
+  const word = name.split('.')[0] ?? '';
+  const group = Object.hasOwn(GROUPS, word) ? await GROUPS[word]?.() : undefined;
   const operation = group?.find((known) => known.name === name);
   if (operation === undefined) throw new CartularyError('internal', `there is no operation ${name}`);
   return operation;
