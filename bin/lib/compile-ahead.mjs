@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const COMPILE_MS_MAX = 60_000;
 
 /** What nothing else imports, or only when it is needed. */
-const ENTRIES = /(?:-thread|[\\/](?:worker|serve)|[\\/]commands[\\/]\w+|[\\/](?:poll|work|send))\.ts$/;
+const ENTRIES = /(?:-thread|[\\/](?:worker|serve)|[\\/]commands[\\/]\w+|[\\/](?:poll|run|send|work))\.ts$/;
 
 /** Where a checkout keeps compiled code, from its root. */
 export const COMPILE_CACHE = path.join('node_modules', '.cache', 'compile');
