@@ -21,7 +21,7 @@ import { CartularyError } from '../model/errors.ts';
 import { housePlaceOf } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import { isDiskFailed } from '../store/thread.ts';
-import type { ThreadUse } from '../store/thread-sharing.ts';
+import type { ThreadStarter } from '../store/thread-sharing.ts';
 import { createAdmission } from './admission.ts';
 import type { Admission } from './admission.ts';
 
@@ -48,7 +48,7 @@ export type Service = {
 export type ServiceOptions = {
   readonly now?: () => number;
   /** How its threads run; all of them from the start on where nothing is said. */
-  readonly threads?: ThreadUse;
+  readonly threads?: ThreadStarter;
   /** Local stand-ins that may be asked although their address is private. */
   readonly allowPrivate?: WorkParts['allowPrivate'];
   /** Ends the process; handed in so that tests can see it. */

@@ -16,7 +16,7 @@ import { openStore, prepareStore } from '../store/engine.ts';
 import type { StoreReader } from '../store/store.ts';
 import { reviveError } from '../store/thread.ts';
 import { createThreadStarter } from '../store/thread-sharing.ts';
-import type { ThreadUse } from '../store/thread-sharing.ts';
+import type { ThreadStarter } from '../store/thread-sharing.ts';
 import { openTileFiles } from '../store/tile-files.ts';
 import { removeTemporaries, writeFileDurably } from '../vault/durable-file.ts';
 import { createKeyring, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
@@ -51,7 +51,7 @@ import { threadSetup } from './threads/workspace.ts';
 export type HouseOptions = HousePlace & {
   readonly now?: () => number;
   /** How its threads run; all of them from the start on where nothing is said. */
-  readonly threads?: ThreadUse;
+  readonly threads?: ThreadStarter;
   /** A thread died or the disk failed: the process must end. */
   readonly onFatal?: (cause: unknown) => void;
   /** Something derived has stalled (signing, moving the log): capture goes on, a person must look. */
@@ -126,7 +126,7 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
     keyring.destroy();
     root.destroy();
     lock.release();
-    const house = await openHouse({ ...options, threads: 'shared' });
+    const house = await openBriefly(options);
     const { key, text } = createApiKey('first key', ALL_SCOPES, now(), (bytes) => random.take(bytes));
     await house.archive.putKey({ kind: 'local', user: 'init' }, key);
     await house.close();
@@ -134,6 +134,15 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
   } finally {
     lock.release();
   }
+}
+
+/** Opens a data directory for a moment. */
+async function openBriefly(options: HouseOptions): Promise<House> {
+  const threads = createThreadStarter('shared');
+  return openHouse({ ...options, threads }).catch(async (cause: unknown) => {
+    await threads.end();
+    throw cause;
+  });
 }
 
 /**
@@ -189,7 +198,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     sealKeys: keyring.sealKeys,
     currentVersion: keyring.currentSealVersion,
   });
-  const starter = createThreadStarter(options.threads ?? 'ready', onFatal);
+  const { threads: starter = createThreadStarter('ready') } = options;
   const store = await openStore(location, onFatal, starter);
   if (location.engine === 'postgres') await assertRecords(place, store.reader);
   const media = blobLocation(place, archiveId, options.blobs);

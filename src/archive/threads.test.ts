@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
 import type { EventBody } from '../model/event.ts';
 import { receiptInstant } from '../model/time.ts';
+import { createThreadStarter } from '../store/thread-sharing.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
 import { openEncryptedDatabase } from '../vault/page-encryption.ts';
 import { openLocalRoot } from '../vault/root-provider.ts';
@@ -192,7 +193,7 @@ describe.each(['on-use', 'shared'] as const)('threads that start when something 
   it('do all that threads do that were there from the start', { timeout: 120_000 }, async () => {
     const directory = join(place, `all-${threads}`);
     await initHouse({ directory, name: 'All' });
-    const house = await openHouse({ directory, threads });
+    const house = await openHouse({ directory, threads: createThreadStarter(threads) });
     const { archive } = house;
     const [stored] = await archive.record([created('m1', 'zebra', 1_690_000_000_000), created('m2', 'zebra')]);
     const id = stored?.messageId ?? raise();
@@ -229,7 +230,7 @@ describe.each(['on-use', 'shared'] as const)('threads that start when something 
     await house.close();
     // Whoever opens the index finds it damaged, unless the follower was there before.
     await writeFile(join(layout.index, 'index-state.db'), 'damaged');
-    const again = await openHouse({ directory, threads });
+    const again = await openHouse({ directory, threads: createThreadStarter(threads) });
     expect(await totalOf(again, 'zebra')).toBeLessThanOrEqual(1);
     await again.archive.reachIndex();
     expect(await totalOf(again, 'zebra')).toBe(1);
@@ -254,7 +255,7 @@ describe.each(['on-use', 'shared'] as const)('threads that start when something 
     ];
     for (const act of lose) {
       await act();
-      const again = await openHouse({ directory, threads });
+      const again = await openHouse({ directory, threads: createThreadStarter(threads) });
       const key = again.archive.vkey;
       await again.close();
       expect([await readFile(checkpoint, 'utf8'), await readFile(vkey, 'utf8')]).toEqual([newest, `${key}\n`]);

@@ -11,6 +11,7 @@ import { loadOperation } from '../api/operations/find.ts';
 import { CartularyError } from '../model/errors.ts';
 import { readSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
+import { createThreadStarter } from '../store/thread-sharing.ts';
 import { createProgress } from './output.ts';
 
 /** Options that every command has. */
@@ -68,20 +69,23 @@ async function runHere(
   args: unknown,
   onProgress: (progress: { done: number; total: number }) => void,
 ): Promise<unknown> {
-  const operation = await loadOperation(name);
-  const { openService } = await import('../api/service.ts');
+  // An import keeps several threads busy; everything else asks one after the other. First, since it comes up while the rest is loaded.
+  const threads = createThreadStarter(name === 'import' ? 'on-use' : 'shared');
   const abort = new AbortController();
   const stop = (): void => abort.abort();
   process.once('SIGINT', stop);
-  const service = await openService(
-    { ...settings, logLevel: settings.logLevel === 'info' ? 'warn' : settings.logLevel },
-    // An import keeps several threads busy; everything else asks one after the other.
-    { threads: name === 'import' ? 'on-use' : 'shared' },
-  );
   try {
-    return await operation.run(args, localContext(service, abort.signal, onProgress));
+    const operation = await loadOperation(name);
+    const { openService } = await import('../api/service.ts');
+    const logLevel = settings.logLevel === 'info' ? 'warn' : settings.logLevel;
+    const service = await openService({ ...settings, logLevel }, { threads });
+    try {
+      return await operation.run(args, localContext(service, abort.signal, onProgress));
+    } finally {
+      await service.close();
+    }
   } finally {
     process.off('SIGINT', stop);
-    await service.close();
+    await threads.end();
   }
 }

@@ -45,7 +45,7 @@ export type OpenStore = {
 export async function openStore(
   location: StoreLocation,
   onFatal: (cause: unknown) => void,
-  threads: ThreadStarter = createThreadStarter('ready', onFatal),
+  threads: ThreadStarter = createThreadStarter('ready'),
 ): Promise<OpenStore> {
   if (location.engine === 'sqlite') return openSqliteStore({ ...location, onFatal, threads });
   // Only loaded by who uses it.

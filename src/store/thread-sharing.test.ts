@@ -50,7 +50,7 @@ describe('threads that share one', () => {
     'run in it side by side, each with what it was given, and it ends with the last',
     { timeout: 60_000 },
     async () => {
-      const start = shareThread(unexpected);
+      const { start } = shareThread();
       const events: unknown[] = [];
       const [one, two] = await Promise.all(
         ['one', 'two'].map((name) =>
@@ -79,7 +79,7 @@ describe('threads that share one', () => {
   );
 
   it('are started apart where the module runs in it already', { timeout: 60_000 }, async () => {
-    const start = shareThread(unexpected);
+    const { start } = shareThread();
     const options = { name: 'same', onFatal: unexpected };
     const one = await start<Calls>(moduleOf('same'), 1, options);
     const two = await start<Calls>(moduleOf('same'), 2, options);
@@ -91,7 +91,7 @@ describe('threads that share one', () => {
   });
 
   it('say why they cannot start to whoever starts them, and the others go on', { timeout: 60_000 }, async () => {
-    const start = shareThread(unexpected);
+    const { start } = shareThread();
     const options = { name: 'test', onFatal: unexpected };
     const well = await start<Calls>(moduleOf('well'), undefined, options);
     const broken = (first: string): Promise<unknown> => start<Calls>(moduleOf('ill', first), undefined, options);
@@ -110,8 +110,8 @@ describe('threads that share one', () => {
 
   it('die together, which is told once', { timeout: 60_000 }, async () => {
     const deaths: unknown[] = [];
-    const start = shareThread((cause) => deaths.push(cause));
-    const options = { name: 'test', onFatal: unexpected };
+    const { start } = shareThread();
+    const options = { name: 'test', onFatal: (cause: unknown) => deaths.push(cause) };
     const one = await start<Calls>(moduleOf('one'), undefined, options);
     const two = await start<Calls>(moduleOf('two'), undefined, options);
     const waiting = [one.call('never', undefined), two.call('never', undefined)].map(refusalOf);
@@ -121,6 +121,15 @@ describe('threads that share one', () => {
     expect(await Promise.all([who(one), who(two)].map(refusalOf))).toEqual(['stopping', 'stopping']);
     await Promise.all([one.end(), two.end()]);
   });
+});
+
+it('a thread that nobody came to share ends when it is told to', { timeout: 60_000 }, async () => {
+  const { start, end } = shareThread();
+  await end();
+  // Where something is asked of it after all, it begins anew.
+  const thread = await start<Calls>(moduleOf('late'), undefined, { name: 'late', onFatal: unexpected });
+  expect((await who(thread)).isShared).toBe(true);
+  await Promise.all([end(), expect(thread.call('never', undefined)).rejects.toMatchObject({ code: 'stopping' })]);
 });
 
 describe('a thread that starts on use', () => {
@@ -167,9 +176,11 @@ describe('a thread that starts on use', () => {
       ['on-use', false],
       ['shared', false],
     ] as const) {
-      const thread = await createThreadStarter(use, unexpected).open(begin(use), unexpected);
+      const starter = createThreadStarter(use);
+      const thread = await starter.open(begin(use), unexpected);
       expect(started.includes(use)).toBe(isReady);
       await thread.end();
+      await starter.end();
     }
   });
 });

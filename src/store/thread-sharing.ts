@@ -4,6 +4,7 @@
  */
 import { MessageChannel } from 'node:worker_threads';
 
+import { CartularyError } from '../model/errors.ts';
 import { openLine, reviveError, startOnUse, startThread, threadUrl } from './thread.ts';
 import type { CallTable, Line, StartThread, Thread, ThreadOptions } from './thread.ts';
 import type { SharedCalls } from './shared-thread.ts';
@@ -22,48 +23,58 @@ export type ThreadStarter = {
     start: () => Promise<Thread<Calls>>,
     onFailed: (cause: unknown) => void,
   ): Promise<Thread<Calls>>;
+  /** Ends what no thread has ended, where the house could not be opened. */
+  end(): Promise<void>;
 };
 
-type Failable = Pick<Line<CallTable>, 'fail'>;
+/** Makes a starter for one house. */
+export function createThreadStarter(use: ThreadUse): ThreadStarter {
+  const { start, end } = use === 'shared' ? shareThread() : { start: startThread, end: async () => undefined };
+  return { start, end, open: async (begin, onFailed) => (use === 'ready' ? begin() : startOnUse(begin, onFailed)) };
+}
 
 /** A thread that several share holds what several hold. */
 const HEAP_MB = 512;
 
-/** @param onFatal as `startThread`; called once, though several threads die with the one that they share */
-export function createThreadStarter(use: ThreadUse, onFatal: (cause: unknown) => void): ThreadStarter {
-  return {
-    start: use === 'shared' ? shareThread(onFatal) : startThread,
-    open: async (start, onFailed) => (use === 'ready' ? start() : startOnUse(start, onFailed)),
-  };
-}
-
 /**
- * Starts threads that are parts of one. It begins with the first of them and ends with the last. A module runs in it once: where the same is started again, it has a thread of its
- * own.
+ * Starts threads that are parts of one. It begins at once, so that it comes up beside whatever else is being loaded, and ends with the last of them. A module runs in it once:
+ * where the same is started again, it has a thread of its own.
  */
-export function shareThread(onFatal: (cause: unknown) => void): StartThread {
-  const lines = new Set<Failable>();
+export function shareThread(): Pick<ThreadStarter, 'start' | 'end'> {
+  const lines = new Map<Failable, ThreadOptions>();
   const loaded = new Set<string>();
-  const box: { host?: Promise<Thread<SharedCalls>> } = {};
   const startHost = (): Promise<Thread<SharedCalls>> =>
     startThread<SharedCalls>(threadUrl('./shared-thread.ts', import.meta.url), undefined, {
       name: 'shared',
       heapMb: HEAP_MB,
       onFatal(cause) {
-        for (const line of lines) line.fail(cause);
-        onFatal(cause);
+        const [first] = lines.values();
+        for (const line of lines.keys()) line.fail(cause);
+        // Once, though several have died.
+        first?.onFatal(cause);
       },
     });
-  const leave = async (line: Failable): Promise<void> => {
-    lines.delete(line);
-    if (lines.size > 0) return;
+  const box: { host?: Promise<Thread<SharedCalls>> } = { host: startHost() };
+  // Told to whoever starts the first.
+  box.host?.catch(() => undefined);
+  const end = async (): Promise<void> => {
     const { host } = box;
     delete box.host;
     loaded.clear();
     // One that could not even start has nothing to end.
     await (await host?.catch(() => undefined))?.end();
+    for (const line of lines.keys()) line.fail(new CartularyError('stopping', 'this part was closed'));
+    lines.clear();
   };
-  return async <Calls extends CallTable>(url: URL, setup: unknown, options: ThreadOptions): Promise<Thread<Calls>> => {
+  const leave = async (line: Failable): Promise<void> => {
+    lines.delete(line);
+    if (lines.size === 0) await end();
+  };
+  const start = async <Calls extends CallTable>(
+    url: URL,
+    setup: unknown,
+    options: ThreadOptions,
+  ): Promise<Thread<Calls>> => {
     if (loaded.has(url.href)) return startThread<Calls>(url, setup, options);
     loaded.add(url.href);
     const { port1, port2 } = new MessageChannel();
@@ -74,7 +85,7 @@ export function shareThread(onFatal: (cause: unknown) => void): StartThread {
         await leave(line);
       },
     });
-    lines.add(line);
+    lines.set(line, options);
     try {
       const host = await (box.host ??= startHost());
       const transfer = [port2, ...(options.transfer ?? [])];
@@ -89,4 +100,7 @@ export function shareThread(onFatal: (cause: unknown) => void): StartThread {
       throw cause;
     }
   };
+  return { start, end };
 }
+
+type Failable = Pick<Line<CallTable>, 'fail'>;

@@ -45,7 +45,7 @@ const MOVES_MAX = 4;
 /** Opens or makes the database, its threads and a reader. */
 export async function openSqliteStore(location: SqliteLocation): Promise<SqliteStore> {
   mkdirSync(dirname(location.path), { recursive: true, mode: 0o700 });
-  const { threads = createThreadStarter('ready', location.onFatal) } = location;
+  const { threads = createThreadStarter('ready') } = location;
   const startRole = (role: WorkerRole): Promise<Thread<SqliteCalls>> => {
     const setup: WorkerSetup = { role, path: location.path, key: location.key };
     return threads.start<SqliteCalls>(threadUrl('./worker.ts', import.meta.url), setup, {
