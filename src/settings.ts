@@ -3,10 +3,11 @@
  * An unknown or unsafe setting stops the start with one clear line.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
 
-import { parse as parseYaml } from 'yaml';
+import type * as Yaml from 'yaml';
 import { z } from 'zod';
 
 import { checkShape } from './model/check-shape.ts';
@@ -235,6 +236,8 @@ function readConfigFile(path: string): Record<string, unknown> {
   if (!existsSync(path)) return {};
   let value: unknown;
   try {
+    // Loaded only where there is such a file, since it takes as long to load as everything else here.
+    const { parse: parseYaml } = createRequire(import.meta.url)('yaml') as typeof Yaml;
     // Without the parser's warnings, which quote the file.
     value = parseYaml(readFileSync(path, 'utf8'), { logLevel: 'error' });
   } catch {

@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url';
 
 const COMPILE_MS_MAX = 60_000;
 
+/** What nothing else imports, or only when it is needed. */
+const ENTRIES = /(?:-thread|[\\/](?:worker|serve)|[\\/]commands[\\/]\w+|[\\/](?:poll|run|send|work))\.ts$/;
+
 /** Where a checkout keeps compiled code, from its root. */
 export const COMPILE_CACHE = path.join('node_modules', '.cache', 'compile');
 
@@ -24,7 +27,7 @@ export function compileAhead(root, node, cache) {
   const compiledMs = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const begunAt = new Date();
   if (modules.every((file) => statSync(file).mtimeMs < compiledMs)) return;
-  const entries = modules.filter((file) => /(?:-thread|[\\/]worker|cli[\\/]serve)\.ts$/.test(file));
+  const entries = modules.filter((file) => ENTRIES.test(file));
   const script = fileURLToPath(new URL('./import-modules.mjs', import.meta.url));
   spawnSync(node.path, [script, ...entries], {
     env: { ...process.env, NODE_COMPILE_CACHE: cache },

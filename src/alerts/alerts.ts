@@ -31,7 +31,6 @@ import { causeOf, createProbes, isAtRisk } from './probes.ts';
 import { describeTarget, makeRoute, parseRoute, ROUTES_MAX } from './routes.ts';
 import type { AlertRoute, RouteOf, RouteRequest } from './routes.ts';
 import type { Answer } from './senders/answer.ts';
-import { sendBeat, sendNotice } from './senders/send.ts';
 import { emptyState, parseState } from './state.ts';
 import type { Alert, AlertState, Delivery, RouteHealth } from './state.ts';
 import { createWatch } from './watch.ts';
@@ -190,6 +189,7 @@ async function testRoute(desk: Desk, route: AlertRoute): Promise<RouteTest> {
     owner: route.owner,
     atMs: nowMs,
   } as const;
+  const { sendNotice } = await loadSenders();
   const answer = await sendNotice(route, { ...sendingOf(desk), notice, deliveryId: id });
   noteAnswer(desk.state, route.id, answer, nowMs);
   return { route, ok: answer.ok, answer: answer.text, ms: Math.round(performance.now() - startedMs) };
@@ -305,6 +305,7 @@ function telling(desk: Desk) {
     const route = routes.get(delivery.route);
     if (route === undefined) return dropRoute(state, delivery.route);
     const { notice, id } = delivery;
+    const { sendNotice } = await loadSenders();
     const answer = await sendNotice(route, { ...sendingOf(desk), notice, deliveryId: id });
     const outcome = settleDelivery(state, delivery, answer, { nowMs: now(), chance: Math.random() });
     journal.touch();
@@ -349,7 +350,7 @@ function beating(desk: Desk) {
     archive,
     now,
     isWatching: () => now() - (lastLookMs.get(desk) ?? Number.NEGATIVE_INFINITY) < WATCHING_MS_MAX,
-    send: (route) => sendBeat(route, { signal, nowMs: now() }),
+    send: async (route) => (await loadSenders()).sendBeat(route, { signal, nowMs: now() }),
     onAnswer(route, answer: Answer) {
       const wasFailing = state.health[route.id]?.failingSinceMs !== undefined;
       noteAnswer(state, route.id, answer, now());
@@ -367,6 +368,9 @@ function beating(desk: Desk) {
       beat([...routes.values()].filter((route): route is RouteOf<'heartbeat'> => route.kind === 'heartbeat')),
   };
 }
+
+/** Loaded by who tells somebody something: mail and HTTP take longer to load than most commands take. */
+const loadSenders = () => import('./senders/send.ts');
 
 function sendingOf({ archive, signal, now }: Desk) {
   return { speaker: { archiveId: archive.id, archiveName: archive.name }, signal, nowMs: now() };

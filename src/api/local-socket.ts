@@ -5,14 +5,15 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { z } from 'zod';
 
 import { asSystemError, CartularyError, ERRORS, isErrorCode } from '../model/errors.ts';
-import type { Operation, OperationContext } from './operation.ts';
+import { localContext } from './operation.ts';
+import type { OperationContext } from './operation.ts';
+import type { Operation } from './operation.ts';
 import type { Service } from './service.ts';
 
 /** Lines of an answer: progress as it goes, then one result or error. */
@@ -94,15 +95,6 @@ function parseArguments(text: string): unknown {
   } catch (cause) {
     throw new CartularyError('bad-input', 'the arguments are not JSON', { cause });
   }
-}
-
-/** The context of a command run by somebody on this machine. */
-export function localContext(
-  service: Service,
-  signal: AbortSignal,
-  progress: OperationContext['progress'],
-): OperationContext {
-  return { service, caller: { kind: 'local', user: userInfo().username }, signal, progress };
 }
 
 function describeError(thrown: unknown): Extract<Line, { error: unknown }>['error'] {

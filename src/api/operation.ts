@@ -2,6 +2,8 @@
  * What the command line can ask of a running archive, by name: the same table whether the command opens the data directory itself or talks to the process that
  * holds it over the local socket.
  */
+import { userInfo } from 'node:os';
+
 import type { z } from 'zod';
 
 import type { Caller } from '../archive/caller.ts';
@@ -41,4 +43,13 @@ export function defineOperation<Schema extends z.ZodType>(
       return run(parsed.data, context);
     },
   };
+}
+
+/** The context of a command run by somebody on this machine. */
+export function localContext(
+  service: Service,
+  signal: AbortSignal,
+  progress: OperationContext['progress'],
+): OperationContext {
+  return { service, caller: { kind: 'local', user: userInfo().username }, signal, progress };
 }

@@ -154,8 +154,9 @@ function bringsRecords({ archive }: Service, url: string): boolean {
 }
 
 function registerApi(app: FastifyInstance, service: Service, room: BodyRoom): void {
-  const description = describeApi(ROUTES, version());
-  app.get('/api/v1/openapi.json', async () => description);
+  // Made when it is first asked for: it takes 0.1 s.
+  const made: { description?: Record<string, unknown> } = {};
+  app.get('/api/v1/openapi.json', async () => (made.description ??= describeApi(ROUTES, version())));
   app.get('/api/v1/events.schema.json', async () => ({
     version: STANDARD_EVENTS_VERSION,
     ...standardEventsJsonSchema(),

@@ -11,7 +11,6 @@ import type { Caller } from '../archive/caller.ts';
 import { openHouse } from '../archive/house.ts';
 import type { House } from '../archive/house.ts';
 import type { Source } from '../archive/registry.ts';
-import { pollSources } from '../capture/poll.ts';
 import type { ReceiveParts } from '../capture/receive.ts';
 import { createKeeping } from '../capture/keeping.ts';
 import type { Keeping } from '../capture/keeping.ts';
@@ -19,14 +18,14 @@ import { openRing } from '../capture/ring.ts';
 import type { Ring } from '../capture/ring.ts';
 import { openSpool } from '../capture/spool.ts';
 import type { Spool } from '../capture/spool.ts';
-import { createInlineGaps } from '../capture/tee.ts';
-import type { InlineGaps } from '../capture/tee.ts';
-import { workJobs } from '../capture/work.ts';
+import { createInlineGaps } from '../capture/inline-gaps.ts';
+import type { InlineGaps } from '../capture/inline-gaps.ts';
 import type { WorkParts } from '../capture/work.ts';
 import { CartularyError } from '../model/errors.ts';
 import { housePlaceOf } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import { isDiskFailed } from '../store/thread.ts';
+import type { ThreadStarter } from '../store/thread-sharing.ts';
 import { version } from '../version.ts';
 import { createAdmission } from './admission.ts';
 import type { Admission } from './admission.ts';
@@ -65,6 +64,8 @@ export type Service = {
 
 export type ServiceOptions = {
   readonly now?: () => number;
+  /** How its threads run; all of them from the start on where nothing is said. */
+  readonly threads?: ThreadStarter;
   /** Local stand-ins that may be asked although their address is private. */
   readonly allowPrivate?: WorkParts['allowPrivate'];
   /** Ends the process; handed in so that tests can see it. */
@@ -100,6 +101,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
   const onFatal = options.onFatal ?? ((cause: unknown) => exitOnFatal(log, settings.data, cause));
   const house = await openHouse({
     ...housePlaceOf(settings),
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
     now,
     onFatal,
     follows: settings.roles.some((role) => role !== 'edge'),
@@ -176,13 +178,14 @@ function startWork(parts: WorkingParts, url: string): void {
   if (spool !== undefined) loops.start(FILE_EVERY_MS, () => keeping.fileWaiting());
   if (archive.node !== undefined) loops.start(SIGN_EVERY_MS, () => sayNode(parts, url, false));
   if (!settings.roles.includes('work')) return;
-  loops.start(WORK_EVERY_MS, () => workJobs(work));
+  // Loaded by who works: a command does not.
+  loops.start(WORK_EVERY_MS, async () => (await import('../capture/work.ts')).workJobs(work));
   const startOnly = (everyMs: number, act: () => Promise<void>): void => loops.start(everyMs, () => lead.run(act));
   startOnly(FINISH_EVERY_MS, async () => void (await archive.finishDestructions()));
   startOnly(EPOCH_EVERY_MS, async () => {
     if (await archive.isEpochOver()) await archive.rotateEpoch(ITSELF);
   });
-  startOnly(POLL_EVERY_MS, () => pollSources(work));
+  startOnly(POLL_EVERY_MS, async () => (await import('../capture/poll.ts')).pollSources(work));
   startOnly(LOOK_EVERY_MS, () => alerts.look());
   startOnly(TELL_EVERY_MS, async () => alerts.startTelling());
   startOnly(TELL_EVERY_MS, () => alerts.beat());

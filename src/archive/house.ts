@@ -15,6 +15,8 @@ import { lockDirectory } from '../store/lock.ts';
 import { openNodeLink, openStore, prepareStore } from '../store/engine.ts';
 import type { StoreReader } from '../store/store.ts';
 import { reviveError } from '../store/thread.ts';
+import { createThreadStarter } from '../store/thread-sharing.ts';
+import type { ThreadStarter } from '../store/thread-sharing.ts';
 import { openTileFiles } from '../store/tile-files.ts';
 import { removeTemporaries, writeFileDurably } from '../vault/durable-file.ts';
 import { createKeyring, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
@@ -50,6 +52,8 @@ export type HouseOptions = HousePlace & {
   readonly now?: () => number;
   /** Does this node keep an index and publish the log? One that only takes in what platforms send does neither. */
   readonly follows?: boolean;
+  /** How its threads run; all of them from the start on where nothing is said. */
+  readonly threads?: ThreadStarter;
   /** A thread died or the disk failed: the process must end. */
   readonly onFatal?: (cause: unknown) => void;
   /** Something derived has stalled (signing, moving the log): capture goes on, a person must look. */
@@ -123,7 +127,7 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
     keyring.destroy();
     root.destroy();
     lock.release();
-    const house = await openHouse(options);
+    const house = await openBriefly(options);
     const { key, text } = createApiKey('first key', ALL_SCOPES, now(), (bytes) => random.take(bytes));
     await house.archive.putKey({ kind: 'local', user: 'init' }, key);
     await house.close();
@@ -131,6 +135,15 @@ export async function initHouse(options: HouseOptions & { readonly name: string 
   } finally {
     lock.release();
   }
+}
+
+/** Opens a data directory for a moment. */
+async function openBriefly(options: HouseOptions): Promise<House> {
+  const threads = createThreadStarter('shared');
+  return openHouse({ ...options, threads }).catch(async (cause: unknown) => {
+    await threads.end();
+    throw cause;
+  });
 }
 
 /**
@@ -189,7 +202,8 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     currentVersion: keyring.currentSealVersion,
   });
   const link = await openNodeLink(location);
-  const store = await openStore(location, onFatal);
+  const { threads: starter = createThreadStarter('ready') } = options;
+  const store = await openStore(location, onFatal, starter);
   if (location.engine === 'postgres') await assertRecords(place, store.reader);
   const media = blobLocation(place, archiveId, options.blobs, node);
   const blobs = await openBlobs(media);
@@ -206,6 +220,7 @@ async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOp
     keyring.logKey,
     store,
     {
+      threads: starter,
       onFatal,
       onStalled: options.onStalled ?? rethrowLater,
       follows: options.follows ?? true,

@@ -2,29 +2,27 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-import { z } from 'zod';
-
-import { checkShape } from '../model/check-shape.ts';
 import { HASH_BYTES } from '../ledger/hash.ts';
 import type { Head, SignerMemory } from '../ledger/signer.ts';
 import { writeFileDurably } from '../vault/durable-file.ts';
 
-const headSchema = z.object({
-  origin: z.string(),
-  size: z.number().int().nonnegative(),
-  root: z.base64().transform((text) => Buffer.from(text, 'base64')),
-});
-
 /** The remembered head; undefined where there is none that can be read. */
 export async function readSignerMemory(path: string): Promise<Head | undefined> {
-  let json: unknown;
   try {
-    json = JSON.parse(await readFile(path, 'utf8'));
+    return parseHead(JSON.parse(await readFile(path, 'utf8')));
   } catch {
     return undefined;
   }
-  const parsed = checkShape(headSchema, json);
-  return parsed.success && parsed.data.root.length === HASH_BYTES ? parsed.data : undefined;
+}
+
+/** By hand, since threads read it that need no schema for anything else. */
+function parseHead(json: unknown): Head | undefined {
+  if (typeof json !== 'object' || json === null) return undefined;
+  const { origin, size, root } = json as Partial<Record<keyof Head, unknown>>;
+  if (typeof origin !== 'string' || typeof size !== 'number' || typeof root !== 'string') return undefined;
+  const bytes = Buffer.from(root, 'base64');
+  const isWhole = Number.isSafeInteger(size) && size >= 0 && bytes.length === HASH_BYTES;
+  return isWhole && bytes.toString('base64') === root ? { origin, size, root: bytes } : undefined;
 }
 
 /** Remembers a head; durable when it answers. */

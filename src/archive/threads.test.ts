@@ -1,11 +1,13 @@
-import { mkdtemp, readFile, readdir, rm, truncate } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
+import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
 import type { EventBody } from '../model/event.ts';
 import { receiptInstant } from '../model/time.ts';
+import { createThreadStarter } from '../store/thread-sharing.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
 import { openEncryptedDatabase } from '../vault/page-encryption.ts';
 import { openLocalRoot } from '../vault/root-provider.ts';
@@ -182,6 +184,82 @@ describe('the follower', () => {
     const report = await again.archive.verify({ kind: 'local', user: 'test' }, {});
     expect(report.faults.map(({ leafIndex }) => leafIndex)).toContain(1);
     await again.close();
+  });
+});
+
+describe.each(['on-use', 'shared'] as const)('threads that start when something is asked of them: %s', (threads) => {
+  const LOCAL = { kind: 'local', user: 'test' } as const;
+
+  it('do all that threads do that were there from the start', { timeout: 120_000 }, async () => {
+    const directory = join(place, `all-${threads}`);
+    await initHouse({ directory, name: 'All' });
+    const house = await openHouse({ directory, threads: createThreadStarter(threads) });
+    const { archive } = house;
+    const [stored] = await archive.record([created('m1', 'zebra', 1_690_000_000_000), created('m2', 'zebra')]);
+    const id = stored?.messageId ?? raise();
+    await archive.record([
+      draft('m1', { kind: 'message.status', state: 'delivered', rawState: 'delivered' }, 'delivered|m1'),
+    ]);
+    await archive.reachIndex();
+    expect(await totalOf(house, 'zebra')).toBe(2);
+    expect((await archive.openMessage(LOCAL, id)).delivery.state).toBe('delivered');
+    expect((await archive.prove(LOCAL, id)).proofs).toHaveLength(2);
+    await archive.destroyMessage(LOCAL, id, 'test');
+    expect(await totalOf(house, 'zebra')).toBe(1);
+    expect(await archive.verify(LOCAL, {})).toMatchObject({ ok: true, faults: [], destroyed: 2 });
+    await archive.rebuild(LOCAL);
+    expect(await compare(house)).toMatchObject({ ok: true, expected: 1, indexed: 1 });
+    // More than one commit, and while threads are there already.
+    expect(await archive.verify(LOCAL, {})).toMatchObject({ ok: true, faults: [] });
+    await house.close();
+
+    const again = await openHouse({ directory });
+    expect(parseSignedCheckpoint(await readFile(join(again.archive.layout.log, 'checkpoint'), 'utf8')).size).toBe(
+      await again.archive.size(),
+    );
+    await again.close();
+  });
+
+  it('read what nobody has followed yet', { timeout: 120_000 }, async () => {
+    const directory = join(place, `read-${threads}`);
+    await initHouse({ directory, name: 'Read' });
+    const house = await openHouse({ directory });
+    await house.archive.record([created('m1', 'zebra')]);
+    await house.archive.reachIndex();
+    const { layout } = house.archive;
+    await house.close();
+    // Whoever opens the index finds it damaged, unless the follower was there before.
+    await writeFile(join(layout.index, 'index-state.db'), 'damaged');
+    const again = await openHouse({ directory, threads: createThreadStarter(threads) });
+    expect(await totalOf(again, 'zebra')).toBeLessThanOrEqual(1);
+    await again.archive.reachIndex();
+    expect(await totalOf(again, 'zebra')).toBe(1);
+    await again.close();
+  });
+
+  it('publish at the end what a process that was killed had not published', { timeout: 120_000 }, async () => {
+    const directory = join(place, `publish-${threads}`);
+    await initHouse({ directory, name: 'Publish' });
+    const house = await openHouse({ directory });
+    const { log, vkey } = house.archive.layout;
+    const checkpoint = join(log, 'checkpoint');
+    const old = await readFile(checkpoint, 'utf8');
+    await house.archive.record([created('m1', 'zebra')]);
+    await house.close();
+    const newest = await readFile(checkpoint, 'utf8');
+    expect(newest).not.toBe(old);
+    const lose: readonly (() => Promise<void>)[] = [
+      () => writeFile(checkpoint, old),
+      () => rm(checkpoint),
+      () => rm(vkey),
+    ];
+    for (const act of lose) {
+      await act();
+      const again = await openHouse({ directory, threads: createThreadStarter(threads) });
+      const key = again.archive.vkey;
+      await again.close();
+      expect([await readFile(checkpoint, 'utf8'), await readFile(vkey, 'utf8')]).toEqual([newest, `${key}\n`]);
+    }
   });
 });
 

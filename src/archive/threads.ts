@@ -7,16 +7,19 @@ import type { MessagePort } from 'node:worker_threads';
 
 import { decodeResults } from '../store/batch-codec.ts';
 import { createGroupQueue } from '../store/group-queue.ts';
-import type { StoreWriter } from '../store/store.ts';
+import type { StoreReader, StoreWriter } from '../store/store.ts';
 import { isDiskFailed, startThread, threadUrl } from '../store/thread.ts';
-import type { Thread } from '../store/thread.ts';
+import type { StartThread, Thread } from '../store/thread.ts';
+import type { ThreadStarter } from '../store/thread-sharing.ts';
 import { destructionListPath, noteDestruction } from './destruction-list.ts';
 import type { Destruction } from './destruction-list.ts';
 import { openSealBatch } from './seal-batch.ts';
 import type { SealBatch } from './seal-batch.ts';
 import type { FiledRecord } from './filed-record.ts';
+import { isPublished } from './published.ts';
 import type { Sealing } from './sealing.ts';
 import { createStateWriter } from './state-writer.ts';
+import type { StateWriter } from './state-writer.ts';
 import type { FollowCalls, FollowEvent, FollowNote, FollowSetup } from './threads/follow-thread.ts';
 import type { LogCalls } from './threads/log-thread.ts';
 import type { CountOwnerCalls, CountSetup } from './threads/count-thread.ts';
@@ -58,55 +61,64 @@ const CHECKPOINT_EVERY_MS = 2000;
 /** Milliseconds between two looks for a month of the index to be merged, and how long such a month must have been left alone. */
 const OPTIMISE_EVERY_MS = 600_000;
 
-/**
- * Starts the threads.
- * @param options `onFatal`: a thread died, the process must end; `onStalled`: signing failed, capture goes on, a person must look; `follows`: is there an index to be kept, and a log
- *   to be published?
- */
+/** What starting the threads of an archive takes. */
+export type ArchiveThreadsOptions = {
+  /** How they are started. */
+  readonly threads: ThreadStarter;
+  /** A thread died, the process must end. */
+  readonly onFatal: (cause: unknown) => void;
+  /** Signing failed, capture goes on, a person must look. */
+  readonly onStalled: (cause: unknown) => void;
+  /** Is there an index to be kept, and a log to be published? */
+  readonly follows: boolean;
+};
+
+/** Starts the threads, or has them start when something is first asked of them. */
 export async function startArchiveThreads(
   setup: ThreadSetup,
   logKey: Uint8Array,
-  store: { readonly writer: StoreWriter; connect(): Promise<MessagePort> },
-  options: {
-    readonly onFatal: (cause: unknown) => void;
-    readonly onStalled: (cause: unknown) => void;
-    readonly follows: boolean;
-  },
+  store: { readonly writer: StoreWriter; readonly reader: StoreReader; connect(): Promise<MessagePort> },
+  options: ArchiveThreadsOptions,
 ): Promise<ArchiveThreads> {
-  const { onFatal, follows } = options;
+  const { onFatal, threads, follows } = options;
   // What is derived may wait for a person; a disk that fails may not.
   const onStalled = (cause: unknown): void => (isDiskFailed(cause) ? onFatal(cause) : options.onStalled(cause));
   const { writer } = store;
-  // The follower may report before the constant is assigned, hence the box.
-  const box: { follow?: Thread<FollowCalls> } = {};
-  const stateWriter = createStateWriter(writer, { onFatal });
-  const onEvent = (event: unknown): void => {
-    const { states, ticket } = event as FollowEvent;
-    void stateWriter.write(states).then(() => box.follow?.tell({ written: ticket } satisfies FollowNote));
-  };
   const { port1: freshTo, port2: freshFrom } = new MessageChannel();
   const underWay = new SharedArrayBuffer(4);
   const followed = new SharedArrayBuffer(8);
-  const follow = await startThread<FollowCalls>(
-    threadUrl('./threads/follow-thread.ts', import.meta.url),
-    { ...setup, followed, fresh: { port: freshFrom, underWay } } satisfies FollowSetup,
-    { name: 'follow', onFatal, onEvent, transfer: [freshFrom] },
+  const stateWriter = createStateWriter(writer, { onFatal });
+  const follow = await threads.open(
+    () =>
+      startFollowing(threads.start, { ...setup, followed, fresh: { port: freshFrom, underWay } }, stateWriter, options),
+    onStalled,
   );
-  box.follow = follow;
-  if (follows) follow.tell({ size: 0 } satisfies FollowNote);
-  const port = await store.connect();
-  const seal = await startThread<SealCalls>(
-    threadUrl('./threads/seal-thread.ts', import.meta.url),
-    { ...setup, port, fresh: follows ? { port: freshTo, underWay } : undefined } satisfies SealSetup,
-    { name: 'seal', onFatal, transfer: follows ? [port, freshTo] : [port] },
-  );
+  const seal = await threads.open(async () => {
+    const port = await store.connect();
+    return threads.start<SealCalls>(
+      threadUrl('./threads/seal-thread.ts', import.meta.url),
+      { ...setup, port, fresh: follows ? { port: freshTo, underWay } : undefined } satisfies SealSetup,
+      { name: 'seal', onFatal, transfer: follows ? [port, freshTo] : [port] },
+    );
+  }, onStalled);
   const queue = createSealQueue(seal);
-  const [{ read, count }, log] = await Promise.all([
-    startReading({ ...setup, followed }, onFatal),
-    startThread<LogCalls>(
-      threadUrl('./threads/log-thread.ts', import.meta.url),
-      { ...setup, logKey },
-      { name: 'log', onFatal },
+  const counting: { count?: Thread<CountOwnerCalls> } = {};
+  const [read, log] = await Promise.all([
+    threads.open(async () => {
+      // It throws an index away that is damaged, and says how far the index has come.
+      await follow.call('ready', undefined);
+      const { read: reading, count } = await startReading(threads.start, { ...setup, followed }, onFatal);
+      counting.count = count;
+      return reading;
+    }, onStalled),
+    threads.open(
+      () =>
+        threads.start<LogCalls>(
+          threadUrl('./threads/log-thread.ts', import.meta.url),
+          { ...setup, logKey },
+          { name: 'log', onFatal },
+        ),
+      onStalled,
     ),
   ]);
 
@@ -118,7 +130,7 @@ export async function startArchiveThreads(
     sealing: { keep: (records) => queue.push(records) },
     onCommitted: (size) => timers.onGrown(size, true),
     onGrown: (size) => timers.onGrown(size, false),
-    runVerify: (args, context) => verifyInThread(setup, args, context, onFatal),
+    runVerify: (args, context) => verifyInThread(setup, args, context, { onFatal, start: threads.start }),
     noteDestruction: (entry) =>
       noteDestruction(destructionListPath(setup.layout), entry).catch((cause: unknown) => {
         if (isDiskFailed(cause)) onFatal(cause);
@@ -129,24 +141,48 @@ export async function startArchiveThreads(
       stateWriter.stop();
       await queue.drain();
       await seal.end();
-      if (follows) await log.call('publish', undefined).catch(onStalled);
+      // A thread that has not been needed so far need not start for nothing.
+      if (follows && !(await isPublished({ ...setup, logKey }, store.reader)))
+        await log.call('publish', undefined).catch(onStalled);
       await Promise.all([read.end(), log.end(), follow.end()]);
-      await count.end();
+      await counting.count?.end();
     },
   };
 }
 
+/** The thread that follows the log; what it asks to be written is written, and it is told. */
+async function startFollowing(
+  start: StartThread,
+  setup: FollowSetup,
+  stateWriter: StateWriter,
+  { onFatal, follows }: Pick<ArchiveThreadsOptions, 'onFatal' | 'follows'>,
+): Promise<Thread<FollowCalls>> {
+  const follow = await start<FollowCalls>(threadUrl('./threads/follow-thread.ts', import.meta.url), setup, {
+    name: 'follow',
+    onFatal,
+    onEvent(event) {
+      const { states, ticket } = event as FollowEvent;
+      void stateWriter.write(states).then(() => follow.tell({ written: ticket } satisfies FollowNote));
+    },
+    transfer: [setup.fresh.port],
+  });
+  // From here on somebody answers for the state rows.
+  if (follows) follow.tell({ size: 0 } satisfies FollowNote);
+  return follow;
+}
+
 /**
  * Verifies in a thread of its own, which ends with the verification.
- * @param onFatal the thread died; where nothing is given, only the verification fails
+ * @param options `onFatal`: the thread died; where nothing is given, only the verification fails
  */
 export async function verifyInThread(
   setup: ThreadSetup,
   args: VerifyCalls['verify']['args'],
   context: { signal?: AbortSignal; onProgress?: (progress: { done: number; total: number }) => void } = {},
-  onFatal: (cause: unknown) => void = () => undefined,
+  options: { readonly onFatal?: (cause: unknown) => void; readonly start?: StartThread } = {},
 ): Promise<VerifyReport> {
-  const verify = await startThread<VerifyCalls>(threadUrl('./threads/verify-thread.ts', import.meta.url), setup, {
+  const { onFatal = () => undefined, start = startThread } = options;
+  const verify = await start<VerifyCalls>(threadUrl('./threads/verify-thread.ts', import.meta.url), setup, {
     name: 'verify',
     onFatal,
   });
@@ -164,15 +200,19 @@ export async function verifyInThread(
 }
 
 /** The thread that reads and the one that counts with it. */
-async function startReading(setup: Omit<ReadSetup, 'counter'>, onFatal: (cause: unknown) => void) {
+async function startReading(
+  start: StartThread,
+  setup: Omit<ReadSetup, 'counter'>,
+  onFatal: (cause: unknown) => void,
+): Promise<{ readonly read: Thread<ReadCalls>; readonly count: Thread<CountOwnerCalls> }> {
   const { port1: counter, port2: port } = new MessageChannel();
   const [count, read] = await Promise.all([
-    startThread<CountOwnerCalls>(
+    start<CountOwnerCalls>(
       threadUrl('./threads/count-thread.ts', import.meta.url),
       { layout: setup.layout, indexKey: setup.indexKey, port } satisfies CountSetup,
       { name: 'count', onFatal, transfer: [port] },
     ),
-    startThread<ReadCalls>(
+    start<ReadCalls>(
       threadUrl('./threads/read-thread.ts', import.meta.url),
       { ...setup, counter } satisfies ReadSetup,
       { name: 'read', onFatal, transfer: [counter] },

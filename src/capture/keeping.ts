@@ -10,8 +10,9 @@ import type { SignatureVerdict } from '../model/record.ts';
 import { isDiskFailed, isDiskFull } from '../store/thread.ts';
 import type { Connector } from './connector.ts';
 import { guardEnvelope } from './guard/guard.ts';
-import { getConnector, takeEnvelope } from './receive.ts';
+import { takeEnvelope } from './receive.ts';
 import type { Received } from './receive.ts';
+import { getConnector } from './source-view.ts';
 import type { Spool, SpooledEnvelope } from './spool.ts';
 
 export type KeepingParts = {

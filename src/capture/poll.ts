@@ -5,8 +5,8 @@ import { CartularyError } from '../model/errors.ts';
 import type { PlatformRequest, PullAccess } from './connector.ts';
 import type { Envelope } from '../model/envelope.ts';
 import { pullPlatform } from './media/pull-platform.ts';
-import { getConnector, takeEnvelope, viewSource } from './receive.ts';
-import { hasCredentials } from './work.ts';
+import { takeEnvelope } from './receive.ts';
+import { getConnector, hasCredentials, viewSource } from './source-view.ts';
 import type { WorkParts } from './work.ts';
 import type { Source } from '../archive/registry.ts';
 

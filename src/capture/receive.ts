@@ -16,13 +16,13 @@ import type { GuardFindings, SignatureVerdict } from '../model/record.ts';
 import { receiptInstant } from '../model/time.ts';
 import { UnreadableEnvelope } from './unreadable.ts';
 import type { Acknowledgement, Connector } from './connector.ts';
-import { findConnector } from './connectors/list.ts';
 import { guardLaterJobs } from './guard-later.ts';
 import { guardEnvelope, isDoubtful } from './guard/guard.ts';
 import { LIMITS } from './limits.ts';
 import { makeRawSlice } from './raw-slice.ts';
 import type { Ring } from './ring.ts';
 import { verifySignature } from './signatures.ts';
+import { getConnector, viewSource } from './source-view.ts';
 
 /** What became of an envelope. */
 export type Received = {
@@ -110,31 +110,6 @@ async function acknowledge(
     if (status === 'duplicate') duplicates += 1;
   }
   return { answer, stored, duplicates, quarantined };
-}
-
-/** The connector of a source. @throws CartularyError `internal` where this version knows it no longer */
-export function getConnector(source: Source): Connector {
-  const connector = findConnector(source.connector);
-  if (connector === undefined)
-    throw new CartularyError('internal', `this version has no connector "${source.connector}"`);
-  return connector;
-}
-
-const views = new WeakMap<Source, SourceView>();
-
-/** What a connector may see of a source: never a secret. */
-export function viewSource(source: Source, connector: Connector): SourceView {
-  const known = views.get(source);
-  if (known !== undefined) return known;
-  const secretNames = new Set(connector.settings.filter((setting) => setting.secret).map((setting) => setting.name));
-  const view: SourceView = {
-    platform: connector.platform,
-    ...(source.account === undefined ? {} : { account: source.account }),
-    ...(source.region === undefined ? {} : { region: source.region }),
-    settings: Object.fromEntries(Object.entries(source.settings).filter(([name]) => !secretNames.has(name))),
-  };
-  views.set(source, view);
-  return view;
 }
 
 /**

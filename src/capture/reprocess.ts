@@ -6,8 +6,9 @@ import type { Envelope } from '../model/envelope.ts';
 import type { LoggedRecord, RawSlice } from '../model/record.ts';
 import type { Connector } from './connector.ts';
 import { restoreEnvelope } from './raw-slice.ts';
-import { getConnector, receiveEnvelope, takeEnvelope, viewSource } from './receive.ts';
+import { receiveEnvelope, takeEnvelope } from './receive.ts';
 import type { ReceiveParts } from './receive.ts';
+import { getConnector, viewSource } from './source-view.ts';
 
 /** What reading again gave. */
 export type Reprocessed = {

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { RecordDraft, RecordOutcome } from '../archive/recorder.ts';
 import type { Source } from '../archive/registry.ts';
 import type { MessageId, SourceId } from '../model/ids.ts';
-import { createInlineGaps, isKeptInTime } from './tee.ts';
+import { createInlineGaps } from './inline-gaps.ts';
+import { isKeptInTime } from './tee.ts';
 
 const SOURCE = { id: 'src_1' as SourceId, connector: 'twilio' } as Source;
 

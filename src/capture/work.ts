@@ -17,9 +17,9 @@ import { guardMedium } from './media/guard-medium.ts';
 import type { PrivateHost } from './media/address-guard.ts';
 import { sniffMime } from './media/sniff.ts';
 import { pullPlatform } from './media/pull-platform.ts';
-import type { PullAccess } from './connector.ts';
 import { findConnector } from './connectors/list.ts';
-import { getConnector, takeEnvelope, viewSource } from './receive.ts';
+import { takeEnvelope } from './receive.ts';
+import { getConnector, hasCredentials, viewSource } from './source-view.ts';
 
 /** What the work needs. */
 export type WorkParts = {
@@ -216,11 +216,6 @@ function secretsFor(source: Source, key: MessageKey): Source['settings'] {
   const account = source.account ?? key.account;
   const learned = getConnector(source).settings.filter(({ defaultsToAccount }) => defaultsToAccount === true);
   return { ...Object.fromEntries(learned.map(({ name }) => [name, account])), ...source.settings };
-}
-
-/** Credentials that a source was not given cannot be asked with. */
-export function hasCredentials(secrets: Source['settings'], pull: PullAccess): boolean {
-  return Object.values(pull.credentials(secrets)).every((value) => !value.includes('undefined') && value !== '');
 }
 
 /** States in which the content is still to be had. */

@@ -6,12 +6,12 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 
 import { dataLayout } from '../archive/layout.ts';
-import { callLocalSocket, localContext } from '../api/local-socket.ts';
-import { OPERATIONS } from '../api/operations/list.ts';
-import { openService } from '../api/service.ts';
+import { localContext } from '../api/operation.ts';
+import { loadOperation } from '../api/operations/find.ts';
 import { CartularyError } from '../model/errors.ts';
 import { readSettings } from '../settings.ts';
 import type { Settings } from '../settings.ts';
+import { createThreadStarter } from '../store/thread-sharing.ts';
 import { createProgress } from './output.ts';
 
 /** Options that every command has. */
@@ -53,6 +53,7 @@ export async function runOperation<Result>(
   const progress = createProgress(what);
   try {
     if (existsSync(socket)) {
+      const { callLocalSocket } = await import('../api/local-socket.ts');
       const answer = await callLocalSocket(socket, name, args, (value) => progress.update(value));
       if (answer !== undefined) return answer.result as Result;
     }
@@ -68,19 +69,23 @@ async function runHere(
   args: unknown,
   onProgress: (progress: { done: number; total: number }) => void,
 ): Promise<unknown> {
-  const operation = OPERATIONS.find((known) => known.name === name);
-  if (operation === undefined) throw new CartularyError('internal', `there is no operation ${name}`);
+  // An import keeps several threads busy; everything else asks one after the other. First, since it comes up while the rest is loaded.
+  const threads = createThreadStarter(name === 'import' ? 'on-use' : 'shared');
   const abort = new AbortController();
   const stop = (): void => abort.abort();
   process.once('SIGINT', stop);
-  const service = await openService({
-    ...settings,
-    logLevel: settings.logLevel === 'info' ? 'warn' : settings.logLevel,
-  });
   try {
-    return await operation.run(args, localContext(service, abort.signal, onProgress));
+    const operation = await loadOperation(name);
+    const { openService } = await import('../api/service.ts');
+    const logLevel = settings.logLevel === 'info' ? 'warn' : settings.logLevel;
+    const service = await openService({ ...settings, logLevel }, { threads });
+    try {
+      return await operation.run(args, localContext(service, abort.signal, onProgress));
+    } finally {
+      await service.close();
+    }
   } finally {
     process.off('SIGINT', stop);
-    await service.close();
+    await threads.end();
   }
 }

@@ -14,7 +14,8 @@ const LINGER_MS_MAX = 2000;
 
 async function main(): Promise<number> {
   try {
-    await buildProgram().parseAsync(process.argv);
+    const program = await buildProgram((name) => process.argv.includes(name));
+    await program.parseAsync(process.argv);
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (cause) {
     // Threads that were up before another failed would keep the process alive.

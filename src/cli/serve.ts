@@ -6,7 +6,6 @@ import { OPERATIONS } from '../api/operations/list.ts';
 import { startServer } from '../api/server.ts';
 import { openService } from '../api/service.ts';
 import type { Service } from '../api/service.ts';
-import { runDemo, startTwilioStandIn } from '../demo/run.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { Settings } from '../settings.ts';
 import { isDiskFailed, isDiskFull } from '../store/thread.ts';
@@ -21,7 +20,8 @@ const SHUTDOWN_MS_MAX = 30_000;
 export async function serve(settings: Settings, isDemo: boolean): Promise<void> {
   const closers: (() => Promise<void>)[] = [];
   try {
-    const standIn = isDemo ? await startTwilioStandIn() : undefined;
+    const shop = isDemo ? await import('../demo/run.ts') : undefined;
+    const standIn = await shop?.startTwilioStandIn();
     if (standIn !== undefined) closers.unshift(() => standIn.close());
     const service = await openService(
       settings,
@@ -38,9 +38,9 @@ export async function serve(settings: Settings, isDemo: boolean): Promise<void> 
     announce(service, server);
     const stop = new AbortController();
     const demo =
-      standIn === undefined
+      shop === undefined || standIn === undefined
         ? Promise.resolve()
-        : runDemo({ standIn, service, hooksUrl: server.hooksUrl, signal: stop.signal, say });
+        : shop.runDemo({ standIn, service, hooksUrl: server.hooksUrl, signal: stop.signal, say });
     closers.unshift(() => demo.catch(() => undefined));
     await Promise.race([untilSignal(), demo.then(untilSignal)]);
     say('Stopping: what was acknowledged is on disk; the log is signed once more.');

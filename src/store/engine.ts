@@ -13,6 +13,8 @@ import { joinSqliteCopies } from './sqlite/copy.ts';
 import { openSqliteReader } from './sqlite/reader.ts';
 import { openSqliteStore } from './sqlite/sqlite-store.ts';
 import type { StoreReader, StoreWriter } from './store.ts';
+import { createThreadStarter } from './thread-sharing.ts';
+import type { ThreadStarter } from './thread-sharing.ts';
 
 export { appendThrough } from './store-calls.ts';
 export type { EpochRotation } from './postgres/rotate-epoch.ts';
@@ -39,13 +41,18 @@ export type OpenStore = {
 /**
  * Opens or makes a store.
  * @param onFatal called when a part of it has died; the process must end, since what is on disk is unknown
+ * @param threads how its threads are started
  * @throws CartularyError as the engine's own
  */
-export async function openStore(location: StoreLocation, onFatal: (cause: unknown) => void): Promise<OpenStore> {
-  if (location.engine === 'sqlite') return openSqliteStore({ ...location, onFatal });
+export async function openStore(
+  location: StoreLocation,
+  onFatal: (cause: unknown) => void,
+  threads: ThreadStarter = createThreadStarter('ready'),
+): Promise<OpenStore> {
+  if (location.engine === 'sqlite') return openSqliteStore({ ...location, onFatal, threads });
   // Only loaded by who uses it.
   const { openPostgresStore } = await import('./postgres/postgres-store.ts');
-  return openPostgresStore(location, onFatal);
+  return openPostgresStore(location, onFatal, threads);
 }
 
 /** Opens a reader of a store that exists, in the thread that calls. */

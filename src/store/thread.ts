@@ -2,7 +2,7 @@
  * Threads as typed remote calls: what the store, the followers and the readers run on. A thread that dies fails all its calls and is reported as fatal,
  * because nobody may go on as if it still worked.
  */
-import { parentPort, Worker } from 'node:worker_threads';
+import { parentPort, Worker, workerData } from 'node:worker_threads';
 import type { MessagePort, Transferable } from 'node:worker_threads';
 
 import { LedgerError } from '../ledger/error.ts';
@@ -69,52 +69,112 @@ export function threadUrl(relative: string, base: string): URL {
   return new URL(base.endsWith('.ts') ? relative : relative.replace(/\.ts$/, '.js'), base);
 }
 
-/**
- * Starts a thread and waits until it says `ready`.
- * @param options `onFatal`: called once when the thread has died unasked; `onEvent`: told what the thread reports by itself
- */
+/** How a thread is started: what it is called, who is told what of it, what crosses with its setup. */
+export type ThreadOptions = {
+  readonly name: string;
+  /** Called once when the thread has died unasked. */
+  readonly onFatal: (cause: unknown) => void;
+  /** Told what the thread reports by itself. */
+  readonly onEvent?: (event: unknown) => void;
+  readonly transfer?: Transferable[];
+  /** Megabytes of heap, where it is more than any other's. */
+  readonly heapMb?: number;
+};
+
+/** Starts a thread: one of its own (`startThread`), or a part of one that several share (`shareThread`). */
+export type StartThread = <Calls extends CallTable>(
+  url: URL,
+  setup: unknown,
+  options: ThreadOptions,
+) => Promise<Thread<Calls>>;
+
+/** Starts a thread and waits until it says `ready`. */
 export async function startThread<Calls extends CallTable>(
   url: URL,
   setup: unknown,
-  options: {
-    readonly name: string;
-    readonly onFatal: (cause: unknown) => void;
-    readonly onEvent?: (event: unknown) => void;
-    readonly transfer?: Transferable[];
-  },
+  options: ThreadOptions,
 ): Promise<Thread<Calls>> {
+  const { name, transfer = [], heapMb = HEAP.maxOldGenerationSizeMb } = options;
   const worker = new Worker(url, {
     workerData: setup,
-    name: options.name,
-    transferList: options.transfer ?? [],
-    resourceLimits: HEAP,
+    name,
+    transferList: transfer,
+    resourceLimits: { ...HEAP, maxOldGenerationSizeMb: heapMb },
   });
+  const line = openLine<Calls>(worker, { ...options, end: () => worker.terminate() });
+  let started = false;
+  const fail = (cause: unknown): void => {
+    // What fails at its start is told to whoever starts it.
+    if (line.fail(cause) && started) options.onFatal(cause);
+  };
+  worker.on('error', fail);
+  worker.on('exit', (code) => fail(new CartularyError('internal', `the thread ${name} ended (${code})`)));
+  await line.thread.call('ready', undefined as Calls['ready']['args']).catch(async (cause: unknown) => {
+    line.fail(cause);
+    await worker.terminate();
+    throw cause;
+  });
+  started = true;
+  return line.thread;
+}
+
+/**
+ * A thread that is started when something is first asked of it. What keeps it from starting is told to whoever asks.
+ * @param onFailed told of it where what was asked needs no answer
+ */
+export function startOnUse<Calls extends CallTable>(
+  start: () => Promise<Thread<Calls>>,
+  onFailed: (cause: unknown) => void,
+): Thread<Calls> {
+  const box: { started?: Promise<Thread<Calls>>; isEnded?: true } = {};
+  const begin = (): Promise<Thread<Calls>> => {
+    if (box.isEnded) return Promise.reject(new CartularyError('stopping', 'this part is closed'));
+    return (box.started ??= start());
+  };
+  return {
+    call: async (name, args, options) => (await begin()).call(name, args, options),
+    tell: (note) => void (box.isEnded ? undefined : begin().then((thread) => thread.tell(note), onFailed)),
+    async end() {
+      box.isEnded = true;
+      await (await box.started?.catch(() => undefined))?.end();
+    },
+  };
+}
+
+/** What is asked of one thread, over the worker itself or over a port of one that several share. */
+export type Line<Calls extends CallTable> = {
+  readonly thread: Thread<Calls>;
+  /** Fails what waits, and whatever is asked from now on. @returns was it alive, and had nobody asked for its end? */
+  fail(cause: unknown): boolean;
+};
+
+/** What a line is made of. */
+type LinePort = {
+  postMessage(value: ThreadRequest, transfer?: readonly Transferable[]): void;
+  on(event: 'message', listener: (reply: ThreadReply) => void): unknown;
+};
+
+/** Opens a line. @param options `end`: called when the other side has closed what it had open */
+export function openLine<Calls extends CallTable>(
+  port: LinePort,
+  options: Pick<ThreadOptions, 'onEvent'> & { readonly end: () => Promise<unknown> },
+): Line<Calls> {
   const waiting = new Map<number, Waiter>();
   let nextId = 1;
-  let started = false;
   let ended = false;
   let closing = false;
-  const fail = (cause: unknown): void => {
-    if (ended) return;
+  const fail = (cause: unknown): boolean => {
+    if (ended) return false;
     ended = true;
-    const known = reviveError(cause);
+    const known = closing ? new CartularyError('stopping', 'this part was closed') : reviveError(cause);
     for (const waiter of waiting.values()) waiter.reject(known);
     waiting.clear();
-    // What fails at its start is told to whoever starts it.
-    if (started && !closing) options.onFatal(cause);
+    return !closing;
   };
-  worker.on('message', (reply: ThreadReply) => {
+  port.on('message', (reply) => {
     if ('event' in reply) options.onEvent?.(reply.event);
     else settle(waiting, reply);
   });
-  worker.on('error', fail);
-  worker.on('exit', (code) =>
-    fail(
-      closing
-        ? new CartularyError('stopping', 'this part was closed')
-        : new CartularyError('internal', `the thread ${options.name} ended (${code})`),
-    ),
-  );
   const thread: Thread<Calls> = {
     call(name, args, { transfer = [], onProgress, signal } = {}) {
       if (ended || (closing && name !== 'close'))
@@ -122,34 +182,28 @@ export async function startThread<Calls extends CallTable>(
       if (waiting.size >= CALLS_MAX && name !== 'close')
         return Promise.reject(new CartularyError('overloaded', 'too much is asked at once'));
       const id = nextId++;
-      const abort = (): void => worker.postMessage({ abort: id } satisfies ThreadRequest);
+      const abort = (): void => port.postMessage({ abort: id });
       return new Promise<unknown>((resolve, reject) => {
         // First, since what cannot be sent gets no answer.
-        worker.postMessage({ id, name, args } satisfies ThreadRequest, transfer);
+        port.postMessage({ id, name, args }, transfer);
         waiting.set(id, { resolve, reject, onProgress });
         if (signal?.aborted === true) abort();
         else signal?.addEventListener('abort', abort, { once: true });
       }).finally(() => signal?.removeEventListener('abort', abort));
     },
     tell(note) {
-      if (!ended) worker.postMessage({ note } satisfies ThreadRequest);
+      if (!ended) port.postMessage({ note });
     },
     async end() {
       if (ended || closing) return;
       // The thread may be gone before its answer is read; that is what was asked of it.
       closing = true;
       await thread.call('close', undefined as Calls['close']['args']).catch(() => undefined);
-      // Whoever still waits is told by the exit.
-      await worker.terminate();
+      await options.end();
+      fail(undefined);
     },
   };
-  await thread.call('ready', undefined as Calls['ready']['args']).catch(async (cause: unknown) => {
-    ended = true;
-    await worker.terminate();
-    throw cause;
-  });
-  started = true;
-  return thread;
+  return { thread, fail };
 }
 
 /** What a call is answered when there is no room: it waits for room, and the process goes on. */
@@ -221,19 +275,35 @@ export type Handlers<Calls extends CallTable> = {
   [Name in keyof Calls]: (args: Calls[Name]['args'], context: CallContext) => Promise<Calls[Name]['result']>;
 };
 
-/**
- * Serves calls in a thread. Calls run as they come, so a long one must yield.
- * @param onNote what to do with notes
- */
-export function serveThread<Calls extends CallTable>(
-  handlers: Handlers<Calls>,
-  onNote: (note: unknown) => void = () => undefined,
-): void {
-  if (parentPort === null) throw new CartularyError('internal', 'this module runs in a thread');
-  servePort(parentPort, handlers, onNote);
+/** What the module of a thread is given. */
+export type ThreadPlace<Setup> = {
+  readonly setup: Setup;
+  /** What it is called over (`servePort`). */
+  readonly port: MessagePort;
+  /** Does it run beside others in one thread? */
+  readonly isShared: boolean;
+};
+
+const next: { place?: ThreadPlace<unknown> } = {};
+
+/** Says where the module runs that is loaded next. */
+export function givePlace(place: ThreadPlace<unknown>): void {
+  next.place = place;
 }
 
-/** Serves calls over a port that another thread holds the other end of (`callOverPort`). */
+/** Where this module runs: the first thing that the module of a thread asks. @throws CartularyError `internal` where it is in no thread */
+export function takePlace<Setup>(): ThreadPlace<Setup> {
+  const own = parentPort === null ? undefined : { setup: workerData as unknown, port: parentPort, isShared: false };
+  const place = next.place ?? own;
+  delete next.place;
+  if (place === undefined) throw new CartularyError('internal', 'this module runs in a thread');
+  return place as ThreadPlace<Setup>;
+}
+
+/**
+ * Serves calls over the port of a thread's place, or one that another thread holds the other end of (`callOverPort`). Calls run as they come, so a long one must yield.
+ * @param onNote what to do with notes
+ */
 export function servePort<Calls extends CallTable>(
   port: MessagePort,
   handlers: Handlers<Calls>,

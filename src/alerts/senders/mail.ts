@@ -1,8 +1,6 @@
 /** Mail by SMTP. Encrypted with a certificate that is checked, unless the server is on this machine; a server that offers no STARTTLS is not spoken to any further. */
 import { once } from 'node:events';
 
-import { createTransport } from 'nodemailer';
-
 import type { NoticeText } from '../notice.ts';
 import { mailTls } from '../routes.ts';
 import type { RouteOf } from '../routes.ts';
@@ -21,6 +19,7 @@ export async function sendMail(
   const { host, port, from, to, user } = route.settings;
   const { notice, speaker, deliveryId, signal } = sending;
   const tls = mailTls(route.settings);
+  const { createTransport } = await import('nodemailer');
   const transport = createTransport({
     host,
     port,

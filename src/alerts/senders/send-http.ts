@@ -3,7 +3,7 @@
  */
 import { request as send } from 'undici';
 
-import { createPrivateAgent, createPublicAgent } from '../../capture/media/address-guard.ts';
+import { createPrivateAgent, createPublicAgent } from '../../capture/media/guarded-agent.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { version } from '../../version.ts';
 import { showAnswer } from './answer.ts';

@@ -1,7 +1,6 @@
 /** Diagnosis: what is well, what is not, and what to do about it. */
 import { stat, statfs } from 'node:fs/promises';
 
-import { request } from 'undici';
 import { z } from 'zod';
 
 import { DISK_LOW_BYTES } from '../../alerts/probes.ts';
@@ -261,6 +260,7 @@ async function probeWayIn(service: Service): Promise<Check> {
     };
   }
   try {
+    const { request } = await import('undici');
     const answer = await request(`${url}/healthz`, {
       headersTimeout: 5000,
       bodyTimeout: 5000,

@@ -4,10 +4,7 @@ import { z } from 'zod';
 import type { Source } from '../../archive/registry.ts';
 import type { Connector } from '../../capture/connector.ts';
 import { CONNECTORS, findConnector } from '../../capture/connectors/list.ts';
-import { pollSource } from '../../capture/poll.ts';
-import { getConnector, viewSource } from '../../capture/receive.ts';
-import { releaseRing } from '../../capture/reprocess.ts';
-import { hasCredentials } from '../../capture/work.ts';
+import { getConnector, hasCredentials, viewSource } from '../../capture/source-view.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { parseId } from '../../model/ids.ts';
 import { defineOperation } from '../operation.ts';
@@ -95,6 +92,7 @@ const renewSecret = defineOperation(
       : [args.secret];
     const changed = { ...source, secrets };
     await service.archive.putSource(caller, changed);
+    const { releaseRing } = await import('../../capture/reprocess.ts');
     return {
       id: source.id,
       secrets: secrets.length,
@@ -127,6 +125,7 @@ const pollNow = defineOperation(
     const source = getSource(service, args.id);
     if (getConnector(source).pull?.list === undefined)
       throw new CartularyError('bad-input', 'this platform gives no list');
+    const { pollSource } = await import('../../capture/poll.ts');
     return service.archive.act(
       caller,
       'operate',

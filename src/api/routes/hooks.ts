@@ -8,7 +8,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import type { Source } from '../../archive/registry.ts';
 import { LIMITS } from '../../capture/limits.ts';
-import { getConnector, verifyEnvelope } from '../../capture/receive.ts';
+import { verifyEnvelope } from '../../capture/receive.ts';
+import { getConnector } from '../../capture/source-view.ts';
 import { isKeptInTime, passOn } from '../../capture/tee.ts';
 import type { PassedRequest } from '../../capture/tee.ts';
 import { CartularyError, ERRORS } from '../../model/errors.ts';

@@ -1,13 +1,12 @@
 /**
  * The thread that counts half of the months of a search while the reading thread reads the page and counts the other half: of what a search costs, counting is the most.
  */
-import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
 import { openIndexReader } from '../../search/index-reader.ts';
 import type { Counted } from '../../search/index-reader.ts';
 import { parseQuery } from '../../search/query.ts';
-import { servePort, serveThread } from '../../store/thread.ts';
+import { servePort, takePlace } from '../../store/thread.ts';
 import { COUNTER_SHARE } from './count-share.ts';
 import type { ThreadSetup } from './workspace.ts';
 
@@ -26,7 +25,7 @@ export type CountOwnerCalls = {
   close: { args: undefined; result: undefined };
 };
 
-const setup = workerData as CountSetup;
+const { setup, port } = takePlace<CountSetup>();
 const index = openIndexReader({ directory: setup.layout.index, key: setup.indexKey });
 
 servePort<CountCalls>(setup.port, {
@@ -35,7 +34,7 @@ servePort<CountCalls>(setup.port, {
   },
 });
 
-serveThread<CountOwnerCalls>({
+servePort<CountOwnerCalls>(port, {
   async ready() {
     return undefined;
   },

@@ -6,14 +6,13 @@
  * goes on following and answering until the new one is whole.
  */
 import { rm } from 'node:fs/promises';
-import { parentPort, workerData } from 'node:worker_threads';
 
 import { CartularyError } from '../../model/errors.ts';
 import { openIndexWriter, replaceIndex } from '../../search/index-writer.ts';
 import type { IndexWriter } from '../../search/index-writer.ts';
 import { monthOf } from '../../search/months.ts';
 import type { StateRow } from '../../store/store.ts';
-import { isDiskFailed, serveThread } from '../../store/thread.ts';
+import { isDiskFailed, servePort, takePlace } from '../../store/thread.ts';
 import type { ThreadReply } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
 import { receiveFreshDocuments } from '../fresh-documents.ts';
@@ -49,8 +48,9 @@ const BATCH_RECORDS = 8000;
 /** How far the index in use may lie behind and still be followed while another is built. */
 const BEHIND_MAX = 10 * BATCH_RECORDS;
 
-const setup = workerData as FollowSetup;
-stepBack();
+const { setup, port, isShared } = takePlace<FollowSetup>();
+// In a thread that several share, those who wait for it would step back as well.
+if (!isShared) stepBack();
 const fresh = receiveFreshDocuments(setup.fresh);
 const reader = await openReader(setup);
 const deriver = { reader, sealer: openSealer(setup), random: createRandomPool() };
@@ -212,7 +212,7 @@ async function applyRange(
 function writeStates(states: readonly StateRow[]): Promise<void> {
   const ticket = nextTicket++;
   const event: FollowEvent = { states, ticket };
-  parentPort?.postMessage({ event } satisfies ThreadReply);
+  port.postMessage({ event } satisfies ThreadReply);
   return new Promise((resolve) => {
     tickets.set(ticket, resolve);
   });
@@ -242,7 +242,8 @@ async function reach(size: number): Promise<number> {
 }
 
 // Following begins with the first note of the owner: before it, nobody would answer for the state rows.
-serveThread<FollowCalls>(
+servePort<FollowCalls>(
+  port,
   {
     async ready() {
       return undefined;

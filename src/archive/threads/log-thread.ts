@@ -5,7 +5,6 @@
  * Invariant: no checkpoint covers a leaf that is not durable in the database, and none is published before its tiles are.
  */
 import { mkdir } from 'node:fs/promises';
-import { workerData } from 'node:worker_threads';
 
 import { createNoteSigner, formatVkey } from '../../ledger/note.ts';
 import { parseSignedCheckpoint, verifyCheckpoint } from '../../ledger/checkpoint.ts';
@@ -17,7 +16,7 @@ import { CartularyError } from '../../model/errors.ts';
 import { openNodeLink } from '../../store/engine.ts';
 import { gatherBytes } from '../../store/growing-buffer.ts';
 import { openTileFiles } from '../../store/tile-files.ts';
-import { serveThread } from '../../store/thread.ts';
+import { servePort, takePlace } from '../../store/thread.ts';
 import { removeTemporaries, writeFileDurably } from '../../vault/durable-file.ts';
 import { growLog } from '../grow-log.ts';
 import { openSignerMemory } from '../signer-memory.ts';
@@ -47,7 +46,7 @@ export type LogCalls = {
   close: { args: undefined; result: undefined };
 };
 
-const setup = workerData as ThreadSetup;
+const { setup, port } = takePlace<ThreadSetup>();
 if (setup.logKey === undefined) throw new CartularyError('internal', 'the log thread needs the log key');
 const signer = createNoteSigner({ name: setup.origin, seed: setup.logKey });
 const reader = await openReader(setup);
@@ -185,7 +184,7 @@ async function prove(indices: readonly number[], wanted: string | undefined): Pr
   return { checkpoint: over, proofs: gathered, buffer };
 }
 
-serveThread<LogCalls>({
+servePort<LogCalls>(port, {
   async ready() {
     return undefined;
   },

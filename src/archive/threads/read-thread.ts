@@ -2,7 +2,6 @@
  * The thread that answers those who look something up: it searches, opens, folds, and gives back what the API shows, so that the thread
  * that receives is never kept waiting. It decides no permission and writes no audit record; the door before it does (archive.ts).
  */
-import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
 import { decodeLeaf, findLeafKind, leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
@@ -18,7 +17,7 @@ import { COUNT_MAX } from '../../search/limits.ts';
 import { formatQuery } from '../../search/query-format.ts';
 import { parseQuery } from '../../search/query.ts';
 import { gatherBytes } from '../../store/growing-buffer.ts';
-import { callOverPort, serveThread } from '../../store/thread.ts';
+import { callOverPort, servePort, takePlace } from '../../store/thread.ts';
 import { sentAtMs } from '../index-document.ts';
 import { openBytes, openMessage, openMessageRecords, openRecord } from '../opening.ts';
 import { viewMessage, viewMessageDetail } from '../view-message.ts';
@@ -107,7 +106,7 @@ export type ReadSetup = ThreadSetup & { readonly counter: MessagePort; readonly 
 /** Records by which the index may be behind before it is said: what is captured within a moment of full load. */
 const BEHIND_MAX = 20_000;
 
-const setup = workerData as ReadSetup;
+const { setup, port } = takePlace<ReadSetup>();
 const counter = callOverPort<CountCalls>(setup.counter);
 const reader = await openReader(setup);
 const sealer = openSealer(setup);
@@ -307,7 +306,7 @@ async function bundle(messageNos: readonly number[]): Promise<ReadCalls['bundle'
   return { messages, buffer };
 }
 
-serveThread<ReadCalls>({
+servePort<ReadCalls>(port, {
   async ready() {
     return undefined;
   },

@@ -1,14 +1,13 @@
 /**
  * The thread that packs, seals and hands over to the writer, so that neither the thread that receives nor the one that writes waits for cryptography.
  */
-import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
 import { idBytes } from '../../model/ids.ts';
 import type { PackedResults } from '../../store/batch-codec.ts';
 import { releaseBuffer } from '../../store/growing-buffer.ts';
 import { appendThrough } from '../../store/engine.ts';
-import { serveThread } from '../../store/thread.ts';
+import { servePort, takePlace } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
 import { sendFreshDocuments } from '../fresh-documents.ts';
 import type { FreshLink } from '../fresh-documents.ts';
@@ -27,7 +26,7 @@ export type SealCalls = {
   close: { args: undefined; result: undefined };
 };
 
-const setup = workerData as SealSetup;
+const { setup, port } = takePlace<SealSetup>();
 const sealer = openSealer(setup);
 const sealing = createSealing({
   archiveId: idBytes(setup.archiveId),
@@ -39,7 +38,7 @@ const sealing = createSealing({
   },
 });
 
-serveThread<SealCalls>({
+servePort<SealCalls>(port, {
   async ready() {
     return undefined;
   },

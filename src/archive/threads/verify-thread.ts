@@ -3,7 +3,6 @@
  * files, the records against the log, each record is opened and compared with the commitment in its leaf, each blob with its name.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { workerData } from 'node:worker_threads';
 
 import {
   findLeafKind,
@@ -25,7 +24,7 @@ import { openBlobs } from '../../store/blob-engine.ts';
 import type { BlobStore } from '../../store/blobs.ts';
 import type { RecordRow } from '../../store/store.ts';
 import { openTileFiles } from '../../store/tile-files.ts';
-import { serveThread } from '../../store/thread.ts';
+import { servePort, takePlace } from '../../store/thread.ts';
 import type { CallContext } from '../../store/thread.ts';
 import { equalConstantTime, sha256 } from '../../vault/hash.ts';
 import { openBytes } from '../opening.ts';
@@ -83,7 +82,7 @@ const CHUNK = 200;
 /** How long the record of a medium that was just stored may take to come. */
 const MEDIA_WAIT_MS = 2000;
 
-const setup = workerData as ThreadSetup;
+const { setup, port } = takePlace<ThreadSetup>();
 const reader = await openReader(setup);
 const sealer = openSealer(setup);
 const blobs = await openBlobs(setup.blobs);
@@ -364,7 +363,7 @@ function fault(run: Run, code: string, text: string, leafIndex?: number): void {
     run.faults.push({ code, text, ...(leafIndex === undefined ? {} : { leafIndex }) });
 }
 
-serveThread<VerifyCalls>({
+servePort<VerifyCalls>(port, {
   async ready() {
     return undefined;
   },

@@ -8,8 +8,10 @@ import type { Agent, Dispatcher } from 'undici';
 import { CartularyError } from '../../model/errors.ts';
 import type { GapReason } from '../../model/event.ts';
 import type { MediaAccess } from '../connector.ts';
-import { assertAskable, createPrivateAgent, createPublicAgent, isPrivateHost } from './address-guard.ts';
-import type { PrivateHost, ResolveAll } from './address-guard.ts';
+import { assertAskable, isPrivateHost } from './address-guard.ts';
+import type { PrivateHost } from './address-guard.ts';
+import { createPrivateAgent, createPublicAgent } from './guarded-agent.ts';
+import type { ResolveAll } from './guarded-agent.ts';
 
 /** What came of it. `retry`: it may be there later; `lost`: it will not. */
 export type FetchedMedia =

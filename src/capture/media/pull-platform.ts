@@ -6,8 +6,9 @@ import { request as send } from 'undici';
 import { CartularyError } from '../../model/errors.ts';
 import type { Headers } from '../../model/record.ts';
 import type { PlatformCredentials, PlatformRequest } from '../connector.ts';
-import { assertAskable, createPrivateAgent, createPublicAgent, isPrivateHost } from './address-guard.ts';
+import { assertAskable, isPrivateHost } from './address-guard.ts';
 import type { PrivateHost } from './address-guard.ts';
+import { createPrivateAgent, createPublicAgent } from './guarded-agent.ts';
 
 /** Largest answer. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;

@@ -42,8 +42,7 @@ type ShownRoute = {
 };
 
 /** `alert`: who is told when something is wrong, and what is wrong. */
-export function registerAlert(program: Command): void {
-  const alert = program.command('alert').description('who is told when something is wrong, and what is wrong');
+export function defineAlert(alert: Command): void {
   registerAdd(alert);
   withCommonOptions(alert.command('list').description('open alerts, those that are over, and routes')).action(
     async (options: CommonOptions) => {

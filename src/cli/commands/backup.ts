@@ -26,10 +26,8 @@ type RestoreCommand = CommonOptions & {
 };
 
 /** `backup`: copies the archive while it runs; `backup check` finds out whether a copy can be restored. */
-export function registerBackup(program: Command): void {
-  const backup = withCommonOptions(
-    program.command('backup [dir]').description('write a backup into a new directory under DIR; capture goes on'),
-  ).action(async (into: string | undefined, options: CommonOptions) => {
+export function defineBackup(backup: Command): void {
+  withCommonOptions(backup).action(async (into: string | undefined, options: CommonOptions) => {
     if (into === undefined) throw new CartularyError('bad-input', 'say where: cartulary backup DIR');
     const report = await runOperation<BackupReport>(options, 'backup', { into: resolve(into) }, 'backing up');
     if (options.json === true) return printJson(report);
@@ -101,27 +99,25 @@ async function restoreOptionsOf(options: RestoreCommand): Promise<Omit<RestoreOp
 }
 
 /** `restore`: makes a data directory from a backup. */
-export function registerRestore(program: Command): void {
-  withRestoreOptions(program.command('restore <backup>').description('make a data directory from a backup')).action(
-    async (backup: string, options: RestoreCommand) => {
-      const settings = settingsOf(options);
-      const progress = createProgress('restoring');
-      const report = await restoreBackup({
-        ...(await restoreOptionsOf(options)),
-        from: resolve(backup),
-        onProgress: (done, total) => progress.update({ done, total }),
-      });
-      progress.end();
-      if (options.json === true) return printJson(report);
-      if (report.succeeds !== undefined) {
-        const { origin, size, lostFrom } = report.succeeds;
-        say(
-          `The log ${origin} had ${size} records; those from ${lostFrom} on are lost. Its successor is signed with a new key, which must be published: ${report.logKey}`,
-        );
-      }
+export function defineRestore(command: Command): void {
+  withRestoreOptions(command).action(async (backup: string, options: RestoreCommand) => {
+    const settings = settingsOf(options);
+    const progress = createProgress('restoring');
+    const report = await restoreBackup({
+      ...(await restoreOptionsOf(options)),
+      from: resolve(backup),
+      onProgress: (done, total) => progress.update({ done, total }),
+    });
+    progress.end();
+    if (options.json === true) return printJson(report);
+    if (report.succeeds !== undefined) {
+      const { origin, size, lostFrom } = report.succeeds;
       say(
-        `${report.records} records are back in ${settings.data}; ${report.destroyedReplayed} destruction(s) were replayed. Next: "cartulary verify --data ${settings.data}".`,
+        `The log ${origin} had ${size} records; those from ${lostFrom} on are lost. Its successor is signed with a new key, which must be published: ${report.logKey}`,
       );
-    },
-  );
+    }
+    say(
+      `${report.records} records are back in ${settings.data}; ${report.destroyedReplayed} destruction(s) were replayed. Next: "cartulary verify --data ${settings.data}".`,
+    );
+  });
 }

@@ -8,10 +8,8 @@ import type { Command } from 'commander';
 import { CartularyError } from '../../model/errors.ts';
 
 /** `bench`: measures this machine, in a checkout. */
-export function registerBench(program: Command): void {
-  program
-    .command('bench [subjects...]')
-    .description('measure this machine against a baseline (in a checkout); all subjects, or those named')
+export function defineBench(command: Command): void {
+  command
     .option('--messages <n>', 'how many (default: 200000)')
     .option('--mix <name>', 'plain: inbound texts; shop: what the shop sends and its states as well (default: plain)')
     .option('--seed <n>', 'seed of the texts')

@@ -17,8 +17,8 @@ const WORTH = {
 } as const;
 
 /** `capacity`: how far this archive will carry, and when one machine is no longer enough. */
-export function registerCapacity(program: Command): void {
-  withCommonOptions(program.command('capacity').description('how far this archive will carry on one machine'))
+export function defineCapacity(command: Command): void {
+  withCommonOptions(command)
     .option('--texts-a-month <n>', 'texts that are expected (default: as many as there were)')
     .option('--years <n>', 'years to look ahead', '7')
     .action(async (options: Options) => {

@@ -12,8 +12,8 @@ import { serve } from '../serve.ts';
 const SHOP = 'Lindgren & Daughters (demo)';
 
 /** `demo`: a living archive of a make-believe shop, in a directory of its own. */
-export function registerDemo(program: Command): void {
-  withCommonOptions(program.command('demo').description('run the archive with a make-believe shop')).action(startDemo);
+export function defineDemo(command: Command): void {
+  withCommonOptions(command).action(startDemo);
 }
 
 /**

@@ -8,16 +8,14 @@ import { paint, print, printJson } from '../output.ts';
 const COLOUR = { ok: 'green', warning: 'yellow', failed: 'red' } as const;
 
 /** `doctor`: what is well, what is not, what to do. */
-export function registerDoctor(program: Command): void {
-  withCommonOptions(program.command('doctor').description('what is well, what is not, and what to do about it')).action(
-    async (options: CommonOptions) => {
-      const report = await runOperation<{ ok: boolean; checks: Check[] }>(options, 'doctor', {}, 'looking');
-      if (!report.ok) process.exitCode = 1;
-      if (options.json === true) return printJson(report);
-      for (const { name, state, text, hint } of report.checks) {
-        print(`${paint(COLOUR[state], state.padEnd(8))}${name}: ${text}`);
-        if (state !== 'ok' && hint !== undefined) print(`        ${hint}`);
-      }
-    },
-  );
+export function defineDoctor(command: Command): void {
+  withCommonOptions(command).action(async (options: CommonOptions) => {
+    const report = await runOperation<{ ok: boolean; checks: Check[] }>(options, 'doctor', {}, 'looking');
+    if (!report.ok) process.exitCode = 1;
+    if (options.json === true) return printJson(report);
+    for (const { name, state, text, hint } of report.checks) {
+      print(`${paint(COLOUR[state], state.padEnd(8))}${name}: ${text}`);
+      if (state !== 'ok' && hint !== undefined) print(`        ${hint}`);
+    }
+  });
 }

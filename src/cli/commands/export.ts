@@ -11,10 +11,8 @@ import { print, printJson, say } from '../output.ts';
 type Options = CommonOptions & { readonly out: string; readonly format: string };
 
 /** `export`: hands messages out with proofs. */
-export function registerExport(program: Command): void {
-  withCommonOptions(
-    program.command('export [query...]').description('hand messages out with media, proofs and a manifest'),
-  )
+export function defineExport(command: Command): void {
+  withCommonOptions(command)
     .requiredOption('--out <file>', 'file to write, e.g. bundle.zip')
     .option('--format <name>', EXPORTERS.map(({ name, title }) => `${name}: ${title}`).join('; '), 'jsonl')
     .action(async (words: string[], options: Options) => {

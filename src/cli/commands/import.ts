@@ -11,14 +11,9 @@ import { paint, print, printJson, say } from '../output.ts';
 type Options = CommonOptions & { readonly region?: string; readonly own?: string; readonly account?: string };
 
 /** `import`: brings old messages in. */
-export function registerImport(program: Command): void {
-  withCommonOptions(
-    program
-      .command('import <format> <file>')
-      .description(
-        `bring old messages in: ${IMPORTERS.map(({ name }) => name).join(', ')}; may be repeated, nothing is kept twice`,
-      ),
-  )
+export function defineImport(command: Command): void {
+  withCommonOptions(command)
+    .description(`${command.description()}. Formats: ${IMPORTERS.map(({ name }) => name).join(', ')}`)
     .option('--region <code>', 'country of numbers written without country code, e.g. US')
     .option('--own <number>', "the shop's own number, where the file does not say it")
     .option('--account <name>', 'account under which the messages are kept')

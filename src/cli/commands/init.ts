@@ -11,8 +11,8 @@ import { paint, print, printJson, say } from '../output.ts';
 type Options = CommonOptions & { readonly name: string; readonly kit?: string };
 
 /** `init`: makes a data directory with one archive, its keys and its first API key. */
-export function registerInit(program: Command): void {
-  withCommonOptions(program.command('init').description('make an archive'))
+export function defineInit(command: Command): void {
+  withCommonOptions(command)
     .requiredOption('--name <shop>', 'name of the shop')
     .option('--kit <file>', 'write the recovery kit to this file instead of printing it')
     .action(async (options: Options) => {

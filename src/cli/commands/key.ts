@@ -14,8 +14,7 @@ import { print, printJson, say } from '../output.ts';
 type Listed = { id: string; name: string; scopes: string[]; createdAt: string; revokedAt: string | null }[];
 
 /** `key`: API keys, and the archive's own keys. */
-export function registerKey(program: Command): void {
-  const key = program.command('key').description("API keys, and the archive's own keys");
+export function defineKey(key: Command): void {
   registerApiKeys(key);
   registerOwnKeys(key);
   registerDestroy(key);

@@ -12,14 +12,8 @@ import { createProgress, printJson, say } from '../output.ts';
 type Options = CommonOptions & { readonly to?: string; readonly blobs?: string };
 
 /** `migrate`: moves the records of an archive into PostgreSQL, and its media into S3. */
-export function registerMigrate(program: Command): void {
-  withCommonOptions(
-    program
-      .command('migrate')
-      .description(
-        'move the records of a stopped archive into PostgreSQL and its media into S3, and prove that they are the same there',
-      ),
-  )
+export function defineMigrate(command: Command): void {
+  withCommonOptions(command)
     .option(
       '--to <url>',
       'postgres://USER@HOST:PORT/DATABASE; "-" reads it from standard input (default: CARTULARY_DATABASE)',

@@ -6,15 +6,13 @@ import type { CommonOptions } from '../context.ts';
 import { paint, print, printJson } from '../output.ts';
 
 /** `nodes`: which nodes an archive has, what each does, and how far it is. */
-export function registerNodes(program: Command): void {
-  withCommonOptions(program.command('nodes').description('which nodes this archive has, and how far each is')).action(
-    async (options: CommonOptions) => {
-      const { nodes } = await runOperation<{ nodes: readonly NodeView[] }>(options, 'node.list', {});
-      if (options.json === true) return printJson({ nodes });
-      if (nodes.length === 0) print('This archive has one node, which needs no name.');
-      for (const node of nodes) print(describe(node));
-    },
-  );
+export function defineNodes(command: Command): void {
+  withCommonOptions(command).action(async (options: CommonOptions) => {
+    const { nodes } = await runOperation<{ nodes: readonly NodeView[] }>(options, 'node.list', {});
+    if (options.json === true) return printJson({ nodes });
+    if (nodes.length === 0) print('This archive has one node, which needs no name.');
+    for (const node of nodes) print(describe(node));
+  });
 }
 
 function describe({ name, roles, state, version, url, leads, behind, seenAt, isThis }: NodeView): string {

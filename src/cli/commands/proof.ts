@@ -11,10 +11,8 @@ import { print, printJson } from '../output.ts';
 type Proofs = { checkpoint: string; proofs: { leafIndex: number; file: string }[] };
 
 /** `proof`: `.tlog-proof` files of a message. */
-export function registerProof(program: Command): void {
-  withCommonOptions(
-    program.command('proof <message>').description('inclusion proofs of a message as .tlog-proof files'),
-  )
+export function defineProof(command: Command): void {
+  withCommonOptions(command)
     .option('--out <dir>', 'write the files here')
     .action(async (id: string, options: CommonOptions & { out?: string }) => {
       const proofs = await runOperation<Proofs>(options, 'proof', { id });

@@ -8,14 +8,8 @@ import { printJson, say } from '../output.ts';
 type Rebuilt = { records: number; leaves: number; index: IndexComparison };
 
 /** `rebuild`: builds again what is derived from the records. */
-export function registerRebuild(program: Command): void {
-  withCommonOptions(
-    program
-      .command('rebuild')
-      .description(
-        'build the search index, the states and the files of the log again from the records, and compare index and records as sets',
-      ),
-  ).action(async (options: CommonOptions) => {
+export function defineRebuild(command: Command): void {
+  withCommonOptions(command).action(async (options: CommonOptions) => {
     const rebuilt = await runOperation<Rebuilt>(options, 'rebuild', {}, 'rebuilding');
     if (!rebuilt.index.ok) process.exitCode = 1;
     if (options.json === true) return printJson(rebuilt);

@@ -9,16 +9,14 @@ import { print, printJson, say } from '../output.ts';
 type Options = CommonOptions & { readonly guard?: true; readonly destroy?: true };
 
 /** `reprocess`: reads quarantined envelopes again, or all messages with the guard of this version. */
-export function registerReprocess(program: Command): void {
-  withCommonOptions(
-    program.command('reprocess').description('read quarantined envelopes again, after an update of a connector'),
-  )
+export function defineReprocess(command: Command): void {
+  withCommonOptions(command)
     .option('--guard', 'read every message again for card security codes, and list those that hold one')
     .option('--destroy', 'with --guard: destroy what it finds, so that nobody can read it again')
     .action(async (options: Options) => {
       if (options.guard === true) return guardAgain(options, options.destroy === true);
       if (options.destroy === true)
-        program.error('error: --destroy needs --guard; one message is destroyed by "cartulary key destroy"');
+        command.error('error: --destroy needs --guard; one message is destroyed by "cartulary key destroy"');
       return readAgain(options);
     });
 }

@@ -6,8 +6,8 @@ import type { CommonOptions } from '../context.ts';
 import { paint, print, printable, printJson, say } from '../output.ts';
 
 /** `search`: finds messages. */
-export function registerSearch(program: Command): void {
-  withCommonOptions(program.command('search [query...]').description('find messages, newest first (docs/search.md)'))
+export function defineSearch(command: Command): void {
+  withCommonOptions(command)
     .option('--limit <n>', 'hits to show', '20')
     .option('--cursor <cursor>', 'the page after')
     .action(async (words: string[], options: CommonOptions & { limit: string; cursor?: string }) => {

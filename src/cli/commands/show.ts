@@ -9,8 +9,8 @@ import { print, printable, printJson } from '../output.ts';
 import { formatMessage } from './search.ts';
 
 /** `show`: one message with its history, or one conversation. */
-export function registerShow(program: Command): void {
-  withCommonOptions(program.command('show <id>').description('a message with its history, or a conversation'))
+export function defineShow(command: Command): void {
+  withCommonOptions(command)
     .option('--at <time>', 'the message as it was known then, e.g. 2026-11-22T10:00:00Z')
     .action(async (id: string, options: CommonOptions & { at?: string }) => {
       const atMs = options.at === undefined ? undefined : parseIsoInstant(options.at, 'provider')?.ms;

@@ -25,8 +25,7 @@ type AddOptions = CommonOptions & {
 };
 
 /** `source`: connects platforms. */
-export function registerSource(program: Command): void {
-  const source = program.command('source').description('connect platforms');
+export function defineSource(source: Command): void {
   withCommonOptions(
     source
       .command('add <connector>')

@@ -14,8 +14,8 @@ import { startDemo } from './demo.ts';
 type Options = CommonOptions & { readonly demo?: boolean; readonly name?: string };
 
 /** `start`: runs the whole product; makes the archive first where there is none. */
-export function registerStart(program: Command): void {
-  withCommonOptions(program.command('start').description('run the archive: hooks, API, log, jobs'))
+export function defineStart(command: Command): void {
+  withCommonOptions(command)
     .option('--demo', 'run a make-believe shop instead, in ./demo-data')
     .option('--name <shop>', 'name of the shop, where the archive is made at this start', 'My shop')
     .action(async (options: Options) => {

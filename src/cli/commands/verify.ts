@@ -5,7 +5,6 @@ import type { Command } from 'commander';
 import { isInitialised, readHouseFile } from '../../archive/house-file.ts';
 import { archiveLayout, dataLayout } from '../../archive/layout.ts';
 import type { VerifyReport } from '../../archive/threads/verify-thread.ts';
-import { verifyBundle } from '../../evidence/verify-bundle.ts';
 import { CartularyError } from '../../model/errors.ts';
 import type { ArchiveId } from '../../model/ids.ts';
 import { runOperation, settingsOf, withCommonOptions } from '../context.ts';
@@ -15,8 +14,8 @@ import { paint, print, printJson, say } from '../output.ts';
 type Options = CommonOptions & { readonly bundle?: string; readonly logKey?: string; readonly checkpoint: string[] };
 
 /** `verify`: checks the archive, or a bundle without it. */
-export function registerVerify(program: Command): void {
-  withCommonOptions(program.command('verify').description('check the archive against its log, or a bundle offline'))
+export function defineVerify(command: Command): void {
+  withCommonOptions(command)
     .option('--bundle <file>', 'check an exported bundle; needs nothing but the log key')
     .option(
       '--log-key <vkey>',
@@ -78,6 +77,7 @@ function remediesOf({ faults }: VerifyReport): string[] {
 }
 
 async function verifyOffline(options: Options, bundle: string): Promise<void> {
+  const { verifyBundle } = await import('../../evidence/verify-bundle.ts');
   const report = await verifyBundle(bundle, { logKey: options.logKey ?? (await readOwnLogKey(options)) });
   if (!report.ok) process.exitCode = 1;
   if (options.json === true) return printJson(report);

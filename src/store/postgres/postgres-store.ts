@@ -6,6 +6,7 @@ import type { StoreReader, StoreWriter } from '../store.ts';
 import { createWriterClient } from '../store-calls.ts';
 import type { StoreCalls } from '../store-calls.ts';
 import { startThread, threadUrl } from '../thread.ts';
+import type { ThreadStarter } from '../thread-sharing.ts';
 import type { PostgresLocation } from './connection.ts';
 import { openPostgresReader } from './reader.ts';
 
@@ -26,8 +27,9 @@ export type PostgresStore = {
 export async function openPostgresStore(
   location: PostgresLocation,
   onFatal: (cause: unknown) => void,
+  threads: Pick<ThreadStarter, 'start'> = { start: startThread },
 ): Promise<PostgresStore> {
-  const thread = await startThread<StoreCalls>(threadUrl('./worker.ts', import.meta.url), location, {
+  const thread = await threads.start<StoreCalls>(threadUrl('./worker.ts', import.meta.url), location, {
     name: 'store-writer',
     onFatal,
   });

@@ -3,14 +3,12 @@
  * else, so that neither jobs nor states wait for a batch. What came to nothing because the database was away is answered `database-away`: nothing was acknowledged, and whoever sent it
  * comes again; if it was committed after all, it is a duplicate then.
  */
-import { workerData } from 'node:worker_threads';
-
 import { decodeBatch, encodeResults } from '../batch-codec.ts';
 import type { PackedResults } from '../batch-codec.ts';
 import { releaseBuffer } from '../growing-buffer.ts';
 import type { AppendEntry, AppendResult } from '../store.ts';
 import type { StoreCalls } from '../store-calls.ts';
-import { servePort, serveThread } from '../thread.ts';
+import { servePort, takePlace } from '../thread.ts';
 import type { Handlers } from '../thread.ts';
 import { createAppender } from './append.ts';
 import { keepConnected, uuidOf } from './connection.ts';
@@ -33,7 +31,7 @@ import {
 /** Entries of one transaction at most. */
 const GROUP_ENTRIES_MAX = 4000;
 
-const location = workerData as PostgresLocation;
+const { setup: location, port: ownPort } = takePlace<PostgresLocation>();
 const archive = uuidOf(location.archiveId);
 const epochs = openEpochs(location);
 const appending = keepConnected(location);
@@ -122,4 +120,4 @@ const handlers: Handlers<StoreCalls> = {
   },
 };
 
-serveThread(handlers);
+servePort<StoreCalls>(ownPort, handlers);

@@ -8,8 +8,10 @@ import type { MessagePort } from 'node:worker_threads';
 
 import type { StoreReader, StoreWriter } from '../store.ts';
 import { createWriterClient } from '../store-calls.ts';
-import { startThread, threadUrl } from '../thread.ts';
+import { threadUrl } from '../thread.ts';
 import type { Thread } from '../thread.ts';
+import { createThreadStarter } from '../thread-sharing.ts';
+import type { ThreadStarter } from '../thread-sharing.ts';
 import type { SqliteCalls, WorkerRole, WorkerSetup } from './protocol.ts';
 import { openSqliteReader } from './reader.ts';
 
@@ -20,6 +22,8 @@ export type SqliteLocation = {
   readonly key: Uint8Array;
   /** Called when a thread has died; the process must end, since what is on disk is unknown. */
   readonly onFatal: (cause: unknown) => void;
+  /** How its threads are started; all at once where nothing is said. */
+  readonly threads?: ThreadStarter;
 };
 
 /** An open SQLite archive: the writer, and a reader in the calling thread for small reads. */
@@ -41,8 +45,17 @@ const MOVES_MAX = 4;
 /** Opens or makes the database, its threads and a reader. */
 export async function openSqliteStore(location: SqliteLocation): Promise<SqliteStore> {
   mkdirSync(dirname(location.path), { recursive: true, mode: 0o700 });
-  const writer = await startRole('writer', location);
-  const maintenance = await startRole('maintenance', location);
+  const { threads = createThreadStarter('ready') } = location;
+  const startRole = (role: WorkerRole): Promise<Thread<SqliteCalls>> => {
+    const setup: WorkerSetup = { role, path: location.path, key: location.key };
+    return threads.start<SqliteCalls>(threadUrl('./worker.ts', import.meta.url), setup, {
+      name: `store-${role}`,
+      onFatal: location.onFatal,
+    });
+  };
+  // Never later: it makes durable what an earlier process has left, and finds out whether there is a database.
+  const writer = await startRole('writer');
+  const maintenance = await threads.open(() => startRole('maintenance'), location.onFatal);
   const reader = openSqliteReader(location.path, location.key);
   const client = createWriterClient(writer);
   const close = async (): Promise<void> => {
@@ -79,12 +92,4 @@ async function moveLog(writer: Thread<SqliteCalls>, maintenance: Thread<SqliteCa
     if (waiting < WAL_PAGES_FEW) break;
   }
   await writer.call('restart', undefined);
-}
-
-function startRole(role: WorkerRole, location: SqliteLocation): Promise<Thread<SqliteCalls>> {
-  const setup: WorkerSetup = { role, path: location.path, key: location.key };
-  return startThread<SqliteCalls>(threadUrl('./worker.ts', import.meta.url), setup, {
-    name: `store-${role}`,
-    onFatal: location.onFatal,
-  });
 }

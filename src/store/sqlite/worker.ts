@@ -2,7 +2,7 @@
  * A thread of the SQLite engine. As writer it takes everything that waits in its port at once, so that many small appends share one commit.
  * After an I/O error it does not go on: what the kernel holds of the file is unknown then, so the thread ends and the process with it.
  */
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { receiveMessageOnPort } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 
 import { assertNever, CartularyError } from '../../model/errors.ts';
@@ -13,7 +13,7 @@ import { releaseBuffer } from '../growing-buffer.ts';
 import { createAppender } from './append.ts';
 import type { Appender } from './append.ts';
 import { copyDatabase } from './copy.ts';
-import { formatRefusal } from '../thread.ts';
+import { formatRefusal, takePlace } from '../thread.ts';
 import type { ThreadReply } from '../thread.ts';
 import type { SqliteRequest, WalPages, WorkerSetup } from './protocol.ts';
 import { migrate } from './schema.ts';
@@ -41,6 +41,8 @@ const WAL_FILE_BYTES_MAX = 128 * 1024 * 1024;
 
 /** Entries of one transaction at most. */
 const GROUP_ENTRIES_MAX = 4000;
+
+const place = takePlace<WorkerSetup>();
 
 type AppendRequest = Extract<SqliteRequest, { name: 'append' }>;
 
@@ -171,7 +173,7 @@ function handle(
     case 'restart':
       return restartLog(database);
     case 'copyTo':
-      return copyDatabase(database, (workerData as WorkerSetup).key, request.args.contentPath, request.args.keysPath);
+      return copyDatabase(database, place.setup.key, request.args.contentPath, request.args.keysPath);
     case 'close':
       database.close();
       setImmediate(() => port.close());
@@ -220,4 +222,4 @@ function stopAfterIoError(cause: unknown): void {
   if (code.startsWith('SQLITE_IOERR') || code === 'SQLITE_CORRUPT') throw cause;
 }
 
-if (parentPort !== null) serve(parentPort, workerData as WorkerSetup);
+serve(place.port, place.setup);
