@@ -23,6 +23,8 @@ import { CartularyError } from '../model/errors.ts';
 import { housePlaceOf } from '../settings.ts';
 import type { Settings } from '../settings.ts';
 import { isDiskFailed } from '../store/thread.ts';
+import { createBackups } from './backups.ts';
+import type { Backups } from './backups.ts';
 import { createAdmission } from './admission.ts';
 import type { Admission } from './admission.ts';
 
@@ -38,6 +40,10 @@ export type Service = {
   readonly admission: Admission;
   readonly work: WorkParts;
   readonly alerts: Alerts;
+  /** Backups that are made by themselves; undefined where no place for them is set. */
+  readonly backups: Backups | undefined;
+  /** Is this a make-believe shop? */
+  readonly isDemo: boolean;
   readonly now: () => number;
   /** Base of the URLs given to platforms. */
   publicUrl(): string;
@@ -54,6 +60,7 @@ export type ServiceOptions = {
   readonly onFatal?: (cause: unknown) => void;
   /** Free bytes of the disk, for tests. */
   readonly freeBytes?: () => Promise<number>;
+  readonly isDemo?: boolean;
 };
 
 const WORK_EVERY_MS = 500;
@@ -66,6 +73,7 @@ const FINISH_EVERY_MS = 10_000;
 /** Looks for what a person must be told, tells it, gives signs of life. */
 const LOOK_EVERY_MS = 15_000;
 const TELL_EVERY_MS = 1000;
+const BACKUP_EVERY_MS = 5000;
 
 /** A logger that writes one JSON line an event to standard error: no message text, address, secret or key. */
 export function createLogger(level: Settings['logLevel']): Logger {
@@ -99,6 +107,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     onMediaFailing: (failing) => alerts.noteMediaFailing(failing),
     ...(options.allowPrivate === undefined ? {} : { allowPrivate: options.allowPrivate }),
   };
+  const backups = createBackups({ archive, settings, data: house.layout, now, log, signal });
   const loops: Promise<void>[] = [];
   const start = (everyMs: number, act: () => Promise<void>): void =>
     void loops.push(loop(signal, everyMs, log, () => act().catch(stopWhereDiskFailed)));
@@ -115,6 +124,8 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     now,
     work,
     alerts,
+    backups,
+    isDemo: options.isDemo ?? false,
     receive: { archive, ring, now, onBadSignature: createAlarm(log, now) },
     inlineGaps: createInlineGaps(archive, now, signal),
     admission: createAdmission({
@@ -133,6 +144,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
       start(LOOK_EVERY_MS, () => alerts.look());
       start(TELL_EVERY_MS, async () => alerts.startTelling());
       start(TELL_EVERY_MS, () => alerts.beat());
+      if (backups !== undefined) start(BACKUP_EVERY_MS, () => backups.work());
     },
     async close() {
       stop.abort();

@@ -8,7 +8,9 @@ import { registerBench } from './commands/bench.ts';
 import { registerCapacity } from './commands/capacity.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
+import { registerDrill } from './commands/drill.ts';
 import { registerExport } from './commands/export.ts';
+import { registerHandover } from './commands/handover.ts';
 import { registerImport } from './commands/import.ts';
 import { registerInit } from './commands/init.ts';
 import { registerKey } from './commands/key.ts';
@@ -41,6 +43,8 @@ const REGISTRARS = [
   registerKey,
   registerAlert,
   registerDoctor,
+  registerDrill,
+  registerHandover,
   registerCapacity,
   registerBench,
 ];

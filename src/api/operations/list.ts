@@ -1,6 +1,7 @@
 import type { Operation } from '../operation.ts';
 import { ALERT_OPERATIONS } from './alerts.ts';
 import { CAPACITY_OPERATIONS } from './capacity.ts';
+import { CARE_OPERATIONS } from './care.ts';
 import { DOCTOR_OPERATIONS } from './doctor.ts';
 import { FILE_OPERATIONS } from './files.ts';
 import { KEY_OPERATIONS } from './keys.ts';
@@ -16,4 +17,5 @@ export const OPERATIONS: readonly Operation[] = [
   ...DOCTOR_OPERATIONS,
   ...CAPACITY_OPERATIONS,
   ...ALERT_OPERATIONS,
+  ...CARE_OPERATIONS,
 ];
