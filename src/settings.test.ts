@@ -121,6 +121,50 @@ describe('settings', () => {
     expect(() => readSettings({ CARTULARY_SHARED: '/srv' }, {}, join(place, 'none'))).toThrow('CARTULARY_DATABASE');
     expect(() => readSettings({ CARTULARY_ROLES: 'edge' }, {}, join(place, 'none'))).toThrow('CARTULARY_SHARED');
   });
+  it('say where backups go, part by part, when, and for how long', () => {
+    const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret' };
+    const read = (more: Record<string, string>) => readSettings({ ...keys, ...more }, {}, join(place, 'none')).backup;
+    expect(read({})).toBeUndefined();
+    const all = { engine: 'directory', path: '/mnt/backups' };
+    expect(read({ CARTULARY_BACKUP: '/mnt/backups' })).toEqual({
+      places: { content: all, keys: all, heads: all, destroyed: all },
+      every: { hours: 24 },
+      keepDays: 30,
+      keepKeysDays: 7,
+    });
+    expect(
+      read({
+        CARTULARY_BACKUP: 's3://content/a?region=r1',
+        CARTULARY_BACKUP_KEYS: '/mnt/keys',
+        CARTULARY_BACKUP_HEADS: 's3://heads?region=r1',
+        CARTULARY_BACKUP_EVERY: '6@03:30',
+        CARTULARY_BACKUP_KEEP: '400',
+        CARTULARY_BACKUP_KEEP_KEYS: '3',
+      }),
+    ).toMatchObject({
+      places: {
+        content: { engine: 's3', bucket: 'content', prefix: 'a/' },
+        keys: { engine: 'directory', path: '/mnt/keys' },
+        heads: { engine: 's3', bucket: 'heads' },
+        destroyed: { engine: 's3', bucket: 'content' },
+      },
+      every: { hours: 6, atMinutes: 210 },
+      keepDays: 400,
+      keepKeysDays: 3,
+    });
+    expect(
+      readSettings({}, {}, file('backup.yaml', 'backup: b\nbackupEvery: 12\nbackupKeep: 9\n')).backup,
+    ).toMatchObject({ every: { hours: 12 }, keepDays: 9 });
+    for (const [name, value, reason] of [
+      ['CARTULARY_BACKUP_EVERY', '0', 'at least 1 hour'],
+      ['CARTULARY_BACKUP_EVERY', '24@25:00', 'number of hours'],
+      ['CARTULARY_BACKUP_KEEP', '1.5', 'whole number'],
+      ['CARTULARY_BACKUP_KEEP_KEYS', 'soon', 'number of days'],
+      ['CARTULARY_BACKUP_KEYS', 's3://keys', 'names its region'],
+    ] as const)
+      expect(() => read({ CARTULARY_BACKUP: 'b', [name]: value })).toThrow(new RegExp(`${name} .*${reason}`));
+    expect(() => read({ CARTULARY_BACKUP_KEYS: 'b' })).toThrow('CARTULARY_BACKUP');
+  });
   it('want credentials for a bucket', () => {
     expect(() => readSettings({ CARTULARY_BLOBS: 's3://media?region=r1' }, {}, join(place, 'none'))).toThrow(
       'AWS_ACCESS_KEY_ID',

@@ -10,10 +10,11 @@ import { resolve } from 'node:path';
 import type * as Yaml from 'yaml';
 import { z } from 'zod';
 
+import type { BackupPlaces } from './archive/backup-places.ts';
 import { checkShape } from './model/check-shape.ts';
 import { CartularyError } from './model/errors.ts';
 import { credentialsOf, parseBlobUrl, parseCredentials } from './store/blob-location.ts';
-import type { BlobSetting } from './store/blob-location.ts';
+import type { BlobSetting, PlaceSetting } from './store/blob-location.ts';
 import { parseLocalRootLocation } from './vault/root-provider.ts';
 
 const address = z
@@ -38,6 +39,23 @@ const roles = z
 /** An address to listen on. */
 export type ListenAddress = { readonly host: string; readonly port: number };
 
+/** Every so many hours, and at which time of day (UTC) where that is said. */
+const rhythm = z
+  .union([z.number(), z.string()])
+  .transform(String)
+  .pipe(z.string().regex(/^\d{1,3}(?:@(?:[01]\d|2[0-3]):[0-5]\d)?$/, 'is a number of hours, e.g. 24 or 24@03:00'))
+  .transform((text) => {
+    const [hours, at] = text.split('@');
+    const [hour, minute] = at?.split(':') ?? [];
+    return {
+      hours: Number(hours),
+      ...(hour === undefined ? {} : { atMinutes: Number(hour) * 60 + Number(minute) }),
+    };
+  })
+  .refine(({ hours }) => hours >= 1 && hours <= 168, 'is at least 1 hour and at most 168');
+
+const days = z.coerce.number('is a number of days').int('is a whole number of days').min(1).max(36_500);
+
 const schema = z.strictObject({
   data: z.string().min(1).default('./data'),
   shared: z.string().min(1).optional(),
@@ -55,12 +73,31 @@ const schema = z.strictObject({
   passphraseFile: z.string().min(1).optional(),
   tlsCert: z.string().min(1).optional(),
   tlsKey: z.string().min(1).optional(),
+  backup: z.string().min(1).optional(),
+  backupKeys: z.string().min(1).optional(),
+  backupHeads: z.string().min(1).optional(),
+  backupDestroyed: z.string().min(1).optional(),
+  backupEvery: rhythm.prefault('24'),
+  backupKeep: days.default(30),
+  backupKeepKeys: days.default(7),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
+/** Backups that are made by themselves. */
+export type BackupSettings = {
+  readonly places: BackupPlaces;
+  readonly every: z.infer<typeof rhythm>;
+  readonly keepDays: number;
+  readonly keepKeysDays: number;
+};
+
+type RawSettings = z.infer<typeof schema>;
+type BackupKey = Extract<keyof RawSettings, `backup${string}`>;
+
 /** The settings of one start. */
-export type Settings = Readonly<Omit<z.infer<typeof schema>, 'blobs' | 'keys' | 'passphraseFile' | 'roles'>> & {
+export type Settings = Readonly<Omit<RawSettings, 'blobs' | 'keys' | 'passphraseFile' | 'roles' | BackupKey>> & {
   readonly roles: readonly Role[];
+  readonly backup?: BackupSettings;
   /** With credentials, which are not to be shown. */
   readonly blobs?: BlobSetting;
   readonly rootKeyPath?: string;
@@ -97,6 +134,13 @@ const NAMES: Readonly<Record<string, keyof z.input<typeof schema>>> = {
   CARTULARY_PASSPHRASE_FILE: 'passphraseFile',
   CARTULARY_TLS_CERT: 'tlsCert',
   CARTULARY_TLS_KEY: 'tlsKey',
+  CARTULARY_BACKUP: 'backup',
+  CARTULARY_BACKUP_KEYS: 'backupKeys',
+  CARTULARY_BACKUP_HEADS: 'backupHeads',
+  CARTULARY_BACKUP_DESTROYED: 'backupDestroyed',
+  CARTULARY_BACKUP_EVERY: 'backupEvery',
+  CARTULARY_BACKUP_KEEP: 'backupKeep',
+  CARTULARY_BACKUP_KEEP_KEYS: 'backupKeepKeys',
   CARTULARY_LOG_LEVEL: 'logLevel',
 };
 
@@ -143,10 +187,22 @@ function isPlainUrl(text: string): boolean {
   return username + password + search + hash === '';
 }
 
-function checkSettings(
-  { keys, passphraseFile, blobs, shared, roles: given, ...rest }: z.infer<typeof schema>,
-  environment: Readonly<Record<string, string | undefined>>,
-): Settings {
+type Environment = Readonly<Record<string, string | undefined>>;
+
+function checkSettings(raw: RawSettings, environment: Environment): Settings {
+  const {
+    keys,
+    passphraseFile,
+    blobs,
+    shared,
+    roles: given,
+    backup,
+    backupKeys,
+    backupHeads,
+    backupDestroyed,
+    ...others
+  } = raw;
+  const { backupEvery: every, backupKeep: keepDays, backupKeepKeys: keepKeysDays, ...rest } = others;
   if ((rest.tlsCert === undefined) !== (rest.tlsKey === undefined)) {
     throw new CartularyError('setting', 'CARTULARY_TLS_CERT and CARTULARY_TLS_KEY are given together or not at all');
   }
@@ -166,12 +222,17 @@ function checkSettings(
     );
   if (given !== undefined && shared === undefined)
     throw new CartularyError('setting', 'CARTULARY_ROLES is for one of several nodes; give CARTULARY_SHARED as well');
+  if (backup === undefined && (backupKeys ?? backupHeads ?? backupDestroyed) !== undefined)
+    throw new CartularyError('setting', 'CARTULARY_BACKUP says where the content of backups goes; set it too');
   return {
     ...rest,
     data: resolve(rest.data),
     roles: given ?? ROLES,
     ...(shared === undefined ? {} : { shared: resolve(shared) }),
-    ...(blobs === undefined ? {} : { blobs: readBlobs(blobs, environment) }),
+    ...(blobs === undefined ? {} : { blobs: readBucket('CARTULARY_BLOBS', blobs, environment) }),
+    ...(backup === undefined
+      ? {}
+      : { backup: { places: readBackupPlaces(raw, backup, environment), every, keepDays, keepKeysDays } }),
     ...(keys === undefined ? {} : { rootKeyPath: parseLocalRootLocation(keys) }),
     ...(passphraseFile === undefined ? {} : { passphrase: readPassphrase(passphraseFile) }),
   };
@@ -186,13 +247,33 @@ function assertPrivate(database: string): void {
     throw new CartularyError('setting', 'CARTULARY_DATABASE is on another machine: add ?sslmode=verify-full to it');
 }
 
-/** A place in a bucket with its credentials, from a file or from the names that Amazon's own tools read. */
-function readBlobs(text: string, environment: Readonly<Record<string, string | undefined>>): BlobSetting {
+/**
+ * A place that is named on the command line, as a setting would name it.
+ * @throws CartularyError `setting`
+ */
+export function readPlace(name: string, text: string, environment: Environment): PlaceSetting {
+  if (!text.startsWith('s3:')) return { engine: 'directory', path: resolve(text) };
+  return { engine: 's3', ...readBucket(name, text, environment) };
+}
+
+/** Where the parts go: where nothing else is said, with the content, each below a name of its own. */
+function readBackupPlaces(raw: RawSettings, backup: string, environment: Environment): BackupPlaces {
+  const read = (key: BackupKey, text: string): PlaceSetting => readPlace(nameOf(key), text, environment);
+  return {
+    content: read('backup', backup),
+    keys: read('backupKeys', raw.backupKeys ?? backup),
+    heads: read('backupHeads', raw.backupHeads ?? backup),
+    destroyed: read('backupDestroyed', raw.backupDestroyed ?? backup),
+  };
+}
+
+/** A place in a bucket with its credentials, from a file or from the names that Amazon's own tools read. @param name of the setting that names it */
+function readBucket(name: string, text: string, environment: Environment): BlobSetting {
   try {
     const { place, credentialsFile } = parseBlobUrl(text);
     const { endpoint } = place;
     if (endpoint !== undefined && endpoint.startsWith('http:') && !isLoopback(new URL(endpoint).hostname))
-      throw new CartularyError('setting', 'CARTULARY_BLOBS has an endpoint on another machine without TLS: use https');
+      throw new CartularyError('setting', `${name} has an endpoint on another machine without TLS: use https`);
     const credentials =
       credentialsFile === undefined
         ? credentialsOf(
@@ -200,11 +281,11 @@ function readBlobs(text: string, environment: Readonly<Record<string, string | u
             environment['AWS_SECRET_ACCESS_KEY'],
             environment['AWS_SESSION_TOKEN'],
           )
-        : parseCredentials(readSecretFile('CARTULARY_BLOBS', credentialsFile));
+        : parseCredentials(readSecretFile(name, credentialsFile));
     return { ...place, credentials };
   } catch (cause) {
     if (!(cause instanceof CartularyError) || cause.code !== 'bad-input') throw cause;
-    throw new CartularyError('setting', `CARTULARY_BLOBS ${cause.message}`);
+    throw new CartularyError('setting', `${name} ${cause.message}`);
   }
 }
 

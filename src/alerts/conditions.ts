@@ -157,6 +157,15 @@ export const CONDITIONS = {
     raiseAfterMs: 0,
     clearAfterMs: 0,
   },
+  'backup-failed': {
+    severity: 'error',
+    title: 'Backups fail',
+    text: 'The backup that is made by itself has failed {times} time(s) since {since} ({cause}).',
+    meaning: 'What came since the last sound backup would be lost with this disk.',
+    todo: 'Run "cartulary backup": it says what is wrong. "unsound" means that it was made and cannot be restored.',
+    raiseAfterMs: 0,
+    clearAfterMs: 0,
+  },
   'route-failing': {
     severity: 'error',
     title: 'Alerts or heartbeats do not arrive',

@@ -82,6 +82,7 @@ export function createProbes(parts: ProbeParts): Probe[] {
     { covers: ['media-at-risk'], everyMs: 0, look: async () => lookAtMedia(parts) },
     { covers: ['index-behind'], everyMs: 0, look: createIndexLook(archive) },
     { covers: ['backup-missing', 'backup-old'], everyMs: MINUTE, look: () => lookAtBackups(parts) },
+    { covers: ['backup-failed'], everyMs: MINUTE, look: () => lookAtFailedBackups(archive) },
     { covers: ['verification-failed'], everyMs: 0, look: () => lookAtVerification(archive) },
     { covers: ['route-failing'], everyMs: 0, look: async () => lookAtRoutes(parts) },
   ];
@@ -225,6 +226,16 @@ async function lookAtBackups({ archive, now }: ProbeParts): Promise<Finding[]> {
   const firstMs = await archive.firstRecordMs();
   if (firstMs === undefined || now() - firstMs < BACKUP_AGE_MS_MAX) return [];
   return [{ code: 'backup-missing', facts: { records: await archive.size() } }];
+}
+
+/** Twice in a row: a place that is away for a moment wakes nobody. */
+const BACKUP_FAILURES = 2;
+
+async function lookAtFailedBackups(archive: Archive): Promise<Finding[]> {
+  const { failure } = await archive.findCare();
+  if (failure === undefined || (failure.times < BACKUP_FAILURES && failure.cause !== 'unsound')) return [];
+  const { times, sinceMs, cause } = failure;
+  return [{ code: 'backup-failed', facts: { times, since: isoTime(sinceMs), cause } }];
 }
 
 async function lookAtVerification(archive: Archive): Promise<Finding[]> {

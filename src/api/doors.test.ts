@@ -18,7 +18,11 @@ async function openHouse(port: number): Promise<void> {
   const server = createServer((_request, response) => response.end('in'));
   await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port, reusePort: true }, resolve));
   ends.push(() => new Promise((resolve) => server.close(resolve)));
-  ends.push(await openDoors({ host: '127.0.0.1', port }, 64, (socket) => server.emit('connection', socket)));
+  ends.push(
+    await openDoors({ host: '127.0.0.1', port }, { backlog: 64, isTls: false }, (socket) =>
+      server.emit('connection', socket),
+    ),
+  );
 }
 
 /** Asks over a connection of its own. */
@@ -68,7 +72,9 @@ describe.skipIf(!CAN_SHARE)('doors', () => {
     await new Promise<void>((resolve) => alone.listen(0, '127.0.0.1', resolve));
     ends.push(() => new Promise((resolve) => alone.close(resolve)));
     const { port } = alone.address() as AddressInfo;
-    await expect(openDoors({ host: '127.0.0.1', port }, 64, (socket) => socket.destroy())).rejects.toMatchObject({
+    await expect(
+      openDoors({ host: '127.0.0.1', port }, { backlog: 64, isTls: false }, (socket) => socket.destroy()),
+    ).rejects.toMatchObject({
       code: 'EADDRINUSE',
     });
   });

@@ -19,7 +19,7 @@ export const CAN_SHARE = process.platform === 'linux';
  * @returns the address, with its port where any would do
  */
 export async function probeAddress(address: ListenAddress): Promise<ListenAddress> {
-  const server = await open(address, { isShared: false }, (socket) => socket.destroy());
+  const server = await open(address, { isShared: false, isHalfOpen: false }, (socket) => socket.destroy());
   const port = portOf(server);
   await close(server);
   return { host: address.host, port };
@@ -27,19 +27,20 @@ export async function probeAddress(address: ListenAddress): Promise<ListenAddres
 
 /**
  * Opens doors beside a server that listens there already with `reusePort`.
- * @param backlog connections that may wait at each
+ * @param options `backlog`: connections that may wait at each; `isTls`: a connection that its client has left without a word is not kept half open, since no TLS server would ever
+ *   close it
  * @returns to be called when nobody shall come in any more; resolves when those who did have gone
  */
 export async function openDoors(
   address: ListenAddress,
-  backlog: number,
+  { backlog, isTls }: { readonly backlog: number; readonly isTls: boolean },
   onConnection: (socket: Socket) => void,
 ): Promise<() => Promise<void>> {
   const doors: Server[] = [];
   const closeAll = async (): Promise<void> => void (await Promise.all(doors.map(close)));
   try {
     for (let count = 0; count < DOORS; count += 1)
-      doors.push(await open(address, { isShared: true, backlog }, onConnection));
+      doors.push(await open(address, { isShared: true, isHalfOpen: !isTls, backlog }, onConnection));
   } catch (cause) {
     await closeAll();
     throw cause;
@@ -49,12 +50,16 @@ export async function openDoors(
 
 function open(
   { host, port }: ListenAddress,
-  { isShared, backlog }: { readonly isShared: boolean; readonly backlog?: number },
+  {
+    isShared,
+    isHalfOpen,
+    backlog,
+  }: { readonly isShared: boolean; readonly isHalfOpen: boolean; readonly backlog?: number },
   onConnection: (socket: Socket) => void,
 ): Promise<Server> {
   return new Promise((resolve, reject) => {
-    // As Node's HTTP server makes its own socket.
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, onConnection);
+    // As Node's HTTP and HTTPS servers make their own sockets.
+    const server = createServer({ allowHalfOpen: isHalfOpen, noDelay: true }, onConnection);
     server.once('error', reject);
     server.listen({ host, port, reusePort: isShared, ...(backlog === undefined ? {} : { backlog }) }, () => {
       server.off('error', reject);

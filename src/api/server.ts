@@ -193,8 +193,10 @@ async function listen(app: FastifyInstance, wanted: ListenAddress, settings: Set
   await app.listen(options);
   const bound = app.server.address() as AddressInfo;
   const closeDoors = CAN_SHARE
-    ? await openDoors({ host: address.host, port: bound.port }, CONNECTIONS_MAX, (socket) =>
-        app.server.emit('connection', socket),
+    ? await openDoors(
+        { host: address.host, port: bound.port },
+        { backlog: CONNECTIONS_MAX, isTls: settings.tlsCert !== undefined },
+        (socket) => app.server.emit('connection', socket),
       )
     : undefined;
   const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;

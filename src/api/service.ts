@@ -27,6 +27,8 @@ import type { Settings } from '../settings.ts';
 import { isDiskFailed } from '../store/thread.ts';
 import type { ThreadStarter } from '../store/thread-sharing.ts';
 import { version } from '../version.ts';
+import { createBackups } from './backups.ts';
+import type { Backups } from './backups.ts';
 import { createAdmission } from './admission.ts';
 import type { Admission } from './admission.ts';
 import { createLead } from './lead.ts';
@@ -50,6 +52,10 @@ export type Service = {
   readonly work: WorkParts;
   readonly alerts: Alerts;
   readonly lead: Lead;
+  /** Backups that are made by themselves; undefined where no place for them is set. */
+  readonly backups: Backups | undefined;
+  /** Is this a make-believe shop? */
+  readonly isDemo: boolean;
   readonly now: () => number;
   /** Base of the URLs given to platforms. */
   publicUrl(): string;
@@ -72,6 +78,7 @@ export type ServiceOptions = {
   readonly onFatal?: (cause: unknown) => void;
   /** Free bytes of the disk, for tests. */
   readonly freeBytes?: () => Promise<number>;
+  readonly isDemo?: boolean;
 };
 
 const WORK_EVERY_MS = 500;
@@ -88,6 +95,7 @@ const TELL_EVERY_MS = 1000;
 const FILE_EVERY_MS = 1000;
 /** Says to the other nodes that this one is there. */
 const SIGN_EVERY_MS = 5000;
+const BACKUP_EVERY_MS = 5000;
 
 /** A logger that writes one JSON line an event to standard error: no message text, address, secret or key. */
 export function createLogger(level: Settings['logLevel']): Logger {
@@ -134,6 +142,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
       else log.warn({ waiting }, 'the database is back, and what waited is filed');
     },
   });
+  const backups = createBackups({ archive, settings, data: house.layout, now, log, signal });
   const lead = createLead(archive, alerts, settings.roles.includes('work'));
   const life = { isLeaving: false };
   return {
@@ -148,6 +157,8 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     lead,
     keeping,
     spool,
+    backups,
+    isDemo: options.isDemo ?? false,
     receive: { archive, ring, now, onBadSignature: createAlarm(log, now) },
     inlineGaps: createInlineGaps(archive, now, signal),
     admission: createAdmission({
@@ -158,7 +169,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
       settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
     isLeaving: () => life.isLeaving,
     leave: () => void (life.isLeaving = true),
-    startWork: (url) => startWork({ settings, archive, alerts, work, lead, keeping, spool, loops, now }, url),
+    startWork: (url) => startWork({ settings, archive, alerts, work, lead, keeping, spool, backups, loops, now }, url),
     async close() {
       stop.abort();
       await Promise.all([loops.settled(), alerts.settled()]);
@@ -169,12 +180,15 @@ export async function openService(settings: Settings, options: ServiceOptions = 
   };
 }
 
-type WorkingParts = Pick<Service, 'settings' | 'archive' | 'alerts' | 'work' | 'lead' | 'keeping' | 'spool' | 'now'> & {
+type WorkingParts = Pick<
+  Service,
+  'settings' | 'archive' | 'alerts' | 'work' | 'lead' | 'keeping' | 'spool' | 'backups' | 'now'
+> & {
   readonly loops: Loops;
 };
 
 function startWork(parts: WorkingParts, url: string): void {
-  const { settings, archive, alerts, work, lead, keeping, spool, loops } = parts;
+  const { settings, archive, alerts, work, lead, keeping, spool, backups, loops } = parts;
   if (spool !== undefined) loops.start(FILE_EVERY_MS, () => keeping.fileWaiting());
   if (archive.node !== undefined) loops.start(SIGN_EVERY_MS, () => sayNode(parts, url, false));
   if (!settings.roles.includes('work')) return;
@@ -189,6 +203,7 @@ function startWork(parts: WorkingParts, url: string): void {
   startOnly(LOOK_EVERY_MS, () => alerts.look());
   startOnly(TELL_EVERY_MS, async () => alerts.startTelling());
   startOnly(TELL_EVERY_MS, () => alerts.beat());
+  if (backups !== undefined) startOnly(BACKUP_EVERY_MS, () => backups.work());
 }
 
 async function sayNode(

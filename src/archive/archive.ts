@@ -5,6 +5,8 @@
  * Invariants: content leaves only after the audit record that says so is durable; nothing is acknowledged before it is; what the door does
  * not offer cannot be done.
  */
+import { stat } from 'node:fs/promises';
+
 import type { ArchiveParts } from './archive-parts.ts';
 import type { ApiKey, Scope } from '../access/api-keys.ts';
 import { findBlobReport } from './blob-care.ts';
@@ -19,10 +21,13 @@ import type { JobRow, SettingChange } from '../store/store.ts';
 import { writeBackup } from './backup.ts';
 import type { BackupReport } from './backup.ts';
 import { assertAllowed, callerActor } from './caller.ts';
+import { caring } from './care.ts';
+import type { Care, KnownBackup } from './care.ts';
 import type { Caller } from './caller.ts';
 import { describeVerification, runVerification, UnrecordedError, verifyOnRecord } from './verification.ts';
 import { noteUnfinished } from './unfinished-files.ts';
 import { destroyMessage, finishDestructions } from './destroy.ts';
+import { destructionListPath } from './destruction-list.ts';
 import { beginEpoch, isEpochOver } from './epoch-care.ts';
 import { keepMedium } from './keep-medium.ts';
 import type { IncomingMedium } from './keep-medium.ts';
@@ -34,6 +39,10 @@ import { openJobPayload } from './opening.ts';
 import type { RecordActor, RecordDraft, RecordOutcome } from './recorder.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
 import type { Source } from './registry.ts';
+import { sendApart, sendBackup } from './send-backup.ts';
+import type { SendRequest, SentBackup } from './send-backup.ts';
+import { reachPlaces } from './backup-places.ts';
+import type { BackupPlaces } from './backup-places.ts';
 import { systemDraft } from './system-draft.ts';
 import type { IndexComparison } from './threads/compare-index.ts';
 import type { MediaPlace } from './threads/read-thread.ts';
@@ -103,6 +112,7 @@ export function createArchive(parts: ArchiveParts) {
     return result;
   };
 
+  const care = caring(parts.now, allow, watch);
   return {
     id: parts.id,
     name: parts.name,
@@ -121,6 +131,8 @@ export function createArchive(parts: ArchiveParts) {
     ...lookups(parts, act, watch),
     ...changes(parts, { act, allow, audit }),
     ...upkeep(parts, act, watch),
+    ...care,
+    ...sending(parts, act, { ...watch, ...care }),
     ...jobs(parts),
 
     /** Keeps records. The caller of this is capture, which has verified whose they are. */
@@ -150,6 +162,12 @@ export function createArchive(parts: ArchiveParts) {
 
     /** What is known of the bucket in which the media are; undefined where they are in the data directory. */
     findBlobReport: (): Promise<BlobReport | undefined> => findBlobReport(parts),
+
+    /** What only this archive can answer: by it `doctor` knows its own server from another. @returns 32 hexadecimal digits */
+    answerChallenge: (text: string): string =>
+      Buffer.from(
+        parts.identifier.uniqueId({ platform: 'cartulary', account: parts.id, id: 'challenge' }, `challenge ${text}`),
+      ).toString('hex'),
 
     /** Number of records, which is the size of the log. */
     size: (): Promise<number> => parts.reader.size(),
@@ -363,6 +381,43 @@ function upkeep(parts: ArchiveParts, act: Act, watch: Watching) {
 
     /** Nodes that were heard of lately; none where the archive has but one. */
     listNodes: (): Promise<KnownNode[]> => listNodes(parts),
+  };
+}
+
+/** Backups that are made by themselves. */
+function sending(
+  parts: ArchiveParts,
+  act: Act,
+  known: Pick<Watching, 'noteBackup'> & {
+    readonly findCare: () => Promise<Care>;
+    readonly noteKnownBackup: (backup: KnownBackup) => Promise<void>;
+  },
+) {
+  return {
+    /** Makes a backup, sends its parts to their places, tries it, removes old ones. It is on record whether it can be restored. */
+    backupTo: (caller: Caller, request: Omit<SendRequest, 'sound'>): Promise<SentBackup> =>
+      act(
+        caller,
+        'operate',
+        'backup',
+        { sent: true },
+        async () => {
+          const { backups } = await known.findCare();
+          const sound = new Set(backups.filter(({ ok }) => ok).map(({ time }) => time));
+          const { check, removed, ...backup } = await sendBackup(parts, { ...request, sound });
+          if (backup.ok) await known.noteBackup();
+          await known.noteKnownBackup(backup);
+          return { ...backup, check, removed };
+        },
+        ({ check, atMs: _atMs, ...figures }) => ({ ...figures, size: check.size, root: check.root }),
+      ),
+
+    /** Sends the newest signed head and the list of destructions to where backups find them. @param work a directory that may be written to */
+    sendHead: async (places: BackupPlaces, work: string): Promise<number> =>
+      sendApart(parts, await reachPlaces(places), work),
+
+    /** What changes when a message is destroyed: size of the list of destructions, bytes. */
+    destructionBytes: async (): Promise<number> => (await stat(destructionListPath(parts.layout))).size,
   };
 }
 

@@ -17,18 +17,28 @@ import { listTree } from './list-tree.ts';
  */
 export async function copyMedia(
   names: readonly string[],
-  { from, to, mayGo }: { readonly from: BlobLocation; readonly to: BlobLocation; readonly mayGo: boolean },
+  { from, to, mayGo }: Omit<MediaWay, 'signal'>,
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
   const copy =
     from.engine === 'directory' && to.engine === 'directory'
       ? copierOfFiles(from.path, to.path)
       : await copierOf(from, to);
+  await inParallel(names, copy, { mayGo, signal: undefined }, onProgress);
+}
+
+async function inParallel(
+  names: readonly string[],
+  copy: (name: string) => Promise<void>,
+  { mayGo, signal }: { readonly mayGo: boolean; readonly signal: AbortSignal | undefined },
+  onProgress: (done: number, total: number) => void,
+): Promise<void> {
   const waiting = names.values();
   let done = 0;
   let failure: unknown;
   const copyNext = async (): Promise<void> => {
     for (const name of waiting) {
+      if (signal?.aborted === true) failure ??= new CartularyError('stopping', 'the copying of media was stopped');
       if (failure !== undefined) return;
       try {
         await copy(name);
@@ -43,6 +53,29 @@ export async function copyMedia(
   // All have ended when this does, so that nothing is written any more where the caller cleans up.
   await Promise.all(Array.from({ length: AT_ONCE }, copyNext));
   if (failure !== undefined) throw failure;
+}
+
+/** From where to where media are copied. */
+export type MediaWay = {
+  readonly from: BlobLocation;
+  readonly to: BlobLocation;
+  readonly mayGo: boolean;
+  readonly signal?: AbortSignal;
+};
+
+/**
+ * Brings media to where backups share them: what is there already stays, and each is durable.
+ * @throws CartularyError `stopping`
+ */
+export async function addMedia(
+  names: readonly string[],
+  { from, to, mayGo, signal }: MediaWay,
+  onProgress: (done: number, total: number) => void,
+): Promise<void> {
+  const [source, target] = [await openBlobs(from), await openBlobs(to)];
+  const there = new Set(await Array.fromAsync(target.list()));
+  const missing = names.filter((name) => !there.has(name));
+  await inParallel(missing, async (name) => void (await target.put(source.get(name))), { mayGo, signal }, onProgress);
 }
 
 /** Media that are copied at a time: over a network most of the time goes by in waiting. */

@@ -5,8 +5,6 @@
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { z } from 'zod';
-
 import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
 import { createNoteSigner, formatVkey } from '../ledger/note.ts';
 import type { KnownHead } from '../ledger/signer.ts';
@@ -21,10 +19,12 @@ import type { BlobLocation } from '../store/blob-location.ts';
 import { openTileFiles } from '../store/tile-files.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
 import type { Keyring } from '../vault/keyring.ts';
-import { parseRecoveryKit, restoreLocalRootFromKit } from '../vault/recovery-kit.ts';
+import { readKit, restoreLocalRootFromKit } from '../vault/kit-shares.ts';
 import { openLocalRoot } from '../vault/root-provider.ts';
 import type { LocalRoot, RootProvider } from '../vault/root-provider.ts';
-import { copyMedia, listFiles } from './backup-files.ts';
+import { addMedia, copyMedia, listFiles } from './backup-files.ts';
+import { checkFiles } from './backup-manifest.ts';
+import type { BackupManifest } from './backup-manifest.ts';
 import { destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
@@ -37,18 +37,6 @@ import type { ArchiveLayout, DataLayout } from './layout.ts';
 import { besideBackups, decideContinuation, gatherKnown } from './restore-heads.ts';
 import type { Continuation, KnownBesides } from './restore-heads.ts';
 import { writeSignerMemory } from './signer-memory.ts';
-import { hashFile } from '../vault/hash-file.ts';
-
-const manifestSchema = z.strictObject({
-  version: z.literal(1),
-  archive: z.string(),
-  madeAt: z.string(),
-  records: z.number().int(),
-  files: z.array(z.strictObject({ path: z.string(), bytes: z.number().int(), sha256: z.string() })),
-});
-
-/** What stands in `manifest.json`. */
-export type BackupManifest = z.infer<typeof manifestSchema>;
 
 /** What a backup holds. */
 export type BackupReport = {
@@ -77,7 +65,7 @@ export type RestoreReport = {
  */
 export async function writeBackup(
   data: DataLayout,
-  parts: Pick<ArchiveParts, 'blobPlace' | 'layout' | 'reader' | 'sealer' | 'writer'>,
+  parts: CopySource,
   options: {
     readonly into: string;
     readonly nowMs: number;
@@ -88,17 +76,10 @@ export async function writeBackup(
   const { blobPlace, layout: place } = parts;
   const { id } = await readHouseFile(data);
   const madeAt = new Date(options.nowMs).toISOString();
-  const path = join(options.into, `cartulary-${id}-${madeAt.replaceAll(/[:.]/g, '-')}`);
+  const path = join(options.into, `cartulary-${id}-${nameOfTime(options.nowMs)}`);
   const partial = `${path}.part`;
   await removeCutOff(options.into, id);
-  await mkdir(join(partial, 'content'), { recursive: true, mode: 0o700 });
-  await mkdir(join(partial, 'keys'), { recursive: true, mode: 0o700 });
-  const checkpoint = await options.publish();
-  const { records, media } = await copyRecords(parts, partial);
-  await copyFile(data.house, join(partial, 'content', 'cartulary.json'));
-  await writeFileDurably(join(partial, 'content', 'checkpoint'), Buffer.from(checkpoint), 0o600);
-  await copyFile(place.keyring, join(partial, 'keys', 'keyring.json'));
-  await copyFile(destructionListPath(place), join(partial, 'content', 'destroyed.jsonl'));
+  const { records, media, checkpoint } = await copyParts(data, parts, options.publish, partial);
   const to: BlobLocation = { engine: 'directory', path: join(partial, 'content', 'blobs') };
   await copyMedia(media, { from: blobPlace, to, mayGo: true }, options.onProgress);
   const files = await listFiles(partial);
@@ -114,6 +95,33 @@ export async function writeBackup(
   await putBeside(place, id, options.into, checkpoint);
   await syncDirectory(options.into);
   return { path, records, files: files.length, bytes: files.reduce((sum, file) => sum + file.bytes, 0) };
+}
+
+/** A time as names have it: in the order of time, and of characters that every file system takes. */
+export function nameOfTime(ms: number): string {
+  return new Date(ms).toISOString().replaceAll(/[:.]/g, '-');
+}
+
+/** What copying takes of a running archive. */
+export type CopySource = Pick<ArchiveParts, 'blobPlace' | 'layout' | 'reader' | 'sealer' | 'writer'>;
+
+/** Copies everything but the media into `content/` and `keys/` of a directory, as it is at one moment. @returns the media that belong to it, too */
+export async function copyParts(
+  data: DataLayout,
+  source: CopySource,
+  publish: () => Promise<string>,
+  into: string,
+): Promise<{ readonly records: number; readonly media: readonly string[]; readonly checkpoint: string }> {
+  await mkdir(join(into, 'content'), { recursive: true, mode: 0o700 });
+  await mkdir(join(into, 'keys'), { recursive: true, mode: 0o700 });
+  const { layout: place } = source;
+  const checkpoint = await publish();
+  const copied = await copyRecords(source, into);
+  await copyFile(data.house, join(into, 'content', 'cartulary.json'));
+  await writeFileDurably(join(into, 'content', 'checkpoint'), Buffer.from(checkpoint), 0o600);
+  await copyFile(place.keyring, join(into, 'keys', 'keyring.json'));
+  await copyFile(destructionListPath(place), join(into, 'content', 'destroyed.jsonl'));
+  return { ...copied, checkpoint };
 }
 
 /** What a backup that was cut off has left: in its copy of the content the keys may still be. */
@@ -159,10 +167,20 @@ async function putBeside(place: ArchiveLayout, id: string, into: string, checkpo
   await writeSignerMemory(beside.head, parseSignedCheckpoint(checkpoint));
 }
 
+/** Media that several backups of one place share. */
+export type BackupMedia = {
+  readonly location: BlobLocation;
+  readonly names: readonly string[];
+  /** Are they left where they are, because the copy is only looked at? */
+  readonly stay?: boolean;
+};
+
 /** What a restore is given. */
 export type RestoreOptions = HousePlace & {
   readonly from: string;
-  /** Text of the recovery kit; without it the root key must be where the settings say. */
+  /** Where its media are, and which are its own, where they are not with it. */
+  readonly media?: BackupMedia;
+  /** Text of the recovery kit, or of as many of its shares as it takes; without it the root key must be where the settings say. */
   readonly kit?: string;
   /** Path of a newer destruction list, with the file of the head beside it. */
   readonly destroyed?: string;
@@ -217,7 +235,7 @@ async function openRoot(
 ): Promise<LocalRoot> {
   if (kit === undefined) return openLocalRoot(rootOptions);
   if (!(await isThere(rootOptions.path))) return restoreLocalRootFromKit(kit, rootOptions);
-  const { rootKey, rootId } = parseRecoveryKit(kit);
+  const { rootKey, rootId } = await readKit(kit);
   rootKey.fill(0);
   const root = await openLocalRoot(rootOptions);
   if (root.rootId === rootId) return root;
@@ -258,10 +276,7 @@ async function restoreWithKeys(
       `a head of ${continuation.succeeds.size} records was signed, and this backup cannot continue it: it holds ${records}. Restore a newer backup, or open a successor of the log with --successor`,
     );
   }
-  const media: BlobLocation = { engine: 'directory', path: join(from, 'content', 'blobs') };
-  const names = await Array.fromAsync((await openBlobs(media)).list());
-  const to = blobLocation(place, archiveId, options.blobs);
-  await copyMedia(names, { from: media, to, mayGo: false }, options.onProgress);
+  await bringBackMedia(options, place, archiveId);
   await writeFileDurably(place.keyring, Buffer.from(keys.text), 0o600);
   const isNew = continuation.succeeds !== undefined;
   await writeSignerMemory(place.signerMemory, isNew ? { ...continuation.head, root: emptyRoot() } : continuation.head);
@@ -318,6 +333,17 @@ function assertListIsNew(known: KnownBesides, isLostAccepted: boolean): void {
   );
 }
 
+async function bringBackMedia(options: RestoreOptions, place: ArchiveLayout, archiveId: ArchiveId): Promise<void> {
+  const { media, onProgress } = options;
+  const to = blobLocation(place, archiveId, options.blobs);
+  if (media === undefined) {
+    const from: BlobLocation = { engine: 'directory', path: join(options.from, 'content', 'blobs') };
+    const names = await Array.fromAsync((await openBlobs(from)).list());
+    await copyMedia(names, { from, to, mayGo: false }, onProgress);
+    // Those that backups share stand in no manifest, so each is compared with its name on its way.
+  } else if (media.stay !== true) await addMedia(media.names, { from: media.location, to, mayGo: false }, onProgress);
+}
+
 async function bringBackDatabase(
   from: string,
   place: ArchiveLayout,
@@ -355,51 +381,6 @@ async function decideFor(
     return await decideContinuation({ ...known, size, readTile: files.readTile });
   } finally {
     await reader.close();
-  }
-}
-
-/** Files without which there is nothing to restore; whatever else a manifest names is checked all the same. */
-const NEEDED = [
-  'content/archive.db',
-  'content/cartulary.json',
-  'content/checkpoint',
-  'content/destroyed.jsonl',
-  'keys/keys.db',
-  'keys/keyring.json',
-] as const;
-
-/**
- * Reads a backup's manifest and checks every file against it.
- * @throws CartularyError `not-found` where it is no backup, `corrupt` naming the file that is not what was saved
- */
-export async function checkFiles(
-  from: string,
-  onProgress: (done: number, total: number) => void,
-): Promise<BackupManifest> {
-  const text = await readFile(join(from, 'manifest.json'), 'utf8').catch(() => undefined);
-  if (text === undefined) throw new CartularyError('not-found', `${from} is not a backup: it has no manifest.json`);
-  const manifest = parseManifest(text);
-  const named = new Set(manifest.files.map(({ path }) => path));
-  const unnamed = NEEDED.find((path) => !named.has(path));
-  if (unnamed !== undefined)
-    throw new CartularyError('corrupt', `the manifest of the backup does not name ${unnamed}; use another backup`);
-  for (const [index, file] of manifest.files.entries()) {
-    const found = file.path.includes('..') ? undefined : await hashFile(join(from, file.path)).catch(() => undefined);
-    if (found !== file.sha256)
-      throw new CartularyError(
-        'corrupt',
-        `the backup's file ${file.path} is ${found === undefined ? 'missing' : 'not what the manifest says'}; use another backup`,
-      );
-    onProgress(index + 1, manifest.files.length);
-  }
-  return manifest;
-}
-
-function parseManifest(text: string): BackupManifest {
-  try {
-    return manifestSchema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new CartularyError('corrupt', 'the manifest of the backup cannot be read; use another backup', { cause });
   }
 }
 

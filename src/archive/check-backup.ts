@@ -15,11 +15,13 @@ import { openTileFiles } from '../store/tile-files.ts';
 import { equalConstantTime } from '../vault/hash.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
 import type { Keyring } from '../vault/keyring.ts';
-import { parseRecoveryKit } from '../vault/recovery-kit.ts';
+import { readKit } from '../vault/kit-shares.ts';
 import { holdRoot, openLocalRoot } from '../vault/root-provider.ts';
 import type { LocalRoot, RootProvider } from '../vault/root-provider.ts';
-import { checkFiles, restoreUnder } from './backup.ts';
-import type { BackupManifest, RestoreOptions } from './backup.ts';
+import { restoreUnder } from './backup.ts';
+import type { RestoreOptions } from './backup.ts';
+import { checkFiles } from './backup-manifest.ts';
+import type { BackupManifest } from './backup-manifest.ts';
 import { destructionListPath, findDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
 import { readHouseFile } from './house-file.ts';
@@ -39,6 +41,8 @@ export type BackupCheck = {
   readonly path: string;
   /** Can it be restored with what was given, and is what comes back sound? */
   readonly ok: boolean;
+  /** When it was made, RFC 3339; empty where nothing of it can be read. */
+  readonly madeAt: string;
   readonly records: number;
   /** Records that were opened and compared with their leaves. */
   readonly checked: number;
@@ -56,7 +60,13 @@ export type BackupCheckOptions = Omit<RestoreOptions, 'directory' | 'shared' | '
   readonly workIn: string;
   /** Paths of the archive where it is on this machine: what was destroyed since must stand on a list beside the backups. */
   readonly live?: DataLayout;
+  readonly signal?: AbortSignal;
+  /** Done with what was restored, once it was found to be sound, before it goes. */
+  readonly afterwards?: (restored: Restored) => Promise<void>;
 };
+
+/** What was restored, in a place of its own. */
+export type Restored = { readonly data: DataLayout; readonly archiveId: ArchiveId; readonly root: RootProvider };
 
 const PREFIX = 'cartulary-check-';
 
@@ -67,26 +77,30 @@ const PREFIX = 'cartulary-check-';
 export async function checkBackup(options: BackupCheckOptions): Promise<BackupCheck> {
   const from = await findNewest(options.from);
   const faults: Fault[] = [];
-  const found = { records: 0, checked: 0, blobs: 0, size: 0, root: '', destroyedReplayed: 0 };
+  const found = { madeAt: '', records: 0, checked: 0, blobs: 0, size: 0, root: '', destroyedReplayed: 0 };
   const root = await openAnyRoot(options);
   try {
     const manifest = await checkFiles(from, options.onProgress);
     found.records = manifest.records;
+    found.madeAt = manifest.madeAt;
     await removeLeft(options.workIn);
     const place = await mkdtemp(join(options.workIn, PREFIX));
     const data = dataLayout(join(place, 'data'));
     const lock = lockDirectory(join(place, 'lock'));
     try {
       const restored = await restoreUnder({ ...options, from, directory: data.directory }, manifest, root);
-      const verdict = await verifyRestored(from, manifest, archiveLayout(data, manifest.archive as ArchiveId), root);
+      const archiveId = manifest.archive as ArchiveId;
+      const verdict = await verifyRestored(options, from, archiveLayout(data, archiveId), { archiveId, root });
       Object.assign(found, verdict.found, { destroyedReplayed: restored.destroyedReplayed });
       faults.push(...verdict.faults, ...(await findUnlisted(options.live, manifest, data.directory)));
+      if (faults.length === 0) await options.afterwards?.({ data, archiveId, root });
     } finally {
       lock.release();
       await rm(place, { recursive: true, force: true });
     }
   } catch (cause) {
-    if (!(cause instanceof CartularyError) || cause.code === 'bad-input') throw cause;
+    // What was stopped is no finding.
+    if (!(cause instanceof CartularyError) || cause.code === 'bad-input' || cause.code === 'stopping') throw cause;
     faults.push({ code: cause.code, text: cause.message });
   } finally {
     root.destroy();
@@ -114,7 +128,7 @@ function byTime(one: string, other: string): number {
 
 async function openAnyRoot({ kit, rootKeyPath, passphrase, live }: BackupCheckOptions): Promise<LocalRoot> {
   if (kit !== undefined) {
-    const { rootKey } = parseRecoveryKit(kit);
+    const { rootKey } = await readKit(kit);
     try {
       return holdRoot(rootKey);
     } finally {
@@ -141,9 +155,13 @@ async function removeLeft(workIn: string): Promise<void> {
 }
 
 /** Verifies what was restored against the backup's own checkpoint, since nothing newer was signed over it. */
-async function verifyRestored(from: string, manifest: BackupManifest, place: ArchiveLayout, root: RootProvider) {
+async function verifyRestored(
+  { media, signal }: BackupCheckOptions,
+  from: string,
+  place: ArchiveLayout,
+  { archiveId, root }: Pick<Restored, 'archiveId' | 'root'>,
+) {
   const keyring = await unwrapKeyring(await readFile(place.keyring, 'utf8'), root);
-  const archiveId = manifest.archive as ArchiveId;
   try {
     const entry = await readHouseFile({ house: join(from, 'content', 'cartulary.json') });
     const checkpoint = await readFile(join(from, 'content', 'checkpoint'), 'utf8');
@@ -160,18 +178,24 @@ async function verifyRestored(from: string, manifest: BackupManifest, place: Arc
         origin: entry.origin,
         layout: place,
         store: fileStore(place, keyring),
-        blobs: fileBlobs(place),
+        blobs: media?.stay === true ? media.location : fileBlobs(place),
       }),
       {
         vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
         formerVkeys: formerVkeysOf(archiveId, entry.origin, keyring.logKey),
         earlier: [],
       },
+      signal === undefined ? {} : { signal },
     );
     const { checked, blobs, size } = report;
     return {
       found: { checked, blobs, size, root: report.root },
-      faults: await withoutReplayed(report.faults, place, keyring),
+      // Where media stay in a place that backups share, those of others are there, too.
+      faults: await withoutReplayed(
+        report.faults.filter(({ code }) => media?.stay !== true || code !== 'blob-not-logged'),
+        place,
+        keyring,
+      ),
     };
   } finally {
     keyring.destroy();

@@ -65,6 +65,8 @@ export type House = {
   readonly layout: DataLayout;
   readonly archive: Archive;
   readonly root: RootDescription;
+  /** Id of the root key, as it stands on the recovery kit. */
+  readonly rootId: string;
   close(): Promise<void>;
 };
 
@@ -168,6 +170,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       layout,
       archive,
       root: root.describe(),
+      rootId: root.rootId,
       async close() {
         await archive.close();
         root.destroy();

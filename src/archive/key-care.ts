@@ -12,7 +12,8 @@ import { openTileFiles } from '../store/tile-files.ts';
 import { removeTemporaries, writeFileDurably } from '../vault/durable-file.ts';
 import { getWrappedFileKey, rewrapKeyring, rotateArchiveKey, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
 import { createRandomPool } from '../vault/random.ts';
-import { formatRecoveryKit, restoreLocalRootFromKit } from '../vault/recovery-kit.ts';
+import { formatKitShares, restoreLocalRootFromKit } from '../vault/kit-shares.ts';
+import { formatRecoveryKit } from '../vault/recovery-kit.ts';
 import { openLocalRoot, rotateLocalRoot } from '../vault/root-provider.ts';
 import type { LocalRoot } from '../vault/root-provider.ts';
 import { leafKindOf, LEAF_KINDS } from '../ledger/leaf.ts';
@@ -66,6 +67,28 @@ export function printKit(place: HousePlace): Promise<{ recoveryKit: string }> {
   return withStoppedArchive(place, async ({ layout, rootOptions, name, id, origin }) => ({
     recoveryKit: await kitOf(await openLocalRoot(rootOptions), layout, { name, id, origin }),
   }));
+}
+
+/** A kit that was split: what is put on record of it. */
+export type SplitKit = {
+  readonly rootId: string;
+  readonly shares: number;
+  readonly threshold: number;
+  readonly holders: readonly string[];
+};
+
+/** The recovery kit in shares, to be printed. @throws CartularyError `bad-input` for numbers that make no sense */
+export function shareKit(
+  place: HousePlace,
+  { shares, threshold, holders }: Omit<SplitKit, 'rootId'>,
+): Promise<{ readonly texts: readonly string[]; readonly split: SplitKit }> {
+  return withStoppedArchive(place, async ({ layout, rootOptions, name, id, origin }) => {
+    const root = await openLocalRoot(rootOptions);
+    const texts = await withKitParts(root, layout, { name, id, origin }, (parts) =>
+      formatKitShares({ ...parts, shares, threshold, holders }),
+    );
+    return { texts, split: { rootId: root.rootId, shares, threshold, holders } };
+  });
 }
 
 /**
@@ -177,13 +200,25 @@ export async function withStoppedArchive<Result>(
 async function kitOf(
   root: LocalRoot,
   layout: ArchiveLayout,
-  { name, id, origin }: Pick<StoppedArchive, 'name' | 'id' | 'origin'>,
+  named: Pick<StoppedArchive, 'name' | 'id' | 'origin'>,
 ): Promise<string> {
+  return withKitParts(root, layout, named, async (parts) => formatRecoveryKit(parts));
+}
+
+/** What a kit is printed of; the root key is zeroed afterwards. */
+async function withKitParts<Result>(
+  root: LocalRoot,
+  layout: ArchiveLayout,
+  { name, id, origin }: Pick<StoppedArchive, 'name' | 'id' | 'origin'>,
+  act: (parts: Parameters<typeof formatRecoveryKit>[0]) => Promise<Result>,
+): Promise<Result> {
   const keyring = await unwrapKeyring(await readFile(layout.keyring, 'utf8'), root);
   const logKey = formatVkey(createNoteSigner({ name: origin, seed: keyring.logKey }));
-  const rootKey = root.exportRootKey();
-  const kit = formatRecoveryKit({ rootKey, archives: [{ name, id, logKey }], madeAt: Date.now() });
-  rootKey.fill(0);
   keyring.destroy();
-  return kit;
+  const rootKey = root.exportRootKey();
+  try {
+    return await act({ rootKey, archives: [{ name, id, logKey }], madeAt: Date.now() });
+  } finally {
+    rootKey.fill(0);
+  }
 }

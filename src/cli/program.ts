@@ -43,7 +43,7 @@ const COMMANDS: readonly Definition[] = [
   ],
   [
     'backup [dir]',
-    'write a backup into a new directory under DIR; capture goes on',
+    'write a backup into a new directory under DIR, or send one to where CARTULARY_BACKUP says; capture goes on',
     async () => (await import('./commands/backup.ts')).defineBackup,
   ],
   [
@@ -81,6 +81,16 @@ const COMMANDS: readonly Definition[] = [
     'doctor',
     'what is well, what is not, and what to do about it',
     async () => (await import('./commands/doctor.ts')).defineDoctor,
+  ],
+  [
+    'drill',
+    'restore a backup with the recovery kit alone, try it, put the figures on record; nothing in service is touched',
+    async () => (await import('./commands/drill.ts')).defineDrill,
+  ],
+  [
+    'handover',
+    'the page for whoever takes over: sources, owners, deadlines, keys, backups, alerts; no secret in it',
+    async () => (await import('./commands/handover.ts')).defineHandover,
   ],
   [
     'capacity',

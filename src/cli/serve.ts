@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { serveLocalSocket } from '../api/local-socket.ts';
 import { OPERATIONS } from '../api/operations/list.ts';
 import { startServer } from '../api/server.ts';
+import { describeMissing, findMissing } from '../api/readiness.ts';
 import { openService } from '../api/service.ts';
 import type { Service } from '../api/service.ts';
 import { CartularyError } from '../model/errors.ts';
@@ -25,7 +26,7 @@ export async function serve(settings: Settings, isDemo: boolean): Promise<void> 
     if (standIn !== undefined) closers.unshift(() => standIn.close());
     const service = await openService(
       settings,
-      standIn === undefined ? {} : { allowPrivate: [{ host: standIn.host, port: standIn.port }] },
+      standIn === undefined ? {} : { allowPrivate: [{ host: standIn.host, port: standIn.port }], isDemo: true },
     ).catch((cause: unknown) => {
       throw asStartError(settings, cause);
     });
@@ -36,6 +37,9 @@ export async function serve(settings: Settings, isDemo: boolean): Promise<void> 
     closers.unshift(() => socket.close());
     service.startWork(server.url);
     announce(service, server);
+    // One line; what is to be done "cartulary doctor" says.
+    const missing = await findMissing(service);
+    if (missing.length > 0) say(`  ${paint('yellow', describeMissing(missing))} See "cartulary doctor".`);
     const stop = new AbortController();
     const demo =
       shop === undefined || standIn === undefined

@@ -1,6 +1,8 @@
 /** The way to blobs: everything outside of `store/` opens them through this, so that a place for them is one module that passes `testing/blob-conformance.ts`, and a choice here. */
-import type { BlobLocation } from './blob-location.ts';
+import type { BlobLocation, PlaceSetting } from './blob-location.ts';
 import { openBlobDirectory } from './blobs.ts';
+import { openDirectoryPlace } from './objects.ts';
+import type { ObjectPlace } from './objects.ts';
 import type { BlobStore } from './blobs.ts';
 import type { S3Probe } from './s3/probe.ts';
 
@@ -12,6 +14,13 @@ export async function openBlobs(location: BlobLocation): Promise<BlobStore> {
   // Only loaded by who uses it.
   const { openS3Blobs } = await import('./s3/blobs.ts');
   return openS3Blobs(location);
+}
+
+/** Opens a place for files by name, which backups are sent to; nothing is read or sent yet. */
+export async function openPlace(setting: PlaceSetting): Promise<ObjectPlace> {
+  if (setting.engine === 'directory') return openDirectoryPlace(setting.path);
+  const { openS3Place } = await import('./s3/objects.ts');
+  return openS3Place(setting);
 }
 
 /** For whoever cannot wait: a server that does not answer within seconds is taken to be away. */

@@ -22,6 +22,11 @@ export type S3Place = {
 /** A place in a bucket, and who goes there. */
 export type BlobSetting = S3Place & { readonly credentials: S3Credentials };
 
+/** A place on another machine: a directory that is mounted here, or a place in a bucket. */
+export type PlaceSetting =
+  | { readonly engine: 'directory'; readonly path: string }
+  | ({ readonly engine: 's3' } & BlobSetting);
+
 /** A place in a bucket, with all that it takes to go there. */
 export type S3Location = BlobSetting & {
   readonly engine: 's3';

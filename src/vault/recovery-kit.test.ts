@@ -6,7 +6,8 @@ import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { CartularyError } from '../model/errors.ts';
-import { formatRecoveryKit, parseRecoveryKit, restoreLocalRootFromKit } from './recovery-kit.ts';
+import { restoreLocalRootFromKit } from './kit-shares.ts';
+import { formatRecoveryKit, parseRecoveryKit } from './recovery-kit.ts';
 import { createLocalRoot, openLocalRoot } from './root-provider.ts';
 import { codeOf, codeOfAsync, testBytes, toHex } from './testing/vectors.ts';
 

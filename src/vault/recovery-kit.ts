@@ -8,7 +8,6 @@
  */
 import { CartularyError } from '../model/errors.ts';
 import { equalConstantTime, sha256 } from './hash.ts';
-import { type LocalRoot, type LocalRootOptions, restoreLocalRoot } from './root-provider.ts';
 import { ROOT_KEY_BYTES, rootKeyId } from './root-file.ts';
 
 /** An archive that the root key opens, for the head of the kit. */
@@ -27,8 +26,9 @@ const LINE_BYTES = 5;
 const KEY_DIGITS = 8;
 const CHECK_DIGITS = 4;
 const CHECK_BYTES = LINES * LINE_BYTES - ROOT_KEY_BYTES;
-const KIT_TEXT_MAX = 1024 * 1024;
-const RULE = '-'.repeat(LINE_WIDTH_MAX);
+export const KIT_TEXT_MAX = 1024 * 1024;
+/** A line across the page. */
+export const RULE = '-'.repeat(LINE_WIDTH_MAX);
 
 /**
  * The text of the kit: plain ASCII, lines of at most 76 characters, one A4 page for up to six archives.
@@ -132,22 +132,6 @@ export function parseRecoveryKit(text: string): { readonly rootKey: Uint8Array; 
   return { rootKey, rootId: Buffer.from(rootKeyId(rootKey)).toString('hex') };
 }
 
-/**
- * Writes the key file anew from a kit.
- * @throws CartularyError as {@link parseRecoveryKit} and `restoreLocalRoot`
- */
-export async function restoreLocalRootFromKit(
-  text: string,
-  options: LocalRootOptions & { readonly now?: () => number },
-): Promise<LocalRoot> {
-  const { rootKey } = parseRecoveryKit(text);
-  try {
-    return await restoreLocalRoot({ ...options, rootKey });
-  } finally {
-    rootKey.fill(0);
-  }
-}
-
 /** The digits found for each line number. A numbered line counts wherever it stands; without any, the lines count in their order. */
 function findKeyLines(text: string): Map<number, string[]> {
   const found = new Map<number, string[]>();
@@ -179,7 +163,7 @@ function readKeyLine(number: number, candidates: readonly string[]): Uint8Array 
 }
 
 /** Upper case, look-alikes in one form, separators gone. */
-function digitsOf(text: string): string {
+export function digitsOf(text: string): string {
   return text
     .toUpperCase()
     .replace(/[\s\-_.,]/g, '')
@@ -199,7 +183,7 @@ function keyCheck(rootKey: Uint8Array): Uint8Array {
 }
 
 /** 5 bytes are exactly 8 digits. */
-function encodeBase32(bytes: Uint8Array): string {
+export function encodeBase32(bytes: Uint8Array): string {
   let bits = 0n;
   for (const byte of bytes) bits = (bits << 8n) | BigInt(byte);
   let digits = '';
@@ -207,7 +191,7 @@ function encodeBase32(bytes: Uint8Array): string {
   return digits;
 }
 
-function decodeBase32(digits: string): Uint8Array {
+export function decodeBase32(digits: string): Uint8Array {
   let bits = 0n;
   for (const digit of digits) bits = (bits << 5n) | BigInt(ALPHABET.indexOf(digit));
   const bytes = new Uint8Array(LINE_BYTES);
@@ -219,7 +203,7 @@ function decodeBase32(digits: string): Uint8Array {
 }
 
 /** A labelled text in ASCII, wrapped under itself. */
-function field(label: string, text: string): readonly string[] {
+export function field(label: string, text: string): readonly string[] {
   const room = LINE_WIDTH_MAX - label.length;
   const ascii = text
     .normalize('NFKD')

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import type { BackupManifest } from '../../src/archive/backup.ts';
+import type { BackupManifest } from '../../src/archive/backup-manifest.ts';
 import { listFiles } from '../../src/archive/backup-files.ts';
 import type { BackupCheck } from '../../src/archive/check-backup.ts';
 import { unwrapKeyring } from '../../src/vault/keyring.ts';

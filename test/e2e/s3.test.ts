@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { Check } from '../../src/api/operations/doctor.ts';
 import { openHouse } from '../../src/archive/house.ts';
+import type { SentBackup } from '../../src/archive/send-backup.ts';
 import type { VerifyReport } from '../../src/archive/threads/verify-thread.ts';
 import type { MessagePage } from '../../src/archive/views.ts';
 import { parseId } from '../../src/model/ids.ts';
@@ -133,6 +134,20 @@ describe.skipIf(missing !== undefined)(
         await house.close();
       }
       expect(sizes[1]).toBe(sizes[0]);
+    });
+
+    it('sends backups to a bucket, tries them there, and is restored from it', { timeout: 120_000 }, async () => {
+      const to = s3.urlOf(await s3.newPlace('versions'));
+      const server = await serve(place.data, { env: { ...env, CARTULARY_BACKUP: to } });
+      running.push(server);
+      const sent = await runJson<SentBackup>(['backup', '--data', place.data], env);
+      expect(sent).toMatchObject({ ok: true, faults: [], check: { blobs: 3 } });
+      await server.stop();
+      const other = join(place.path, 'from-bucket');
+      const { CARTULARY_BLOBS: _blobs, ...credentials } = env;
+      const restore = ['restore', to, '--kit', kit, '--data', other];
+      expect(await runJson(restore, credentials)).toMatchObject({ records: sent.records });
+      expect(await verify(other, credentials)).toMatchObject({ ok: true, faults: [], blobs: 3 });
     });
 
     it('removes every version of a medium whose message is destroyed', { timeout: 60_000 }, async () => {

@@ -5,6 +5,7 @@ import { formatEpochs, parseEpochs } from '../../src/store/postgres/epochs.ts';
 import { unwrapSecret, wrapSecret } from '../../src/store/postgres/secret-wrap.ts';
 import { decryptChunkedBuffer, encryptChunkedBuffer } from '../../src/vault/chunked.ts';
 import { deriveHpkeKeyPair, openSealed, sealTo } from '../../src/vault/hpke.ts';
+import { formatKitShares, readKit } from '../../src/vault/kit-shares.ts';
 import { createKeyring, getWrappedFileKey, unwrapKeyring, wrapKeyring } from '../../src/vault/keyring.ts';
 import { createRandomPool } from '../../src/vault/random.ts';
 import { formatRecoveryKit, parseRecoveryKit } from '../../src/vault/recovery-kit.ts';
@@ -22,10 +23,14 @@ const AT_MS = 1_700_000_000_000;
 const fixed = (bytes: number, value = 7): Uint8Array => new Uint8Array(bytes).fill(value);
 const rootKey = fixed(32, 9);
 const kit = formatRecoveryKit({ rootKey, archives: [{ name: 'Shop', id: 'arc_1', logKey: 'k' }], madeAt: AT_MS });
-const kitLines = kit
-  .split('\n')
-  .filter((line) => /^ *K\d/.test(line))
-  .join('\n');
+const linesOf = (text: string): string =>
+  text
+    .split('\n')
+    .filter((line) => /^ *[A-K]\d/.test(line))
+    .join('\n');
+const kitLines = linesOf(kit);
+const shares = await formatKitShares({ rootKey, archives: [], madeAt: AT_MS, shares: 3, threshold: 2 });
+const shareLines = linesOf(shares.slice(1).join('\n'));
 
 /** A root that wraps by turning bits, since the wrapping is not what is tested. */
 const root = {
@@ -68,6 +73,10 @@ export const VAULT_TARGETS: readonly Target[] = [
   }),
   defineTarget('recovery kit', ['parseRecoveryKit'], hostileText([kit, kitLines, kitLines.toLowerCase()]), (text) => {
     mustEqual(parseRecoveryKit(text).rootKey, rootKey, 'a kit gave another key than the one it was made of');
+  }),
+  defineTarget('shares of a kit', ['readKit'], hostileText([shares.join('\n'), shareLines, kitLines]), async (text) => {
+    const { rootKey: read } = await readKit(text);
+    mustEqual(read, rootKey, 'shares gave another key than the one they were made of');
   }),
   defineTarget(
     'strict JSON',

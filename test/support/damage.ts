@@ -84,7 +84,9 @@ export async function look(
     const { faults } = await operate<VerifyReport>(service, 'verify');
     await then(service);
     return {
-      doctor: checks.filter(({ state, name }) => state === 'failed' && name !== 'way in').map(({ name }) => name),
+      doctor: checks
+        .filter(({ state, name }) => state === 'failed' && !name.startsWith('way in'))
+        .map(({ name }) => name),
       verify: [...new Set(faults.map(({ code }) => code))],
       texts: faults.map(({ text }) => text),
     };

@@ -7,7 +7,7 @@ const ENDED_MS_MAX = 120_000;
 
 /**
  * Runs a command and kills it (SIGKILL) some time after a sign of its work.
- * @param program the command line, where it is no other
+ * @param program the command line, where it is no other; undefined stands for that, too
  * @param isBegun asked every millisecond; `afterMs` counts from when it first holds
  * @returns was it killed, rather than done before?
  */
@@ -16,8 +16,12 @@ export async function killDuring(
   isBegun: () => boolean,
   afterMs: number,
   program = MAIN,
+  env: Record<string, string> = {},
 ): Promise<boolean> {
-  const child = spawn(process.execPath, [program, ...args], { stdio: 'ignore' });
+  const child = spawn(process.execPath, [program, ...args], {
+    stdio: 'ignore',
+    env: { ...process.env, ...env },
+  });
   const ended = new Promise<boolean>((resolve) => child.on('exit', (_code, signal) => resolve(signal === 'SIGKILL')));
   let begunAt: number | undefined;
   const startedAt = performance.now();

@@ -1,127 +1,151 @@
-/** Diagnosis: what is well, what is not, and what to do about it. */
-import { stat, statfs } from 'node:fs/promises';
+/** Diagnosis, step by step from the internet to the search result: what is well, what is not, and what to do about it. */
+import { stat } from 'node:fs/promises';
 
 import { z } from 'zod';
 
-import { DISK_LOW_BYTES } from '../../alerts/probes.ts';
+import { within } from '../../alerts/within.ts';
+import type { Caller } from '../../archive/caller.ts';
 import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
 import { CartularyError, ERRORS } from '../../model/errors.ts';
-import { isLoopback } from '../../settings.ts';
 import { assertNotPlaintext } from '../../vault/page-encryption.ts';
 import { version } from '../../version.ts';
+import { CARE_STEPS } from '../doctor/care.ts';
+import type { Check, Step } from '../doctor/check.ts';
+import { MACHINE_STEPS } from '../doctor/machine.ts';
+import { WAY_IN } from '../doctor/way-in.ts';
 import { defineOperation } from '../operation.ts';
-import type { OperationContext } from '../operation.ts';
 import type { Service } from '../service.ts';
 import { describeNode } from './nodes.ts';
 
-/** One finding; `hint` says what to do where it is not well. */
-export type Check = {
-  readonly name: string;
-  readonly state: 'ok' | 'warning' | 'failed';
-  readonly text: string;
-  readonly hint?: string;
-};
+export type { Check } from '../doctor/check.ts';
 
-type Probe = (service: Service, context: OperationContext) => Promise<Check>;
+/** Who is on record for the search. */
+const DOCTOR: Caller = { kind: 'local', user: 'doctor' };
 
-const GIB = 1024 ** 3;
-
-const PROBES: readonly Probe[] = [
-  async (service) => ({
-    name: 'root key',
-    state: service.house.root.location.startsWith(service.house.layout.directory) ? 'warning' : 'ok',
-    text: `${service.house.root.kind} at ${service.house.root.location}. ${service.house.root.whoCanRead}`,
-    hint: 'Keep the root key on another disk (CARTULARY_KEYS=file:PATH) or protect it by a passphrase (CARTULARY_PASSPHRASE_FILE).',
-  }),
-  async (service) => {
-    const { mode } = await stat(service.house.layout.directory);
-    return (mode & 0o077) === 0
-      ? { name: 'data directory', state: 'ok', text: 'only its owner can enter it' }
-      : {
-          name: 'data directory',
-          state: 'warning',
-          text: 'others can enter it',
-          hint: `chmod 700 ${service.house.layout.directory}`,
-        };
-  },
-  async (service) => {
-    if (service.settings.database !== undefined)
-      return { name: 'page encryption', state: 'ok', text: 'the records are in PostgreSQL, each sealed by itself' };
-    assertNotPlaintext(service.archive.layout.database);
-    return { name: 'page encryption', state: 'ok', text: 'the database shows no plaintext header' };
-  },
-  async (service) => {
-    const { bavail, bsize } = await statfs(service.house.layout.directory);
-    const free = bavail * bsize;
-    const text = `${(free / GIB).toFixed(1)} GiB free`;
-    return free > DISK_LOW_BYTES
-      ? { name: 'disk', state: 'ok', text }
-      : { name: 'disk', state: 'warning', text, hint: 'Make room: capture stops with 503 when the disk is full.' };
-  },
-  probeMedia,
-  probeIndex,
-  async (service) => {
-    const records = await service.archive.size();
-    const { size } = parseSignedCheckpoint(await service.archive.publish());
-    return { name: 'log', state: 'ok', text: `checkpoint over ${size} of ${records} records` };
-  },
-  async (service) => {
-    const jobs = await service.archive.countJobs();
-    const text = jobs.length === 0 ? 'none wait' : jobs.map(({ kind, waiting }) => `${waiting} ${kind}`).join(', ');
-    return { name: 'jobs', state: 'ok', text };
-  },
-  async (service) => {
-    const counts = await Promise.all(
-      service.archive.registry
-        .listSources()
-        .filter(({ removedAtMs }) => removedAtMs === undefined)
-        .map(async (source) => ({
-          source,
-          ...(await service.ring.count(source.id)),
-          damaged: await service.ring.listDamaged(source.id),
-        })),
-    );
-    const damaged = counts.flatMap((count) => count.damaged);
-    if (damaged.length > 0)
-      return {
-        name: 'signatures',
-        state: 'failed',
-        text: `${damaged.length} refused request(s) that were kept cannot be opened any more`,
-        hint: `Remove them: rm ${damaged.slice(0, 10).join(' ')}`,
-      };
-    const bad = counts.filter(({ waiting, refused }) => waiting + refused > 0);
-    return bad.length === 0
-      ? { name: 'signatures', state: 'ok', text: `${counts.length} source(s), none refused` }
-      : {
-          name: 'signatures',
-          state: 'warning',
-          text: bad
-            .map(
-              ({ source, waiting, refused }) => `${source.name}: ${refused} refused since the start, ${waiting} kept`,
-            )
-            .join('; '),
-          hint: 'If the secret is wrong, give the right one with "cartulary source secret ID --secret S"; what waits is then taken in.',
-        };
-  },
-  probeNodes,
-  probeSpool,
-  probeRoutes,
-  async ({ lead }) => {
-    const open = (await lead.alertsFor('reading'))
-      .listAlerts()
-      .filter(({ resolvedAtMs }) => resolvedAtMs === undefined);
-    const waiting = open.filter(({ acknowledged }) => acknowledged === undefined).length;
-    return open.length === 0
-      ? { name: 'alerts', state: 'ok', text: 'none is open' }
-      : {
-          name: 'alerts',
-          state: 'warning',
-          text: `${open.length} open, ${waiting} of them acknowledged by nobody: ${[...new Set(open.map(({ code }) => code))].join(', ')}`,
-          hint: 'See "cartulary alert list".',
-        };
-  },
-  probeWayIn,
+/** The archive itself, after the way to it (`doctor/way-in.ts`) and the machine under it (`doctor/machine.ts`). */
+const ARCHIVE_STEPS: readonly Step[] = [
+  { name: 'root key', msMax: 10_000, look: probeRoot },
+  { name: 'data directory', msMax: 10_000, look: probeDirectory },
+  { name: 'page encryption', msMax: 10_000, look: probePages },
+  { name: 'media', msMax: 60_000, look: probeMedia },
+  { name: 'jobs', msMax: 30_000, look: probeJobs },
+  { name: 'log', msMax: 120_000, look: probeLog },
+  { name: 'search index', msMax: 1_800_000, look: probeIndex },
+  { name: 'search', msMax: 60_000, look: probeSearch },
 ];
+
+const TOLD_STEPS: readonly Step[] = [
+  { name: 'nodes', msMax: 10_000, look: probeNodes },
+  { name: 'spool', msMax: 10_000, look: probeSpool },
+  { name: 'alert routes', msMax: 10_000, look: async (service) => probeRoutes(service) },
+  { name: 'alerts', msMax: 10_000, look: async (service) => probeAlerts(service) },
+];
+
+/** From the internet to the search result. */
+const STEPS: readonly Step[] = [
+  WAY_IN,
+  { name: 'signatures', msMax: 30_000, look: probeSignatures },
+  ...MACHINE_STEPS,
+  ...ARCHIVE_STEPS,
+  ...CARE_STEPS,
+  ...TOLD_STEPS,
+];
+
+async function probeRoot({ house }: Service): Promise<Check> {
+  return {
+    name: 'root key',
+    state: house.root.location.startsWith(house.layout.directory) ? 'warning' : 'ok',
+    text: `${house.root.kind} at ${house.root.location}. ${house.root.whoCanRead}`,
+    hint: 'Keep the root key on another disk (CARTULARY_KEYS=file:PATH) or protect it by a passphrase (CARTULARY_PASSPHRASE_FILE).',
+  };
+}
+
+async function probeDirectory({ house }: Service): Promise<Check> {
+  const name = 'data directory';
+  const { mode } = await stat(house.layout.directory);
+  return (mode & 0o077) === 0
+    ? { name, state: 'ok', text: 'only its owner can enter it' }
+    : { name, state: 'warning', text: 'others can enter it', hint: `chmod 700 ${house.layout.directory}` };
+}
+
+async function probePages({ archive, settings }: Service): Promise<Check> {
+  const name = 'page encryption';
+  if (settings.database !== undefined)
+    return { name, state: 'ok', text: 'the records are in PostgreSQL, each sealed by itself' };
+  assertNotPlaintext(archive.layout.database);
+  return { name, state: 'ok', text: 'the database shows no plaintext header' };
+}
+
+async function probeLog({ archive }: Service): Promise<Check> {
+  const records = await archive.size();
+  const { size } = parseSignedCheckpoint(await archive.publish());
+  return { name: 'log', state: 'ok', text: `signed just now, over ${size} of ${records} records` };
+}
+
+async function probeJobs({ archive }: Service): Promise<Check> {
+  const jobs = await archive.countJobs();
+  const text = jobs.length === 0 ? 'none wait' : jobs.map(({ kind, waiting }) => `${waiting} ${kind}`).join(', ');
+  return { name: 'jobs', state: 'ok', text };
+}
+
+/** The last step of the way: what somebody who asks is given, and how soon. */
+async function probeSearch({ archive }: Service): Promise<Check> {
+  const beganMs = performance.now();
+  const { total, items } = await archive.search(DOCTOR, { q: '', limit: 1 });
+  const ms = Math.round(performance.now() - beganMs);
+  const [newest] = items;
+  if (newest === undefined) return { name: 'search', state: 'ok', text: 'no message is here yet' };
+  return {
+    name: 'search',
+    state: 'ok',
+    text: `the newest of ${total} messages, captured ${newest.capturedAt}, is found within ${ms} ms`,
+  };
+}
+
+async function probeSignatures(service: Service): Promise<Check> {
+  const counts = await Promise.all(
+    service.archive.registry
+      .listSources()
+      .filter(({ removedAtMs }) => removedAtMs === undefined)
+      .map(async (source) => ({
+        source,
+        ...(await service.ring.count(source.id)),
+        damaged: await service.ring.listDamaged(source.id),
+      })),
+  );
+  const damaged = counts.flatMap((count) => count.damaged);
+  if (damaged.length > 0)
+    return {
+      name: 'signatures',
+      state: 'failed',
+      text: `${damaged.length} refused request(s) that were kept cannot be opened any more`,
+      hint: `Remove them: rm ${damaged.slice(0, 10).join(' ')}`,
+    };
+  const bad = counts.filter(({ waiting, refused }) => waiting + refused > 0);
+  return bad.length === 0
+    ? { name: 'signatures', state: 'ok', text: `${counts.length} source(s), none refused` }
+    : {
+        name: 'signatures',
+        state: 'warning',
+        text: bad
+          .map(({ source, waiting, refused }) => `${source.name}: ${refused} refused since the start, ${waiting} kept`)
+          .join('; '),
+        hint: 'If the secret is wrong, give the right one with "cartulary source secret ID --secret S"; what waits is then taken in.',
+      };
+}
+
+async function probeAlerts({ lead }: Service): Promise<Check> {
+  const open = (await lead.alertsFor('reading')).listAlerts().filter(({ resolvedAtMs }) => resolvedAtMs === undefined);
+  const waiting = open.filter(({ acknowledged }) => acknowledged === undefined).length;
+  return open.length === 0
+    ? { name: 'alerts', state: 'ok', text: 'none is open' }
+    : {
+        name: 'alerts',
+        state: 'warning',
+        text: `${open.length} open, ${waiting} of them acknowledged by nobody: ${[...new Set(open.map(({ code }) => code))].join(', ')}`,
+        hint: 'See "cartulary alert list".',
+      };
+}
 
 /** A name that no blob has. */
 const NO_BLOB = '0'.repeat(64);
@@ -247,60 +271,36 @@ async function probeRoutes({ lead }: Service): Promise<Check> {
   return { name, state: 'warning', text, hint };
 }
 
-/** The way in from outside: asks the public address for its health, as a platform would reach it. */
-async function probeWayIn(service: Service): Promise<Check> {
-  const url = service.publicUrl();
-  const name = 'way in';
-  if (isLoopback(new URL(url).hostname)) {
-    return {
-      name,
-      state: 'warning',
-      text: `${url} is reached from this machine only`,
-      hint: 'See docs/way-in.md, then set CARTULARY_PUBLIC_URL.',
-    };
-  }
-  try {
-    const { request } = await import('undici');
-    const answer = await request(`${url}/healthz`, {
-      headersTimeout: 5000,
-      bodyTimeout: 5000,
-      signal: AbortSignal.timeout(8000),
-    });
-    await answer.body.dump();
-    return answer.statusCode === 200
-      ? { name, state: 'ok', text: `${url} answers` }
-      : {
-          name,
-          state: 'failed',
-          text: `${url}/healthz answers ${answer.statusCode}`,
-          hint: 'Check the reverse proxy; see docs/way-in.md.',
-        };
-  } catch {
-    return {
-      name,
-      state: 'failed',
-      text: `${url} cannot be reached from here`,
-      hint: 'Check DNS, TLS and the reverse proxy; see docs/way-in.md.',
-    };
-  }
-}
-
-const doctor = defineOperation('doctor', z.strictObject({}), async (_args, context) => {
+const doctor = defineOperation('doctor', z.strictObject({}), async (_args, { service, signal, progress }) => {
   const checks: Check[] = [];
-  for (const probe of PROBES) {
-    try {
-      checks.push(await probe(context.service, context));
-    } catch (cause) {
-      checks.push({
-        name: 'check',
-        state: 'failed',
-        text: cause instanceof Error ? cause.message : 'failed',
-        hint: cause instanceof CartularyError ? ERRORS[cause.code].hint : 'Run "cartulary verify".',
-      });
-    }
+  for (const [index, step] of STEPS.entries()) {
+    progress({ done: index, total: STEPS.length, what: step.name });
+    checks.push(...(await take(step, service, signal)));
   }
   return { ok: checks.every(({ state }) => state !== 'failed'), version: version(), node: process.version, checks };
 });
+
+/** Takes a step; one that throws or does not end is a finding. */
+async function take({ name, msMax, look }: Step, service: Service, signal: AbortSignal): Promise<readonly Check[]> {
+  const late: Check = {
+    name,
+    state: 'failed',
+    text: `no answer within ${msMax / 1000} s`,
+    hint: 'Look at the load and the disk of this machine, and whether what it depends on can be reached.',
+  };
+  try {
+    return [await within<Check | readonly Check[]>(msMax, look(service, signal), late)].flat();
+  } catch (cause) {
+    return [
+      {
+        name,
+        state: 'failed',
+        text: cause instanceof Error ? cause.message : 'failed',
+        hint: cause instanceof CartularyError ? ERRORS[cause.code].hint : 'Run "cartulary verify".',
+      },
+    ];
+  }
+}
 
 /** Diagnosis. */
 export const DOCTOR_OPERATIONS = [doctor];

@@ -35,5 +35,11 @@ const runBackup = defineOperation(
     service.archive.backup(caller, resolve(into), service.house.layout, (done, total) => progress({ done, total })),
 );
 
+const sendBackup = defineOperation('backup.send', z.strictObject({}), (_args, { service, caller, progress }) => {
+  if (service.backups === undefined)
+    throw new CartularyError('bad-input', 'say where: cartulary backup DIR, or set CARTULARY_BACKUP');
+  return service.backups.run(caller, (done, total) => progress({ done, total }));
+});
+
 /** Operations that write files. */
-export const FILE_OPERATIONS = [runExport, runBackup];
+export const FILE_OPERATIONS = [runExport, runBackup, sendBackup];

@@ -18,6 +18,8 @@ const GROUPS: Readonly<Record<string, () => Promise<readonly Operation[]>>> = {
   export: loadFiles,
   backup: loadFiles,
   doctor: async () => (await import('./doctor.ts')).DOCTOR_OPERATIONS,
+  care: loadCare,
+  handover: loadCare,
   capacity: async () => (await import('./capacity.ts')).CAPACITY_OPERATIONS,
   node: async () => (await import('./nodes.ts')).NODE_OPERATIONS,
   alert: async () => (await import('./alerts.ts')).ALERT_OPERATIONS,
@@ -42,4 +44,8 @@ async function loadReprocess(): Promise<readonly Operation[]> {
 
 async function loadFiles(): Promise<readonly Operation[]> {
   return (await import('./files.ts')).FILE_OPERATIONS;
+}
+
+async function loadCare(): Promise<readonly Operation[]> {
+  return (await import('./care.ts')).CARE_OPERATIONS;
 }

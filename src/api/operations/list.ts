@@ -1,6 +1,7 @@
 import type { Operation } from '../operation.ts';
 import { ALERT_OPERATIONS } from './alerts.ts';
 import { CAPACITY_OPERATIONS } from './capacity.ts';
+import { CARE_OPERATIONS } from './care.ts';
 import { DOCTOR_OPERATIONS } from './doctor.ts';
 import { FILE_OPERATIONS } from './files.ts';
 import { IMPORT_OPERATIONS } from './imports.ts';
@@ -22,4 +23,5 @@ export const OPERATIONS: readonly Operation[] = [
   ...CAPACITY_OPERATIONS,
   ...ALERT_OPERATIONS,
   ...NODE_OPERATIONS,
+  ...CARE_OPERATIONS,
 ];

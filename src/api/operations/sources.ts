@@ -8,9 +8,22 @@ import { getConnector, hasCredentials, viewSource } from '../../capture/source-v
 import { CartularyError } from '../../model/errors.ts';
 import { parseId } from '../../model/ids.ts';
 import { defineOperation } from '../operation.ts';
+import { findMissing } from '../readiness.ts';
 import type { Service } from '../service.ts';
 
 const secret = z.string().min(1).max(4096);
+
+/** Who owns the account on the platform and its token, and until when the token works. */
+const ownership = {
+  owner: z.string().min(1).max(200).optional(),
+  expires: z.iso.date('is a day such as 2027-03-31').optional(),
+};
+
+type Ownership = z.infer<z.ZodObject<typeof ownership>>;
+
+function careOf({ owner, expires }: Ownership) {
+  return { ...(owner === undefined ? {} : { owner }), ...(expires === undefined ? {} : { expires }) };
+}
 
 const addSource = defineOperation(
   'source.add',
@@ -26,6 +39,7 @@ const addSource = defineOperation(
       .optional(),
     tee: z.url({ protocol: /^https?$/ }).optional(),
     maskOneTimeCodes: z.boolean().default(false),
+    ...ownership,
   }),
   async (args, { service, caller }) => {
     const connector = findConnector(args.connector);
@@ -54,6 +68,8 @@ const addSource = defineOperation(
     const { pull } = connector;
     if (pull?.list !== undefined && hasCredentials(source.settings, pull)) pull.list(viewSource(source, connector), 0);
     await service.archive.putSource(caller, source);
+    const care = careOf(args);
+    if (Object.keys(care).length > 0) await service.archive.changeSourceCare(caller, source.id, care);
     const hookUrl = hookUrlOf(service, source);
     return {
       id: source.id,
@@ -61,7 +77,20 @@ const addSource = defineOperation(
       steps: connector.setupSteps(hookUrl),
       captures: connector.captures,
       doesNotGive: connector.doesNotGive,
+      // Nothing waits for it: what comes is kept.
+      missing: await findMissing(service),
     };
+  },
+);
+
+const changeSource = defineOperation(
+  'source.change',
+  z.strictObject({ id: z.string(), ...ownership }),
+  async (args, { service, caller }) => {
+    const source = getSource(service, args.id);
+    const care = careOf(args);
+    if (Object.keys(care).length === 0) throw new CartularyError('bad-input', 'say what: --owner or --expires');
+    return { id: source.id, ...(await service.archive.changeSourceCare(caller, source.id, care)) };
   },
 );
 
@@ -138,7 +167,7 @@ const pollNow = defineOperation(
 );
 
 /** Operations on sources. */
-export const SOURCE_OPERATIONS = [addSource, listSources, renewSecret, removeSource, pollNow];
+export const SOURCE_OPERATIONS = [addSource, changeSource, listSources, renewSecret, removeSource, pollNow];
 
 /** Where a platform sends to. */
 export function hookUrlOf(service: Service, source: Source): string {

@@ -17,6 +17,7 @@ import type { Envelope } from '../../model/envelope.ts';
 import { parseId } from '../../model/ids.ts';
 import type { BodyRoom } from '../body-room.ts';
 import type { Service } from '../service.ts';
+import { answerAtDoor, CHALLENGE_PATH, registerChallenge } from './challenge.ts';
 
 /** Requests of inline sources under way at once; above it their senders are asked to come again. */
 const INLINE_MAX = 2000;
@@ -25,12 +26,17 @@ const INFLATE = { gzip: promisify(gunzip), deflate: promisify(inflate), br: prom
 /** Registers the hooks, in a scope of their own because bodies must stay bytes. */
 export function registerHooks(app: FastifyInstance, service: Service, room: BodyRoom): void {
   let inline = 0;
+  registerChallenge(app, service);
   void app.register(async (scope) => {
     // Nothing is read for a source that there is not.
     scope.addHook('onRequest', async (request) => {
       getSource(service, (request.params as { sourceId: string }).sourceId);
     });
     room.register(scope);
+    scope.post(`${CHALLENGE_PATH}:sourceId/:token`, { bodyLimit: LIMITS.hookBodyBytesMax }, async (request, reply) => {
+      const source = getSource(service, (request.params as { sourceId: string }).sourceId);
+      return answerAtDoor(service, { source, envelope: await makeEnvelope(service, request), request, reply });
+    });
     scope.route({
       method: ['GET', 'POST'],
       url: '/hooks/:sourceId',

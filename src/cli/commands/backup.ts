@@ -10,25 +10,30 @@ import { restoreBackup } from '../../archive/backup.ts';
 import { isInitialised } from '../../archive/house-file.ts';
 import { dataLayout } from '../../archive/layout.ts';
 import type { BackupReport, RestoreOptions } from '../../archive/backup.ts';
-import { CartularyError } from '../../model/errors.ts';
+import type { SentBackup } from '../../archive/send-backup.ts';
 import { housePlaceOf } from '../../settings.ts';
 import { runOperation, settingsOf, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
+import { collect } from '../given.ts';
+import { joinKitFiles } from '../kit-files.ts';
+import { withGivenBackup } from '../places.ts';
+import type { GivenBackup, WantedOptions } from '../places.ts';
 import { createProgress, paint, print, printJson, say } from '../output.ts';
 
 /** Options of what restores, or tries to. */
-type RestoreCommand = CommonOptions & {
-  readonly kit?: string;
-  readonly destroyed?: string;
-  readonly checkpoint: string[];
-  readonly successor?: boolean;
-  readonly listLost?: boolean;
-};
+type RestoreCommand = CommonOptions &
+  WantedOptions & {
+    readonly kit: string[];
+    readonly destroyed?: string;
+    readonly checkpoint: string[];
+    readonly successor?: boolean;
+    readonly listLost?: boolean;
+  };
 
 /** `backup`: copies the archive while it runs; `backup check` finds out whether a copy can be restored. */
 export function defineBackup(backup: Command): void {
   withCommonOptions(backup).action(async (into: string | undefined, options: CommonOptions) => {
-    if (into === undefined) throw new CartularyError('bad-input', 'say where: cartulary backup DIR');
+    if (into === undefined) return sendCommand(options);
     const report = await runOperation<BackupReport>(options, 'backup', { into: resolve(into) }, 'backing up');
     if (options.json === true) return printJson(report);
     print(report.path);
@@ -43,6 +48,17 @@ export function defineBackup(backup: Command): void {
   ).action(checkCommand);
 }
 
+async function sendCommand(options: CommonOptions): Promise<void> {
+  const sent = await runOperation<SentBackup>(options, 'backup.send', {}, 'backing up');
+  if (!sent.ok) process.exitCode = 1;
+  if (options.json === true) return printJson(sent);
+  print(sent.time);
+  for (const { code, text } of sent.check.faults) print(`${paint('red', code)}: ${text}`);
+  say(
+    `${sent.records} records, sent in ${sent.ms} ms and tried in ${sent.checkMs} ms: ${sent.ok ? paint('green', 'can be restored') : paint('red', 'CANNOT be restored')}. ${sent.removed} old backup(s) removed.`,
+  );
+}
+
 async function checkCommand(backup: string, _options: RestoreCommand, command: Command): Promise<void> {
   // Options that the command above has, too, are given to it.
   const options = command.optsWithGlobals<RestoreCommand>();
@@ -50,13 +66,20 @@ async function checkCommand(backup: string, _options: RestoreCommand, command: C
   const live = dataLayout(settings.data, settings.shared);
   const progress = createProgress('checking');
   // It is tried in a place of its own, wherever the records and the media of the archive are.
-  const { shared: _shared, database: _database, blobs: _blobs, ...restoring } = await restoreOptionsOf(options);
-  const report = await checkBackup({
-    ...restoring,
-    from: resolve(backup),
-    workIn: tmpdir(),
-    ...((await isInitialised(live)) ? { live } : {}),
-    onProgress: (done, total) => progress.update({ done, total }),
+  const report = await withGivenBackup(settings, backup, options, async (given) => {
+    const {
+      shared: _shared,
+      database: _database,
+      blobs: _blobs,
+      ...restoring
+    } = await restoreOptionsOf(options, given);
+    return checkBackup({
+      ...restoring,
+      ...(given.media === undefined ? {} : { media: { ...given.media, stay: true } }),
+      workIn: tmpdir(),
+      ...((await isInitialised(live)) ? { live } : {}),
+      onProgress: (done, total) => progress.update({ done, total }),
+    });
   });
   progress.end();
   if (!report.ok) process.exitCode = 1;
@@ -72,7 +95,14 @@ async function checkCommand(backup: string, _options: RestoreCommand, command: C
 
 function withRestoreOptions(command: Command): Command {
   return withCommonOptions(command)
-    .option('--kit <file>', 'text of the recovery kit, where the root key is not on this machine')
+    .option(
+      '--kit <file>',
+      'text of the recovery kit, where the root key is not on this machine; of its shares as many as it takes',
+      collect,
+      [],
+    )
+    .option('--archive <id>', 'whose backup, where those of several archives are in one place')
+    .option('--made <time>', 'which backup of the place, by its name; the newest where nothing is said')
     .option(
       '--destroyed <file>',
       'a newer list of destructions than the one in the backup, with its .head.json beside it',
@@ -80,19 +110,26 @@ function withRestoreOptions(command: Command): Command {
     .option(
       '--checkpoint <file>',
       'a signed checkpoint of the archive that somebody else holds; may be given several times',
-      (value: string, known: string[]) => [...known, value],
+      collect,
       [],
     )
     .option('--successor', 'open a successor of the log where a later head was signed than this backup can continue')
     .option('--list-lost', 'restore although destructions since the newest list may come back: you answer for it');
 }
 
-async function restoreOptionsOf(options: RestoreCommand): Promise<Omit<RestoreOptions, 'from' | 'onProgress'>> {
+async function restoreOptionsOf(
+  options: RestoreCommand,
+  { from, media, checkpoints }: GivenBackup,
+): Promise<Omit<RestoreOptions, 'onProgress'>> {
+  const kit = await joinKitFiles(options.kit);
+  const named = await Promise.all(options.checkpoint.map((path) => readFile(path, 'utf8')));
   return {
     ...housePlaceOf(settingsOf(options)),
-    ...(options.kit === undefined ? {} : { kit: await readFile(options.kit, 'utf8') }),
+    from,
+    ...(media === undefined ? {} : { media }),
+    ...(kit === undefined ? {} : { kit }),
     ...(options.destroyed === undefined ? {} : { destroyed: resolve(options.destroyed) }),
-    checkpoints: await Promise.all(options.checkpoint.map((path) => readFile(path, 'utf8'))),
+    checkpoints: [...checkpoints, ...named],
     successor: options.successor === true,
     listLost: options.listLost === true,
   };
@@ -103,11 +140,12 @@ export function defineRestore(command: Command): void {
   withRestoreOptions(command).action(async (backup: string, options: RestoreCommand) => {
     const settings = settingsOf(options);
     const progress = createProgress('restoring');
-    const report = await restoreBackup({
-      ...(await restoreOptionsOf(options)),
-      from: resolve(backup),
-      onProgress: (done, total) => progress.update({ done, total }),
-    });
+    const report = await withGivenBackup(settings, backup, options, async (given) =>
+      restoreBackup({
+        ...(await restoreOptionsOf(options, given)),
+        onProgress: (done, total) => progress.update({ done, total }),
+      }),
+    );
     progress.end();
     if (options.json === true) return printJson(report);
     if (report.succeeds !== undefined) {

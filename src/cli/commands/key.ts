@@ -1,14 +1,17 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import type { Command } from 'commander';
 
 import { READING_SCOPES, SCOPES } from '../../access/api-keys.ts';
-import { printKit, rememberHead, restoreRoot, rotateRoot, rotateSealKey } from '../../archive/key-care.ts';
+import { printKit, rememberHead, restoreRoot, rotateRoot, rotateSealKey, shareKit } from '../../archive/key-care.ts';
 import type { HousePlace } from '../../archive/house-place.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { housePlaceOf } from '../../settings.ts';
-import { runOperation, settingsOf, withCommonOptions } from '../context.ts';
+import { parseCount, runOperation, settingsOf, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
+import { collect } from '../given.ts';
+import { joinKitFiles } from '../kit-files.ts';
 import { print, printJson, say } from '../output.ts';
 
 type Listed = { id: string; name: string; scopes: string[]; createdAt: string; revokedAt: string | null }[];
@@ -100,6 +103,7 @@ function registerOwnKeys(key: Command): void {
       print(kit.recoveryKit);
     },
   );
+  registerSplit(key);
   withCommonOptions(
     key
       .command('remember')
@@ -119,13 +123,53 @@ function registerOwnKeys(key: Command): void {
       if (options.json === true) return printJson(head);
       say(`The signer remembers ${head.size} records of ${head.origin}.`);
     });
-  withCommonOptions(key.command('restore <kit>').description("write the root key's file from a recovery kit")).action(
-    async (kit: string, options: CommonOptions) => {
-      const restored = await restoreRoot(placeOf(options), await readFile(kit, 'utf8'));
-      if (options.json === true) return printJson(restored);
-      say(`Root key ${restored.rootId} is back at ${restored.location}.`);
-    },
-  );
+  withCommonOptions(
+    key
+      .command('restore <kit...>')
+      .description("write the root key's file from a recovery kit, or from as many of its shares as it takes"),
+  ).action(async (files: string[], options: CommonOptions) => {
+    const restored = await restoreRoot(placeOf(options), (await joinKitFiles(files)) ?? '');
+    if (options.json === true) return printJson(restored);
+    say(`Root key ${restored.rootId} is back at ${restored.location}.`);
+  });
+}
+
+type SplitCommand = CommonOptions & { shares: string; threshold: string; holder: string[]; out?: string };
+
+function registerSplit(key: Command): void {
+  withCommonOptions(
+    key
+      .command('split')
+      .description(
+        'print the recovery kit in shares, of which some together open the archive (stop the archive first)',
+      ),
+  )
+    .option('--shares <n>', 'how many there are', '3')
+    .option('--threshold <n>', 'how many of them it takes', '2')
+    .option('--holder <name>', 'who is to keep a share; once for each, in order', collect, [])
+    .option('--out <dir>', 'write each to a file of its own in this directory instead of printing them')
+    .action(async (options: SplitCommand) => {
+      const place = placeOf(options);
+      const { texts, split } = await shareKit(place, {
+        shares: parseCount('--shares', options.shares),
+        threshold: parseCount('--threshold', options.threshold),
+        holders: options.holder,
+      });
+      const files = texts.map((_text, index) => join(options.out ?? '', `share-${'ABCDEFGH'.charAt(index)}.txt`));
+      if (options.out !== undefined) {
+        await mkdir(options.out, { recursive: true, mode: 0o700 });
+        for (const [index, file] of files.entries())
+          await writeFile(file, texts[index] ?? '', { flag: 'wx', mode: 0o600 });
+      }
+      if (options.out === undefined && options.json !== true) print(texts.join('\f'));
+      // On record only when they are out: else the archive would count as cared for and nobody would have a share.
+      await runOperation(options, 'care.kit', split);
+      if (options.json === true)
+        return printJson(options.out === undefined ? { ...split, texts } : { ...split, files });
+      say(
+        `${split.threshold} of these ${split.shares} shares give root key ${split.rootId}. Print each by itself, give each to another person, then delete the files. Try them: "cartulary drill".`,
+      );
+    });
 }
 
 function placeOf(options: CommonOptions): HousePlace {

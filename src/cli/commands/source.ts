@@ -5,8 +5,17 @@ import { parseCount, runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { collect, readSecret, splitSetting } from '../given.ts';
 import { paint, print, printJson, say } from '../output.ts';
+import type { Missing } from '../../api/readiness.ts';
+import { warnOfMissing } from '../warnings.ts';
 
-type Added = { id: string; hookUrl: string; steps: string[]; captures: string[]; doesNotGive: string[] };
+type Added = {
+  id: string;
+  hookUrl: string;
+  steps: string[];
+  captures: string[];
+  doesNotGive: string[];
+  missing: Missing[];
+};
 type Listed = {
   id: string;
   connector: string;
@@ -22,7 +31,8 @@ type AddOptions = CommonOptions & {
   readonly region?: string;
   readonly tee?: string;
   readonly maskOneTimeCodes?: boolean;
-};
+} & OwnerOptions;
+type OwnerOptions = { readonly owner?: string; readonly expires?: string };
 
 /** `source`: connects platforms. */
 export function defineSource(source: Command): void {
@@ -41,6 +51,8 @@ export function defineSource(source: Command): void {
     .option('--region <code>', 'country of numbers written without country code, e.g. US')
     .option('--tee <url>', "the shop's own handler, to which everything is passed on (we stand in front)")
     .option('--mask-one-time-codes', 'mask one-time codes before they are kept')
+    .option('--owner <name>', 'who owns the account and its token')
+    .option('--expires <day>', 'day on which the token stops working, e.g. 2027-03-31')
     .action(async (connector: string, options: AddOptions) => {
       const added = await runOperation<Added>(options, 'source.add', {
         connector,
@@ -51,6 +63,8 @@ export function defineSource(source: Command): void {
         region: options.region,
         tee: options.tee,
         maskOneTimeCodes: options.maskOneTimeCodes ?? false,
+        owner: options.owner,
+        expires: options.expires,
       });
       if (options.json === true) return printJson(added);
       print(added.hookUrl);
@@ -58,6 +72,18 @@ export function defineSource(source: Command): void {
       for (const [index, step] of added.steps.entries()) say(`  ${index + 1}. ${step}`);
       say(`Captured: ${added.captures.join('; ')}.`);
       say(`Not given by this platform: ${added.doesNotGive.join('; ')}.`);
+      warnOfMissing(added.missing);
+    });
+  withCommonOptions(
+    source.command('change <id>').description('say who owns the token of a source, until when it works'),
+  )
+    .option('--owner <name>', 'who owns the account and its token')
+    .option('--expires <day>', 'day on which the token stops working, e.g. 2027-03-31')
+    .action(async (id: string, options: CommonOptions & OwnerOptions) => {
+      const { owner, expires } = options;
+      const changed = await runOperation(options, 'source.change', { id, owner, expires });
+      if (options.json === true) printJson(changed);
+      else say('It is on record.');
     });
   withCommonOptions(source.command('list').description('what is connected')).action(async (options: CommonOptions) => {
     const sources = await runOperation<Listed>(options, 'source.list', {});
@@ -93,6 +119,10 @@ export function defineSource(source: Command): void {
       else say('The source is removed. Everything it sent is kept.');
     },
   );
+  registerPoll(source);
+}
+
+function registerPoll(source: Command): void {
   withCommonOptions(
     source.command('poll <id>').description("ask the platform for its list now, for what the shop's tools sent"),
   )

@@ -5,7 +5,9 @@ import { startS3, whyNoS3 } from '../../../test/support/s3.ts';
 import type { TestS3 } from '../../../test/support/s3.ts';
 import { describeBlobsInS3 } from '../testing/s3-blobs.ts';
 import { describeS3Lock } from '../testing/s3-lock.ts';
+import { describeObjects } from '../testing/object-conformance.ts';
 import { describeS3Faults } from '../testing/s3-faults.ts';
+import { openS3Place } from './objects.ts';
 
 const missing = whyNoS3();
 
@@ -19,6 +21,7 @@ describe.skipIf(missing !== undefined)('S3', () => {
 
   describeBlobsInS3(getServer, 'lock');
   describeBlobsInS3(getServer, 'plain');
+  describeObjects('a bucket', async () => openS3Place(await server.newPlace('versions')), 9_000_000);
   describeS3Lock(getServer);
   describeS3Faults(getServer);
 });

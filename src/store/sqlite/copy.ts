@@ -98,6 +98,8 @@ export function joinSqliteCopies(
         if (isKept(row.no)) addPin.run(row.no, row.hold);
       }
       content.exec(KEY_TRIGGERS);
+      // Files outside that were being written when the copy was made are those of the archive that was copied, which may be at work beside this one.
+      content.exec("DELETE FROM setting WHERE name >= 'unfinished/' AND name < 'unfinished0'");
     })();
     content.pragma('wal_checkpoint(TRUNCATE)');
   } finally {
