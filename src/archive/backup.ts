@@ -15,6 +15,7 @@ import { CartularyError } from '../model/errors.ts';
 import { idBytes } from '../model/ids.ts';
 import type { ArchiveId, MessageId } from '../model/ids.ts';
 import { joinCopies, moveStore, openStoreReader } from '../store/engine.ts';
+import type { RowCounts, SchemaUpdate } from '../store/engine.ts';
 import type { StoreWriter } from '../store/store.ts';
 import { syncDirectory, writeFileDurably } from '../vault/durable-file.ts';
 import { openBlobs } from '../store/blob-engine.ts';
@@ -28,7 +29,7 @@ import type { LocalRoot, RootProvider } from '../vault/root-provider.ts';
 import { copyMedia, listFiles } from './backup-files.ts';
 import { destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
-import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
+import { assertNotNewer, isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
 import { blobLocation, fileStore, storeLocation } from './house-place.ts';
 import type { HousePlace } from './house-place.ts';
 import type { LateMedia } from './late-media.ts';
@@ -69,6 +70,8 @@ export type RestoreReport = {
   readonly logKey: string;
   /** The log that could not go on, where a successor was opened. */
   readonly succeeds?: { readonly origin: string; readonly size: number; readonly lostFrom: number };
+  /** From which schema the records came to that of this program. */
+  readonly schema: SchemaUpdate;
 };
 
 /**
@@ -258,7 +261,7 @@ async function restoreWithKeys(
     destroyed: options.destroyed,
   });
   assertListIsNew(known, options.listLost === true);
-  await bringBackDatabase(from, place, keyring, known.destroyed.keys());
+  const schema = await bringBackDatabase(from, place, keyring, known.destroyed.keys());
   const entry = await readHouseFile({ house: join(from, 'content', 'cartulary.json') });
   const continuation = await decideFor(place, keyring, { archiveId, origin: entry.origin, heads: known.heads });
   if (continuation.succeeds !== undefined && options.successor !== true) {
@@ -301,6 +304,7 @@ async function restoreWithKeys(
     checkpointSize: Math.max(...known.heads.map(({ head }) => head.size)),
     logKey: formatVkey(createNoteSigner({ name: continuation.head.origin, seed: logKey })),
     ...(continuation.succeeds === undefined ? {} : { succeeds: continuation.succeeds }),
+    schema,
   };
 }
 
@@ -332,7 +336,7 @@ async function bringBackDatabase(
   place: ArchiveLayout,
   keyring: Keyring,
   destroyed: Iterable<string>,
-): Promise<void> {
+): Promise<SchemaUpdate> {
   // Only what a restore that was refused or cut off has left may be in the way.
   const mark = `${place.directory}.restoring`;
   if (await isThere(place.directory)) {
@@ -347,8 +351,21 @@ async function bringBackDatabase(
   await copyFile(join(from, 'content', 'archive.db'), place.database);
   await copyFile(join(from, 'keys', 'keys.db'), keys);
   const ids = new Set(Array.from(destroyed, (message) => Buffer.from(idBytes(message as MessageId)).toString('hex')));
-  joinCopies(place.database, keys, keyring.databaseKey, ids);
+  const schema = joinCopies(place.database, keys, keyring.databaseKey, ids);
   for (const suffix of ['', '-wal', '-shm']) await rm(keys + suffix, { force: true });
+  assertNothingLost(schema);
+  return schema;
+}
+
+function assertNothingLost({ from, to, before, after }: SchemaUpdate): void {
+  for (const [name, count] of Object.entries(after)) {
+    const former = before[name as keyof RowCounts];
+    if (count !== former)
+      throw new CartularyError(
+        'conflict',
+        `there were ${former} ${name}, and after the change from schema ${from} to ${to} there are ${count}: stay with the version that you have`,
+      );
+  }
 }
 
 async function decideFor(
@@ -406,8 +423,11 @@ export async function checkFiles(
 
 function parseManifest(text: string): BackupManifest {
   try {
-    return manifestSchema.parse(JSON.parse(text));
+    const value: unknown = JSON.parse(text);
+    assertNotNewer('manifest.json', value, manifestSchema);
+    return manifestSchema.parse(value);
   } catch (cause) {
+    if (cause instanceof CartularyError) throw cause;
     throw new CartularyError('corrupt', 'the manifest of the backup cannot be read; use another backup', { cause });
   }
 }

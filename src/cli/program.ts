@@ -20,6 +20,7 @@ import { registerSearch } from './commands/search.ts';
 import { registerShow } from './commands/show.ts';
 import { registerSource } from './commands/source.ts';
 import { registerStart } from './commands/start.ts';
+import { registerUpgrade } from './commands/upgrade.ts';
 import { registerVerify } from './commands/verify.ts';
 
 const REGISTRARS = [
@@ -36,6 +37,7 @@ const REGISTRARS = [
   registerBackup,
   registerRestore,
   registerMigrate,
+  registerUpgrade,
   registerRebuild,
   registerReprocess,
   registerKey,
