@@ -1,5 +1,5 @@
 /**
- * What `npm test`, `npm run test:durability`, `npm run check`, `npm run bench` and `npm run build` run: plain JavaScript for any Node from 20.19,
+ * What `npm test`, `npm run test:durability`, `npm run check`, `npm run bench`, `npm run build` and `npm run release` run: plain JavaScript for any Node from 20.19,
  * which sees to the dependencies, then does the work with the pinned Node first in PATH.
  *
  *   node scripts/run.mjs test  [arguments for vitest]
@@ -7,6 +7,7 @@
  *   node scripts/run.mjs durability [arguments for test/durability/main.ts]
  *   node scripts/run.mjs bench [arguments for bench/main.ts]
  *   node scripts/run.mjs build
+ *   node scripts/run.mjs release [arguments for scripts/release.mjs]
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -20,7 +21,7 @@ import { endLike, runChild } from '../bin/lib/run-child.mjs';
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const modules = path.join(root, 'node_modules');
 /** Files that are checked besides src/: everything that is run but not released. */
-const BESIDE = ['test', 'bench', 'scripts', 'bin', 'vitest.config.ts'];
+const BESIDE = ['test', 'bench', 'scripts', 'bin', 'packaging', 'vitest.config.ts'];
 
 /** Steps of `check`: a program of node_modules with its arguments, or a function that returns lines of complaint. */
 const STEPS = {
@@ -38,6 +39,7 @@ const tasks = {
   durability: () => runCompiled('../test/durability/main.ts', args),
   bench: () => runCompiled('../bench/main.ts', args, NODE_FLAGS),
   build: () => runProgram('../scripts/build.mjs', args),
+  release: () => runProgram('../scripts/release.mjs', args),
   check,
 };
 

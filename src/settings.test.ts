@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
-import { isLoopback, readSettings } from './settings.ts';
+import { isKeptFromOthers, isLoopback, readSettings } from './settings.ts';
 
 const place = mkdtempSync(join(tmpdir(), 'cartulary-settings-'));
 afterAll(() => rmSync(place, { recursive: true }));
@@ -236,6 +236,13 @@ describe('settings', () => {
     expect(() => readSettings({ CARTULARY_PASSPHRASE_FILE: join(place, 'empty') }, {}, join(place, 'none'))).toThrow(
       /there is no file/,
     );
+  });
+  it('take a secret that root hands to the group of a service, as systemd and Kubernetes do, and no more than that', () => {
+    const taken = (mode: number, uid: number, own: number | undefined): boolean => isKeptFromOthers({ mode, uid }, own);
+    expect([0o100400, 0o100440, 0o100640].map((mode) => taken(mode, 0, 10001))).toEqual([true, true, true]);
+    expect([0o100444, 0o100460, 0o100450].map((mode) => taken(mode, 0, 10001))).toEqual([false, false, false]);
+    expect([taken(0o100440, 10001, 10001), taken(0o100440, 1000, 10001)]).toEqual([false, false]);
+    expect([taken(0o100440, 0, 0), taken(0o100440, 0, undefined)]).toEqual([false, false]);
   });
   it.each(['127.0.0.1', '127.255.0.9', '::1', '[::1]', 'localhost', 'LOCALHOST'])(
     'know that only this machine reaches %s',

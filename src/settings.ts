@@ -299,7 +299,7 @@ function readPassphrase(path: string): string {
   return readSecretFile('CARTULARY_PASSPHRASE_FILE', path).replace(/\r?\n$/, '');
 }
 
-/** Reads a file that only its owner may read. @param name of the setting that names it */
+/** Reads a file that only this process may read. @param name of the setting that names it */
 function readSecretFile(name: string, path: string): string {
   let found;
   try {
@@ -308,9 +308,22 @@ function readSecretFile(name: string, path: string): string {
     throw new CartularyError('setting', `${name} names no file that can be looked at`);
   }
   if (found === undefined || !found.isFile()) throw new CartularyError('setting', `${name}: there is no file ${path}`);
-  if ((found.mode & 0o077) !== 0)
+  if (!isKeptFromOthers(found, process.getuid?.()))
     throw new CartularyError('setting', `${name}: others can read ${path}; run "chmod 600 ${path}"`);
   return readFileSync(path, 'utf8');
+}
+
+/**
+ * Is a file for this process alone? systemd (LoadCredential) and Kubernetes hand a secret to a service as a file of root's that the service's group, or an access list in its
+ * place, may read. PostgreSQL takes keys by the same rule.
+ * @param ownUid of this process; undefined where there are no such ids
+ */
+export function isKeptFromOthers(
+  { mode, uid }: { readonly mode: number; readonly uid: number },
+  ownUid: number | undefined,
+): boolean {
+  const isHandedByRoot = uid === 0 && ownUid !== undefined && ownUid !== 0;
+  return (mode & (isHandedByRoot ? 0o037 : 0o077)) === 0;
 }
 
 function readConfigFile(path: string): Record<string, unknown> {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { CartularyError } from '../model/errors.ts';
+import { assertNotNewer } from './house-file.ts';
 import { hashFile } from '../vault/hash-file.ts';
 
 const manifestSchema = z.strictObject({
@@ -55,11 +56,14 @@ export async function checkFiles(
   return manifest;
 }
 
-/** Reads the text of a manifest. @throws CartularyError `corrupt` */
+/** Reads the text of a manifest. @throws CartularyError `corrupt`, `data-newer` */
 export function parseManifest(text: string): BackupManifest {
   try {
-    return manifestSchema.parse(JSON.parse(text));
+    const value: unknown = JSON.parse(text);
+    assertNotNewer('manifest.json', value, manifestSchema);
+    return manifestSchema.parse(value);
   } catch (cause) {
+    if (cause instanceof CartularyError) throw cause;
     throw new CartularyError('corrupt', 'the manifest of the backup cannot be read; use another backup', { cause });
   }
 }

@@ -13,6 +13,7 @@ import { CartularyError } from '../model/errors.ts';
 import { idBytes } from '../model/ids.ts';
 import type { ArchiveId, MessageId } from '../model/ids.ts';
 import { joinCopies, moveStore, openStoreReader } from '../store/engine.ts';
+import type { RowCounts, SchemaUpdate } from '../store/engine.ts';
 import { syncDirectory, writeFileDurably } from '../vault/durable-file.ts';
 import { openBlobs } from '../store/blob-engine.ts';
 import type { BlobLocation } from '../store/blob-location.ts';
@@ -57,6 +58,8 @@ export type RestoreReport = {
   readonly logKey: string;
   /** The log that could not go on, where a successor was opened. */
   readonly succeeds?: { readonly origin: string; readonly size: number; readonly lostFrom: number };
+  /** From which schema the records came to that of this program. */
+  readonly schema: SchemaUpdate;
 };
 
 /**
@@ -267,7 +270,7 @@ async function restoreWithKeys(
     destroyed: options.destroyed,
   });
   assertListIsNew(known, options.listLost === true);
-  await bringBackDatabase(from, place, keyring, known.destroyed.keys());
+  const schema = await bringBackDatabase(from, place, keyring, known.destroyed.keys());
   const entry = await readHouseFile({ house: join(from, 'content', 'cartulary.json') });
   const continuation = await decideFor(place, keyring, { archiveId, origin: entry.origin, heads: known.heads });
   if (continuation.succeeds !== undefined && options.successor !== true) {
@@ -307,6 +310,7 @@ async function restoreWithKeys(
     checkpointSize: Math.max(...known.heads.map(({ head }) => head.size)),
     logKey: formatVkey(createNoteSigner({ name: continuation.head.origin, seed: logKey })),
     ...(continuation.succeeds === undefined ? {} : { succeeds: continuation.succeeds }),
+    schema,
   };
 }
 
@@ -349,7 +353,7 @@ async function bringBackDatabase(
   place: ArchiveLayout,
   keyring: Keyring,
   destroyed: Iterable<string>,
-): Promise<void> {
+): Promise<SchemaUpdate> {
   // Only what a restore that was refused or cut off has left may be in the way.
   const mark = `${place.directory}.restoring`;
   if (await isThere(place.directory)) {
@@ -364,8 +368,21 @@ async function bringBackDatabase(
   await copyFile(join(from, 'content', 'archive.db'), place.database);
   await copyFile(join(from, 'keys', 'keys.db'), keys);
   const ids = new Set(Array.from(destroyed, (message) => Buffer.from(idBytes(message as MessageId)).toString('hex')));
-  joinCopies(place.database, keys, keyring.databaseKey, ids);
+  const schema = joinCopies(place.database, keys, keyring.databaseKey, ids);
   for (const suffix of ['', '-wal', '-shm']) await rm(keys + suffix, { force: true });
+  assertNothingLost(schema);
+  return schema;
+}
+
+function assertNothingLost({ from, to, before, after }: SchemaUpdate): void {
+  for (const [name, count] of Object.entries(after)) {
+    const former = before[name as keyof RowCounts];
+    if (count !== former)
+      throw new CartularyError(
+        'conflict',
+        `there were ${former} ${name}, and after the change from schema ${from} to ${to} there are ${count}: stay with the version that you have`,
+      );
+  }
 }
 
 async function decideFor(

@@ -10,6 +10,7 @@ import { CartularyError } from '../model/errors.ts';
 import { formatId } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
 import { openStoreReader } from '../store/engine.ts';
+import type { SchemaUpdate } from '../store/engine.ts';
 import { lockDirectory } from '../store/lock.ts';
 import { openTileFiles } from '../store/tile-files.ts';
 import { equalConstantTime } from '../vault/hash.ts';
@@ -52,6 +53,8 @@ export type BackupCheck = {
   readonly root: string;
   /** Messages whose destruction a restore replays. */
   readonly destroyedReplayed: number;
+  /** From which schema the records came to that of this program; undefined where it did not come to that. */
+  readonly schema?: SchemaUpdate;
   readonly faults: readonly Fault[];
 };
 
@@ -69,6 +72,7 @@ export type BackupCheckOptions = Omit<RestoreOptions, 'directory' | 'shared' | '
 export type Restored = { readonly data: DataLayout; readonly archiveId: ArchiveId; readonly root: RootProvider };
 
 const PREFIX = 'cartulary-check-';
+const NOTHING_FOUND = { madeAt: '', records: 0, checked: 0, blobs: 0, size: 0, root: '', destroyedReplayed: 0 };
 
 /**
  * Checks a backup, or the newest in a directory of backups.
@@ -77,21 +81,21 @@ const PREFIX = 'cartulary-check-';
 export async function checkBackup(options: BackupCheckOptions): Promise<BackupCheck> {
   const from = await findNewest(options.from);
   const faults: Fault[] = [];
-  const found = { madeAt: '', records: 0, checked: 0, blobs: 0, size: 0, root: '', destroyedReplayed: 0 };
+  const found: Omit<BackupCheck, 'path' | 'ok' | 'faults'> = { ...NOTHING_FOUND };
   const root = await openAnyRoot(options);
   try {
     const manifest = await checkFiles(from, options.onProgress);
-    found.records = manifest.records;
-    found.madeAt = manifest.madeAt;
+    Object.assign(found, { records: manifest.records, madeAt: manifest.madeAt });
     await removeLeft(options.workIn);
     const place = await mkdtemp(join(options.workIn, PREFIX));
     const data = dataLayout(join(place, 'data'));
     const lock = lockDirectory(join(place, 'lock'));
     try {
-      const restored = await restoreUnder({ ...options, from, directory: data.directory }, manifest, root);
+      const restoring = { ...options, from, directory: data.directory };
+      const { schema, destroyedReplayed } = await restoreUnder(restoring, manifest, root);
       const archiveId = manifest.archive as ArchiveId;
       const verdict = await verifyRestored(options, from, archiveLayout(data, archiveId), { archiveId, root });
-      Object.assign(found, verdict.found, { destroyedReplayed: restored.destroyedReplayed });
+      Object.assign(found, verdict.found, { schema, destroyedReplayed });
       faults.push(...verdict.faults, ...(await findUnlisted(options.live, manifest, data.directory)));
       if (faults.length === 0) await options.afterwards?.({ data, archiveId, root });
     } finally {

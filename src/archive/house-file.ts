@@ -56,10 +56,11 @@ export async function isInitialised({ house }: Pick<DataLayout, 'house'>): Promi
   return (await stat(house).catch(() => undefined)) !== undefined;
 }
 
-/** Reads which archives a data directory holds. @throws CartularyError `corrupt` */
+/** Reads which archives a data directory holds. @throws CartularyError `corrupt`, `data-newer` */
 export async function readHouseFile(layout: Pick<DataLayout, 'house'>): Promise<HouseEntry> {
-  const text = await readFile(layout.house, 'utf8');
-  const parsed = checkShape(houseSchema, parseJson(text));
+  const value = parseJson(await readFile(layout.house, 'utf8'));
+  assertNotNewer(layout.house, value, houseSchema);
+  const parsed = checkShape(houseSchema, value);
   const { archives, check } = parsed.success ? parsed.data : { archives: [], check: undefined };
   const [first] = archives;
   if (first !== undefined && (check === undefined || check === sumOf(archives))) return first;
@@ -67,6 +68,19 @@ export async function readHouseFile(layout: Pick<DataLayout, 'house'>): Promise<
     'corrupt',
     `${layout.house} cannot be read; copy content/cartulary.json of the newest backup to its place`,
   );
+}
+
+/**
+ * Every file that says its version says 1 today.
+ * @param schema of version 1: where nothing but the number is another, the number is damaged
+ * @throws CartularyError `data-newer` where it says more
+ */
+export function assertNotNewer(path: string, value: unknown, schema: z.ZodType): void {
+  if (typeof value !== 'object' || value === null || !('version' in value)) return;
+  const { version } = value;
+  if (typeof version !== 'number' || !Number.isSafeInteger(version) || version <= 1) return;
+  if (!checkShape(schema, { ...value, version: 1 }).success)
+    throw new CartularyError('data-newer', `${path} was written by a newer version (${version}, this program knows 1)`);
 }
 
 function parseJson(text: string): unknown {

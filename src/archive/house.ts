@@ -34,6 +34,7 @@ import { destructionListPath, writeDestructionList } from './destruction-list.ts
 import { assertEngine, blobLocation, storeLocation } from './house-place.ts';
 import type { HousePlace } from './house-place.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
+import type { HouseEntry } from './house-file.ts';
 import { createIdentifier } from './identify.ts';
 import { archiveLayout, dataLayout, firstOriginOf } from './layout.ts';
 import type { ArchiveLayout, DataLayout } from './layout.ts';
@@ -162,10 +163,12 @@ export async function openHouse(options: HouseOptions): Promise<House> {
   }
   const lock = lockDirectory(layout.lock);
   try {
+    // First: where a newer version wrote it, that is what is wrong with every other file as well.
+    const entry = await readHouseFile(layout);
     const rootKeyPath = options.rootKeyPath ?? layout.rootKey;
     if (options.shared === undefined) await removeTemporaries(rootKeyPath);
     const root = await openLocalRoot({ path: rootKeyPath, passphrase: options.passphrase });
-    const archive = await openArchive(layout, root, options);
+    const archive = await openArchive(layout, entry, root, options);
     return {
       layout,
       archive,
@@ -183,10 +186,14 @@ export async function openHouse(options: HouseOptions): Promise<House> {
   }
 }
 
-async function openArchive(layout: DataLayout, root: LocalRoot, options: HouseOptions): Promise<Archive> {
+async function openArchive(
+  layout: DataLayout,
+  entry: HouseEntry,
+  root: LocalRoot,
+  options: HouseOptions,
+): Promise<Archive> {
   const now = options.now ?? Date.now;
   const onFatal = options.onFatal ?? rethrowLater;
-  const entry = await readHouseFile(layout);
   assertEngine(entry, options);
   const archiveId = entry.id as ArchiveId;
   const place = archiveLayout(layout, archiveId);

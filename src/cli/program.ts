@@ -57,6 +57,11 @@ const COMMANDS: readonly Definition[] = [
     async () => (await import('./commands/migrate.ts')).defineMigrate,
   ],
   [
+    'upgrade',
+    'before an update: try this version on a backup of the archive, which is not touched',
+    async () => (await import('./commands/upgrade.ts')).defineUpgrade,
+  ],
+  [
     'rebuild',
     'build the search index, the states and the files of the log again from the records, and compare index and records as sets',
     async () => (await import('./commands/rebuild.ts')).defineRebuild,

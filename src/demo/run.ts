@@ -1,5 +1,5 @@
 /**
- * The demo: a make-believe shop whose Twilio account sends to this archive. Everything goes the way it would in life: real requests over HTTP, signed by Twilio's own package,
+ * The demo: a make-believe shop whose Twilio account sends to this archive. Everything goes the way it would in life: real requests over HTTP, signed as Twilio signs,
  * media and missing texts fetched from the stand-in by the archive's own jobs.
  */
 import type { Caller } from '../archive/caller.ts';
@@ -9,6 +9,7 @@ import { CartularyError } from '../model/errors.ts';
 import type { Service } from '../api/service.ts';
 import { playShop } from './play.ts';
 import type { Delivery, Step } from './play.ts';
+import { signForm } from './sign-form.ts';
 import { ACCOUNT_SID, AUTH_TOKEN } from './stand-in.ts';
 import type { TwilioStandIn } from './stand-in.ts';
 
@@ -38,15 +39,9 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   const { service, say, signal } = options;
   const backlog = options.backlog ?? BACKLOG;
   const source = await ensureSource(options);
-  // Loaded only here: the package takes a second to load, and only the demo signs.
-  const { default: twilio } = await import('twilio');
   const publicUrl = `${service.publicUrl()}/hooks/${source.id}`;
   const deliver = async (delivery: Delivery): Promise<void> => {
-    const signature = twilio.getExpectedTwilioSignature(
-      delivery.forged === true ? 'not the token' : AUTH_TOKEN,
-      publicUrl,
-      delivery.fields,
-    );
+    const signature = signForm(delivery.forged === true ? 'not the token' : AUTH_TOKEN, publicUrl, delivery.fields);
     const answer = await fetch(`${options.hooksUrl}/hooks/${source.id}`, {
       method: 'POST',
       headers: {

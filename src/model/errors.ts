@@ -37,6 +37,11 @@ export const ERRORS = {
     title: 'Another process holds the data directory',
     hint: 'Stop it, or run the command against it.',
   },
+  'data-newer': {
+    status: 500,
+    title: 'The data were written by a newer version',
+    hint: 'Start the version that wrote them. The way back to this one is a backup from before the update: "cartulary restore BACKUP --data NEW-DIRECTORY" (docs/operate/upgrade.md).',
+  },
   setting: { status: 500, title: 'A setting is unknown or unsafe', hint: 'Correct the setting and start again.' },
   corrupt: {
     status: 500,

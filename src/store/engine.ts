@@ -10,6 +10,7 @@ import type { NodeLink } from './node-link.ts';
 import type { PostgresLocation } from './postgres/connection.ts';
 import type { EpochRotation } from './postgres/rotate-epoch.ts';
 import { joinSqliteCopies } from './sqlite/copy.ts';
+import type { SchemaUpdate } from './sqlite/copy.ts';
 import { openSqliteReader } from './sqlite/reader.ts';
 import { openSqliteStore } from './sqlite/sqlite-store.ts';
 import type { StoreReader, StoreWriter } from './store.ts';
@@ -18,6 +19,7 @@ import type { ThreadStarter } from './thread-sharing.ts';
 
 export { appendThrough } from './store-calls.ts';
 export type { EpochRotation } from './postgres/rotate-epoch.ts';
+export type { RowCounts, SchemaUpdate } from './sqlite/copy.ts';
 
 /** Where an archive's records are and how they are sealed at rest. Plain values, since it crosses to threads. */
 export type StoreLocation =
@@ -63,12 +65,19 @@ export async function openStoreReader(location: StoreLocation): Promise<StoreRea
 }
 
 /**
- * Puts a content copy and a key copy (`copyTo`) together again as a store at `path`, where the content copy lies already. `moveStore` brings it into another engine.
+ * Puts a content copy and a key copy (`copyTo`) together again as a store at `path`, where the content copy lies already, and brings it to the schema of this program.
+ * `moveStore` brings it into another engine.
  * @param destroyed hex ids of messages whose destruction stands in the log or on the destruction list: their keys are not brought back. Not numbers: one that was given to a
  *   message after the backup is given again after the restore
+ * @throws CartularyError `data-newer` where a newer program wrote the copies
  */
-export function joinCopies(path: string, keysPath: string, key: Uint8Array, destroyed: ReadonlySet<string>): void {
-  joinSqliteCopies(path, keysPath, key, destroyed);
+export function joinCopies(
+  path: string,
+  keysPath: string,
+  key: Uint8Array,
+  destroyed: ReadonlySet<string>,
+): SchemaUpdate {
+  return joinSqliteCopies(path, keysPath, key, destroyed);
 }
 
 /**

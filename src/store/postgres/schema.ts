@@ -111,7 +111,7 @@ const PROTECT = ARCHIVE_TABLES.map(
 
 /**
  * Brings the database to the newest schema, in one transaction.
- * @throws CartularyError `conflict` where it was written by a newer program whose change is breaking
+ * @throws CartularyError `data-newer` where it was written by a newer program whose change is breaking
  */
 export function migrate(client: Client): Promise<void> {
   return inTransaction(client, async () => {
@@ -126,7 +126,7 @@ export function migrate(client: Client): Promise<void> {
     const newer = rows.find(({ version, breaking }) => version > SCHEMA_VERSION && breaking);
     if (newer !== undefined)
       throw new CartularyError(
-        'conflict',
+        'data-newer',
         `the data were written by a newer version (schema ${newer.version}, this program knows ${SCHEMA_VERSION})`,
       );
     const known = new Set(rows.map(({ version }) => version));

@@ -2,9 +2,13 @@
  * Consistent copies for a backup: content in one file, keys in another, because copies of keys must be short-lived while copies of content
  * may be kept as long as anybody likes.
  */
+import { statSync } from 'node:fs';
+
 import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import { KEY_TRIGGER_NAMES, KEY_TRIGGERS } from './key-triggers.ts';
+import { migrate } from './schema.ts';
+import type { SchemaStep } from './schema.ts';
 
 /** Tables that hold keys. */
 const KEY_TABLES = ['pin', 'message_key'] as const;
@@ -73,13 +77,58 @@ function dropKeys(path: string, key: Uint8Array): number {
   }
 }
 
-/** `joinCopies` of engine.ts. */
+/** Rows that no change of the schema may take away or add. */
+export type RowCounts = Readonly<Record<'records' | 'messages' | 'keys' | 'holds', number>>;
+
+/** What it took to bring the copy of an older program to the schema of this one. */
+export type SchemaUpdate = SchemaStep & {
+  readonly ms: number;
+  /** What the file grew by, and the most that it took meanwhile beside what it had. */
+  readonly grownBytes: number;
+  readonly roomBytes: number;
+  readonly before: RowCounts;
+  readonly after: RowCounts;
+};
+
+const COUNTS: Readonly<Record<keyof RowCounts, string>> = {
+  records: 'SELECT count(*) FROM record',
+  messages: 'SELECT count(*) FROM message',
+  keys: 'SELECT count(*) FROM message_key',
+  holds: 'SELECT count(*) FROM pin',
+};
+
+function countRows(database: EncryptedDatabase): RowCounts {
+  const count = (sql: string): number => database.prepare(sql).pluck().get() as number;
+  return {
+    records: count(COUNTS.records),
+    messages: count(COUNTS.messages),
+    keys: count(COUNTS.keys),
+    holds: count(COUNTS.holds),
+  };
+}
+
+/** Brings a copy to the schema of this program, and measures that. */
+function updateCopy(database: EncryptedDatabase, path: string): SchemaUpdate {
+  // So that what is measured is the change alone.
+  database.pragma('wal_checkpoint(TRUNCATE)');
+  const before = countRows(database);
+  const bytes = statSync(path).size;
+  const begun = performance.now();
+  const step = migrate(database);
+  const logBytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  database.pragma('wal_checkpoint(TRUNCATE)');
+  const ms = Math.round(performance.now() - begun);
+  const grownBytes = statSync(path).size - bytes;
+  return { ...step, ms, grownBytes, roomBytes: grownBytes + logBytes, before, after: countRows(database) };
+}
+
+/** `joinCopies` of engine.ts. Both copies are of one program, whichever: what it joins has been the same in every schema. */
 export function joinSqliteCopies(
   contentPath: string,
   keysPath: string,
   key: Uint8Array,
   destroyed: ReadonlySet<string>,
-): void {
+): SchemaUpdate {
   const content = openEncryptedDatabase(contentPath, { key, mustExist: true });
   const keys = openEncryptedDatabase(keysPath, { key, readonly: true, mustExist: true });
   try {
@@ -101,7 +150,7 @@ export function joinSqliteCopies(
       // Files outside that were being written when the copy was made are those of the archive that was copied, which may be at work beside this one.
       content.exec("DELETE FROM setting WHERE name >= 'unfinished/' AND name < 'unfinished0'");
     })();
-    content.pragma('wal_checkpoint(TRUNCATE)');
+    return updateCopy(content, contentPath);
   } finally {
     keys.close();
     content.close();

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -26,12 +26,34 @@ function open(): { path: string; database: EncryptedDatabase } {
   return { path, database };
 }
 
+function textOf(database: EncryptedDatabase): string {
+  const rows = database.prepare('SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name').all();
+  return `${rows.map((row) => (row as { sql: string }).sql.replaceAll(/^ +/gm, '  ')).join(';\n\n')};\n`;
+}
+
 describe('the schema', () => {
   it('is what was reviewed', async () => {
     const { database } = open();
-    const rows = database.prepare('SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name').all();
-    const text = rows.map((row) => (row as { sql: string }).sql.replaceAll(/^ +/gm, '  ')).join(';\n\n');
-    await expect(`${text};\n`).toMatchFileSnapshot('./testing/schema.sql.txt');
+    await expect(textOf(database)).toMatchFileSnapshot('./testing/schema.sql.txt');
+    database.close();
+  });
+
+  it('comes to the same from the first one, with every row', async () => {
+    const first = await readFile(join(import.meta.dirname, 'testing', 'schema-1.sql.txt'), 'utf8');
+    const statements = first.split(/;\n\n(?=CREATE)/);
+    const [tables, others] = [true, false].map((isTable) =>
+      statements.filter((sql) => sql.startsWith('CREATE TABLE') === isTable),
+    );
+    const database = openEncryptedDatabase(join(place, `${count++}.db`), { key });
+    for (const sql of [...(tables ?? []), ...(others ?? [])]) database.exec(sql);
+    expect(textOf(database)).toBe(first);
+    database.exec("INSERT INTO migration VALUES (1, 1, 0); INSERT INTO message VALUES (1, x'01', 0)");
+    expect(migrate(database)).toEqual({ from: 1, to: SCHEMA_VERSION, breaking: false });
+    const fresh = open().database;
+    expect(textOf(database)).toBe(textOf(fresh));
+    expect(database.prepare('SELECT count(*) FROM message').pluck().get()).toBe(1);
+    expect(migrate(database)).toEqual({ from: SCHEMA_VERSION, to: SCHEMA_VERSION, breaking: false });
+    fresh.close();
     database.close();
   });
 
@@ -44,7 +66,7 @@ describe('the schema', () => {
     add.run(SCHEMA_VERSION + 1, 0);
     migrate(database);
     add.run(SCHEMA_VERSION + 2, 1);
-    expect(() => migrate(database)).toThrow(/written by a newer version/);
+    expect(() => migrate(database)).toThrow(expect.objectContaining({ code: 'data-newer' }));
     database.close();
   });
 });

@@ -53,11 +53,19 @@ const MIGRATIONS: readonly Migration[] = [
 /** The newest schema this program knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
+/** From which schema to which a database came. */
+export type SchemaStep = {
+  readonly from: number;
+  readonly to: number;
+  /** Was a change made that keeps an older program from opening the file? */
+  readonly breaking: boolean;
+};
+
 /**
  * Brings a database to the newest schema, each migration in a transaction of its own.
- * @throws CartularyError `conflict` where the file was written by a newer program whose change is breaking
+ * @throws CartularyError `data-newer` where the file was written by a newer program whose change is breaking
  */
-export function migrate(database: EncryptedDatabase): void {
+export function migrate(database: EncryptedDatabase): SchemaStep {
   database.exec(
     'CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, breaking INTEGER NOT NULL, applied_at INTEGER NOT NULL)',
   );
@@ -66,14 +74,14 @@ export function migrate(database: EncryptedDatabase): void {
     const { version, breaking } = row as { version: number; breaking: number };
     if (version > SCHEMA_VERSION && breaking === 1) {
       throw new CartularyError(
-        'conflict',
+        'data-newer',
         `the data were written by a newer version (schema ${version}, this program knows ${SCHEMA_VERSION})`,
       );
     }
     known.add(version);
   }
-  for (const migration of MIGRATIONS) {
-    if (known.has(migration.version)) continue;
+  const missing = MIGRATIONS.filter(({ version }) => !known.has(version));
+  for (const migration of missing) {
     database.transaction(() => {
       database.exec(migration.sql);
       database
@@ -81,4 +89,6 @@ export function migrate(database: EncryptedDatabase): void {
         .run(migration.version, migration.breaking ? 1 : 0, Date.now());
     })();
   }
+  const from = Math.max(0, ...known);
+  return { from, to: Math.max(from, SCHEMA_VERSION), breaking: missing.some(({ breaking }) => breaking) };
 }
