@@ -133,8 +133,37 @@ export function createArchive(parts: ArchiveParts) {
     ...upkeep(parts, act, watch),
     ...care,
     ...sending(parts, act, { ...watch, ...care }),
+    ...capturing(parts),
     ...jobs(parts),
 
+    /** What is known of the bucket in which the media are; undefined where they are in the data directory. */
+    findBlobReport: (): Promise<BlobReport | undefined> => findBlobReport(parts),
+
+    /** What only this archive can answer: by it `doctor` knows its own server from another. @returns 32 hexadecimal digits */
+    answerChallenge: (text: string): string =>
+      Buffer.from(
+        parts.identifier.uniqueId({ platform: 'cartulary', account: parts.id, id: 'challenge' }, `challenge ${text}`),
+      ).toString('hex'),
+
+    /** Number of records, which is the size of the log. */
+    size: (): Promise<number> => parts.reader.size(),
+
+    /** The archive's public key for sealing what must wait outside (ring, spool), and how to open it again. */
+    spool: parts.spool,
+
+    async close(): Promise<void> {
+      await others.stop();
+      await parts.threads.close();
+      await parts.writer.close();
+      await parts.link.close();
+      parts.sealer.destroy();
+    },
+  };
+}
+
+/** What capture, imports and exports need: records and media, which they have verified or put on record themselves. */
+function capturing(parts: ArchiveParts) {
+  return {
     /** Keeps records. The caller of this is capture, which has verified whose they are. */
     record: (drafts: readonly RecordDraft[]): Promise<RecordOutcome[]> => parts.recorder.record(drafts),
 
@@ -158,29 +187,6 @@ export function createArchive(parts: ArchiveParts) {
       const messageNo = await parts.reader.findMessageNo(idBytes(messageId));
       const [row] = messageNo === undefined ? [] : await parts.reader.readMessages([messageNo]);
       return row?.secret === undefined ? undefined : { messageId: row.messageId, secret: row.secret };
-    },
-
-    /** What is known of the bucket in which the media are; undefined where they are in the data directory. */
-    findBlobReport: (): Promise<BlobReport | undefined> => findBlobReport(parts),
-
-    /** What only this archive can answer: by it `doctor` knows its own server from another. @returns 32 hexadecimal digits */
-    answerChallenge: (text: string): string =>
-      Buffer.from(
-        parts.identifier.uniqueId({ platform: 'cartulary', account: parts.id, id: 'challenge' }, `challenge ${text}`),
-      ).toString('hex'),
-
-    /** Number of records, which is the size of the log. */
-    size: (): Promise<number> => parts.reader.size(),
-
-    /** The archive's public key for sealing what must wait outside (ring, spool), and how to open it again. */
-    spool: parts.spool,
-
-    async close(): Promise<void> {
-      await others.stop();
-      await parts.threads.close();
-      await parts.writer.close();
-      await parts.link.close();
-      parts.sealer.destroy();
     },
   };
 }
