@@ -1,7 +1,8 @@
 /** Capture in process: guarded, read, sealed, logged, durable; and until it can be found; in turns with the baseline. */
 import type { Service } from '../../src/api/service.ts';
 import type { Source } from '../../src/archive/registry.ts';
-import { getConnector, takeEnvelope } from '../../src/capture/receive.ts';
+import { takeEnvelope } from '../../src/capture/receive.ts';
+import { getConnector } from '../../src/capture/source-view.ts';
 import type { Envelope } from '../../src/model/envelope.ts';
 import { openBaseline } from '../baselines/sqlite.ts';
 import type { Arrival, SqliteBaseline } from '../baselines/sqlite.ts';

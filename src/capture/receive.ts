@@ -9,7 +9,7 @@ import type { RecordActor, RecordDraft, RecordOutcome } from '../archive/recorde
 import type { DraftJob } from '../archive/filed-record.ts';
 import type { Source } from '../archive/registry.ts';
 import { CartularyError } from '../model/errors.ts';
-import type { Envelope, EnvelopePart } from '../model/envelope.ts';
+import type { Envelope, EnvelopePart, SourceView } from '../model/envelope.ts';
 import type { Event, MediaPart } from '../model/event.ts';
 import { idBytes } from '../model/ids.ts';
 import type { GuardFindings, SignatureVerdict } from '../model/record.ts';

@@ -6,7 +6,7 @@ import { chmodSync, cpSync, existsSync, readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { localContext } from '../../src/api/local-socket.ts';
+import { localContext } from '../../src/api/operation.ts';
 import { OPERATIONS } from '../../src/api/operations/list.ts';
 import { buildApp } from '../../src/api/server.ts';
 import { openService } from '../../src/api/service.ts';
