@@ -12,8 +12,7 @@ import { z } from 'zod';
 
 import { asSystemError, CartularyError, ERRORS, isErrorCode } from '../model/errors.ts';
 import { localContext } from './operation.ts';
-import type { OperationContext } from './operation.ts';
-import type { Operation } from './operation.ts';
+import type { Operation, OperationContext } from './operation.ts';
 import type { Service } from './service.ts';
 
 /** Lines of an answer: progress as it goes, then one result or error. */
