@@ -344,6 +344,22 @@ describe('a condition', () => {
     expect(codes()).toEqual(['backup-old']);
   });
 
+  it('is seen where backups fail twice, or one cannot be restored, until one can', async () => {
+    await service.archive.noteBackupFailure('file');
+    await look(1);
+    expect(codes()).toEqual([]);
+    await service.archive.noteBackupFailure('file');
+    await look(1);
+    expect(codes()).toEqual(['backup-failed']);
+    const sound = { time: 'now', atMs: clock.ms, records: 1, bytes: 1, ms: 1, checkMs: 1, ok: true, faults: [] };
+    await service.archive.noteKnownBackup(sound);
+    await look(1);
+    expect(codes()).toEqual([]);
+    await service.archive.noteBackupFailure('unsound');
+    await look(1);
+    expect(codes()).toEqual(['backup-failed']);
+  });
+
   it('is seen where a verification failed, until one succeeds', async () => {
     await service.archive.publish();
     const tiles = join(service.archive.layout.log, 'tile', '0');

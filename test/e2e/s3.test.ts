@@ -138,11 +138,8 @@ describe.skipIf(missing !== undefined)(
 
     it('sends backups to a bucket, tries them there, and is restored from it', { timeout: 120_000 }, async () => {
       const to = s3.urlOf(await s3.newPlace('versions'));
-      const server = await serve(place.data, { env: { ...env, CARTULARY_BACKUP: to } });
-      running.push(server);
-      const sent = await runJson<SentBackup>(['backup', '--data', place.data], env);
+      const sent = await runJson<SentBackup>(['backup', '--data', place.data], { ...env, CARTULARY_BACKUP: to });
       expect(sent).toMatchObject({ ok: true, faults: [], check: { blobs: 3 } });
-      await server.stop();
       const other = join(place.path, 'from-bucket');
       const { CARTULARY_BLOBS: _blobs, ...credentials } = env;
       const restore = ['restore', to, '--kit', kit, '--data', other];
