@@ -8,7 +8,7 @@
  *         never made or kept here. Without it the release is unsigned, and says so
  * --from  what `npm pack` has made of this checkout, so that it is not built again
  *
- * The same checkout gives the same bytes, on whatever machine: names are sorted, owners and modes set, times are SOURCE_DATE_EPOCH or that of the
+ * The same checkout gives the same bytes, on whatever machine (the SBOM: with the same npm): names are sorted, owners and modes set, times are SOURCE_DATE_EPOCH or that of the
  * last commit. Nothing is fetched: what goes in is what "npm ci" installed by the hashes of the lock file.
  */
 import { spawnSync } from 'node:child_process';

@@ -2,13 +2,27 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import type { Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import type os from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 
 import { callLocalSocket, serveLocalSocket } from './local-socket.ts';
+import { localContext } from './operation.ts';
 import type { Service } from './service.ts';
+
+const users = vi.hoisted(() => ({ hasName: true }));
+vi.mock('node:os', async (importOriginal) => {
+  const real = await importOriginal<typeof os>();
+  return {
+    ...real,
+    userInfo: () => {
+      if (users.hasName) return real.userInfo();
+      throw Object.assign(new Error('A system error occurred: uv_os_get_passwd returned ENOENT'), { code: 'ENOENT' });
+    },
+  };
+});
 
 const place = await mkdtemp(join(tmpdir(), 'cartulary-socket-'));
 afterAll(() => rm(place, { recursive: true, force: true }));
@@ -74,5 +88,15 @@ describe('the process that holds the data directory', () => {
     } finally {
       await socket.close();
     }
+  });
+});
+
+describe('who runs a command', () => {
+  it('is a user by name, or by number where the machine knows no name, as in a container', () => {
+    const callerOf = () => localContext({} as Service, new AbortController().signal, () => undefined).caller;
+    expect(callerOf()).toEqual({ kind: 'local', user: userInfo().username });
+    users.hasName = false;
+    expect(callerOf()).toEqual({ kind: 'local', user: `uid ${process.getuid?.()}` });
+    users.hasName = true;
   });
 });

@@ -51,5 +51,14 @@ export function localContext(
   signal: AbortSignal,
   progress: OperationContext['progress'],
 ): OperationContext {
-  return { service, caller: { kind: 'local', user: userInfo().username }, signal, progress };
+  return { service, caller: { kind: 'local', user: nameOfUser() }, signal, progress };
+}
+
+/** A container may run under a number that its machine has no name for. */
+function nameOfUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.()}`;
+  }
 }

@@ -149,10 +149,8 @@ describe('upgrade --check', () => {
   });
 
   it('is asked for in full', async () => {
-    for (const args of [[], ['--check'], ['--backup', aged]]) {
-      const { code, stderr } = await runCli(['upgrade', ...args, '--data', whole.closed]);
-      expect([code, stderr]).toEqual([2, expect.stringContaining('upgrade --check --backup DIR')]);
-    }
+    const { code, stderr } = await runCli(['upgrade', '--check', '--data', whole.closed]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('upgrade --check --backup DIR')]);
   });
 });
 
