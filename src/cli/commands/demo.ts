@@ -21,7 +21,8 @@ export function registerDemo(program: Command): void {
  * @throws CartularyError `conflict` where the directory holds an archive that no demo has made
  */
 export async function startDemo(options: CommonOptions): Promise<void> {
-  const settings = settingsOf({ ...options, data: options.data ?? './demo-data' });
+  // Where the shop's backups go, those of a make-believe one would only be in the way.
+  const { backup: _backup, ...settings } = settingsOf({ ...options, data: options.data ?? './demo-data' });
   if (await isInitialised(settings.data)) {
     const { name } = await readHouseFile(dataLayout(settings.data));
     if (name !== SHOP)
