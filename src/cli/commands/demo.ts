@@ -21,7 +21,14 @@ export function defineDemo(command: Command): void {
  * @throws CartularyError `conflict` where the directory holds an archive that no demo has made
  */
 export async function startDemo(options: CommonOptions): Promise<void> {
-  const settings = settingsOf({ ...options, data: options.data ?? './demo-data' });
+  // Where the shop's records, media and backups go, those of a make-believe one have no place.
+  const {
+    backup: _backup,
+    database: _database,
+    blobs: _blobs,
+    shared: _shared,
+    ...settings
+  } = settingsOf({ ...options, data: options.data ?? './demo-data' });
   const layout = dataLayout(settings.data);
   if (await isInitialised(layout)) {
     const { name } = await readHouseFile(layout);
