@@ -3,7 +3,7 @@
  * first byte leaves; what left is on record when it is done.
  */
 import { createWriteStream } from 'node:fs';
-import { access, open, rename, rm } from 'node:fs/promises';
+import { access, lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import type { Archive, Progress } from '../archive/archive.ts';
@@ -38,10 +38,14 @@ export async function exportMessages(
   const { exporter, q, path } = request;
   await archive.allow(caller, 'export', 'export', { format: exporter.name });
   await access(dirname(path));
-  await reserve(path);
+  await assertFree(path);
   const part = `${path}.part`;
-  // A process that is killed leaves what can be read; the next start removes it.
+  // A process that is killed leaves what can be read, and an empty file; the next start removes what was noted, so it is noted first.
   const forgetFiles = await archive.noteUnfinished({ part, reserved: path });
+  await reserve(path).catch(async (cause: unknown) => {
+    await forgetFiles();
+    throw cause;
+  });
   try {
     await archive.reachIndex();
     const { query } = await archive.threads.read.call('normalise', q);
@@ -94,10 +98,18 @@ async function reserve(path: string): Promise<void> {
     await (await open(path, 'wx', 0o600)).close();
   } catch (cause) {
     if (!(cause instanceof Error) || !('code' in cause) || cause.code !== 'EEXIST') throw cause;
-    throw new CartularyError('conflict', `${path} is there already; an export replaces nothing, name another file`, {
-      cause,
-    });
+    throw isTaken(path);
   }
+}
+
+/** What is there already is refused before it is noted as ours. */
+async function assertFree(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found !== undefined) throw isTaken(path);
+}
+
+function isTaken(path: string): CartularyError {
+  return new CartularyError('conflict', `${path} is there already; an export replaces nothing, name another file`);
 }
 
 async function* readMessages(
