@@ -87,6 +87,8 @@ function addRoute(
 /** Looks, and tells all that is due. */
 async function look(minutes = 0): Promise<void> {
   clock.ms += minutes * MINUTE;
+  // Two looks are seconds apart where they are not a test's.
+  await service.archive.reachIndex();
   await service.alerts.look();
   for (let turn = 0; turn < 5; turn += 1) {
     service.alerts.startTelling();
