@@ -9,10 +9,8 @@ import type { Envelope } from '../model/envelope.ts';
 import type { SignatureVerdict } from '../model/record.ts';
 import { isDiskFailed, isDiskFull } from '../store/thread.ts';
 import type { Connector } from './connector.ts';
-import { guardEnvelope } from './guard/guard.ts';
-import { takeEnvelope } from './receive.ts';
+import type { GuardedEnvelope } from './guard/guard.ts';
 import type { Received } from './receive.ts';
-import { getConnector } from './source-view.ts';
 import type { Spool, SpooledEnvelope } from './spool.ts';
 
 export type KeepingParts = {
@@ -38,10 +36,23 @@ export type Keeping = {
 /** Platforms wait ten seconds or more; what is spooled without need is filed a second later. */
 const PATIENCE_MS = 3000;
 
+/** What reads platforms, loaded for the first envelope: a command that looks something up gets none. */
+async function loadReceiving() {
+  const [{ takeEnvelope }, { getConnector }, { guardEnvelope }] = await Promise.all([
+    import('./receive.ts'),
+    import('./source-view.ts'),
+    import('./guard/guard.ts'),
+  ]);
+  return { takeEnvelope, getConnector, guardEnvelope };
+}
+type Receiving = Awaited<ReturnType<typeof loadReceiving>>;
+
 export function createKeeping(parts: KeepingParts): Keeping {
   const { archive, spool, onSpooling, onFatal } = parts;
   const patienceMs = parts.patienceMs ?? PATIENCE_MS;
   let isAway = false;
+  let loading: Promise<Receiving> | undefined;
+  const receiving = (): Promise<Receiving> => (loading ??= loadReceiving());
   let asking: Promise<number> | undefined;
   const setAway = (next: boolean): void => {
     if (isAway === next) return;
@@ -49,6 +60,7 @@ export function createKeeping(parts: KeepingParts): Keeping {
     onSpooling(next, spool?.state().envelopes ?? 0);
   };
   const file = async ({ source: id, envelope, verdict, findings }: SpooledEnvelope): Promise<unknown> => {
+    const { takeEnvelope, getConnector } = await receiving();
     const source = archive.registry.findSource(id);
     if (source === undefined) throw new CartularyError('not-found', 'the source of what waits is not known');
     return within(patienceMs, takeEnvelope({ archive }, source, getConnector(source), envelope, verdict, findings));
@@ -64,6 +76,7 @@ export function createKeeping(parts: KeepingParts): Keeping {
   return {
     isSpooling: () => isAway,
     async keep(source, connector, envelope, verdict) {
+      const { takeEnvelope, guardEnvelope } = await receiving();
       if (spool === undefined) return takeEnvelope({ archive }, source, connector, envelope, verdict);
       if (!isAway) {
         try {
@@ -73,7 +86,8 @@ export function createKeeping(parts: KeepingParts): Keeping {
           setAway(true);
         }
       }
-      await putGuarded(spool, source, envelope, verdict).catch((cause: unknown) => {
+      const guarded = guardEnvelope(envelope, { oneTimeCodes: source.maskOneTimeCodes });
+      await putGuarded(spool, source, guarded, verdict).catch((cause: unknown) => {
         if (isDiskFailed(cause)) onFatal(cause);
         throw cause;
       });
@@ -96,8 +110,12 @@ export function createKeeping(parts: KeepingParts): Keeping {
   };
 }
 
-async function putGuarded(spool: Spool, source: Source, envelope: Envelope, verdict: SignatureVerdict): Promise<void> {
-  const guarded = guardEnvelope(envelope, { oneTimeCodes: source.maskOneTimeCodes });
+async function putGuarded(
+  spool: Spool,
+  source: Source,
+  guarded: GuardedEnvelope,
+  verdict: SignatureVerdict,
+): Promise<void> {
   try {
     await spool.put({
       source: source.id,
