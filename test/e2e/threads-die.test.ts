@@ -50,9 +50,9 @@ describe('a thread that dies', () => {
     ['seal', 'memory'],
     ['store-writer', 'throw'],
     ['store-maintenance', 'exit'],
-    ['follow', 'memory'],
+    ['follow', 'exit'],
     ['log', 'throw'],
-    ['read', 'memory'],
+    ['read', 'throw'],
     ['count', 'exit'],
   ] as const;
 

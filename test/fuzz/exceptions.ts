@@ -37,6 +37,7 @@ export const EXCEPTIONS: Readonly<Record<string, string>> = {
   openRegistry: 'reads sealed settings: the target "sealed setting"',
   openAlerts: 'reads sealed settings: the targets "route of alerts" and "state of alerts"',
   readSecret: 'reads a line of standard input as it is',
+  openLine: 'takes a port to another thread',
   openSpool: 'opens a directory of the files that are the target "spool file"',
   openPostgresLink: 'opens a connection; what it reads is whether a lock was given',
   openNodeLink: 'opens a connection of the above',

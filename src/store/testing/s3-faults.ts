@@ -71,8 +71,11 @@ export function describeS3Faults(getServer: () => TestS3): void {
       ['remove', (store) => store.remove(NAME), undefined],
       ['sweep', (store) => store.sweep(), undefined],
     ];
+    // What is asked in one request is tried again by the same code, whatever it asks.
     const cases = OPERATIONS.flatMap(([operation, act, result]) =>
-      PASSING.map(([fault, what]) => ({ operation, act, result, fault, what })),
+      PASSING.filter(([fault]) => ['put', 'get'].includes(operation) || ['503', 'a cut after'].includes(fault)).map(
+        ([fault, what]) => ({ operation, act, result, fault, what }),
+      ),
     );
 
     it.each(cases)('$operation survives $fault', async ({ act, result, what }) => {
@@ -82,7 +85,7 @@ export function describeS3Faults(getServer: () => TestS3): void {
       expect(proxy.seen.length).toBeGreaterThan(2);
     });
 
-    it.each(cases.filter(({ fault }) => ['500', 'never', 'a cut before', 'a cut after'].includes(fault)))(
+    it.each(cases.filter(({ fault }) => ['503', 'never', 'a cut before', 'a cut after'].includes(fault)))(
       '$operation says after $fault without end that it cannot be done',
       async ({ operation, act, what }) => {
         if (operation !== 'put') await direct.put(inPieces(SMALL_BYTES));

@@ -30,7 +30,7 @@ export const MIXED: Scenario = {
   name: 'mixed',
   proves: 'Any sequence of these faults takes nothing that was acknowledged.',
   needs: ['linux', 'root', 'mkfs.ext4', 'xfs_io', 'strace', 'faketime'],
-  rounds: { short: 10, long: 170 },
+  rounds: { short: 7, long: 170 },
   async run(run) {
     const disk = await makeLoopDisk(run.data, DISK_MB);
     try {
