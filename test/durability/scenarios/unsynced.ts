@@ -30,7 +30,7 @@ export const UNSYNCED: Scenario = {
   name: 'unsynced',
   proves: 'A message that is a duplicate only of something never synced is made durable before it is acknowledged.',
   needs: ['linux', 'root', 'mkfs.ext4', 'xfs_io', 'strace'],
-  rounds: { short: 2, long: 20 },
+  rounds: { short: 1, long: 20 },
   async run(run) {
     const disk = await makeLoopDisk(run.data, DISK_MB);
     try {
