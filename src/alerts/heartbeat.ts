@@ -6,7 +6,7 @@ import type { Archive } from '../archive/archive.ts';
 import { lookForSigning } from './probes.ts';
 import type { RouteOf } from './routes.ts';
 import type { Answer } from './senders/answer.ts';
-import { within } from './within.ts';
+import { within } from '../jobs/within.ts';
 
 /** Milliseconds within which the archive must prove that it works, and after which a beat that did not arrive is tried again. */
 const PROOF_MS_MAX = 10_000;

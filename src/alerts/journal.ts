@@ -6,7 +6,7 @@ import type { WatchRecord, WatchSetting } from '../archive/watching.ts';
 import { isDiskFailed } from '../store/thread.ts';
 import { causeOf } from './probes.ts';
 import type { AlertState } from './state.ts';
-import { within } from './within.ts';
+import { within } from '../jobs/within.ts';
 
 /** Name of the setting that the state is kept in. */
 export const STATE = 'alerts';

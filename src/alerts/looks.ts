@@ -6,7 +6,7 @@ import type { ConditionCode } from './conditions.ts';
 import { causeOf } from './probes.ts';
 import type { Probe } from './probes.ts';
 import type { Finding } from './watch.ts';
-import { within } from './within.ts';
+import { within } from '../jobs/within.ts';
 
 /** What a look gave: the conditions that were looked for, and those that are so. */
 export type Looked = { readonly codes: readonly ConditionCode[]; readonly findings: readonly Finding[] };

@@ -1,6 +1,6 @@
 /** What one node of an archive does for all: which one that is, and alerts, whose state lives in it. */
 import type { Alerts } from '../alerts/alerts.ts';
-import { within } from '../alerts/within.ts';
+import { within } from '../jobs/within.ts';
 import type { Archive } from '../archive/archive.ts';
 import { CartularyError } from '../model/errors.ts';
 

@@ -1,4 +1,6 @@
 /** What goes on by itself in a service: each piece again and again, until the service stops. */
+import { setTimeout as pause } from 'node:timers/promises';
+
 import type { Logger } from 'pino';
 
 import { isDiskFailed } from '../store/thread.ts';
@@ -34,21 +36,9 @@ async function loop(
       if (isDiskFailed(cause)) onFatal(cause);
       if (!signal.aborted) log.warn({ cause: errorName(cause) }, 'a job failed; it is tried again');
     }
-    await pause(everyMs, signal);
+    // Ends with the service.
+    await pause(everyMs, undefined, { signal }).catch(() => undefined);
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-  });
 }
 
 /** What a log line may say of an error: its name and code, never its text. */

@@ -2,6 +2,8 @@
  * State rows on their way from the follower to the writer. They are derived: a full disk delays them, and must end neither the follower nor the process that still answers
  * senders with "come again".
  */
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { CartularyError } from '../model/errors.ts';
 import type { StateRow, StoreWriter } from '../store/store.ts';
 
@@ -38,22 +40,9 @@ export function createStateWriter(
   };
   return {
     async write(states) {
-      while (!(await tryOnce(states))) await pause(options.retryMs ?? RETRY_MS, stop.signal);
+      while (!(await tryOnce(states)))
+        await pause(options.retryMs ?? RETRY_MS, undefined, { signal: stop.signal }).catch(() => undefined);
     },
     stop: () => stop.abort(),
   };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
-  });
 }

@@ -7,6 +7,7 @@ import type { Archive } from '../archive/archive.ts';
 import type { Source } from '../archive/registry.ts';
 import type { Envelope } from '../model/envelope.ts';
 import type { SignatureVerdict } from '../model/record.ts';
+import { within } from '../jobs/within.ts';
 import { isDiskFailed, isDiskFull } from '../store/thread.ts';
 import type { Connector } from './connector.ts';
 import type { GuardedEnvelope } from './guard/guard.ts';
@@ -54,21 +55,16 @@ export function createKeeping(parts: KeepingParts): Keeping {
   let loading: Promise<Receiving> | undefined;
   const receiving = (): Promise<Receiving> => (loading ??= loadReceiving());
   let asking: Promise<number> | undefined;
-  const setAway = (next: boolean): void => {
-    if (isAway === next) return;
-    isAway = next;
-    onSpooling(next, spool?.state().envelopes ?? 0);
-  };
   const file = async ({ source: id, envelope, verdict, findings }: SpooledEnvelope): Promise<unknown> => {
     const { takeEnvelope, getConnector } = await receiving();
     const source = archive.registry.findSource(id);
     if (source === undefined) throw new CartularyError('not-found', 'the source of what waits is not known');
-    return within(patienceMs, takeEnvelope({ archive }, source, getConnector(source), envelope, verdict, findings));
+    return orAway(patienceMs, takeEnvelope({ archive }, source, getConnector(source), envelope, verdict, findings));
   };
   /** Asks once at a time, however long it takes to be answered. */
   const isThere = async (): Promise<boolean> => {
     asking ??= archive.size().finally(() => (asking = undefined));
-    return within(patienceMs, asking).then(
+    return orAway(patienceMs, asking).then(
       () => true,
       () => false,
     );
@@ -80,10 +76,11 @@ export function createKeeping(parts: KeepingParts): Keeping {
       if (spool === undefined) return takeEnvelope({ archive }, source, connector, envelope, verdict);
       if (!isAway) {
         try {
-          return await within(patienceMs, takeEnvelope({ archive }, source, connector, envelope, verdict));
+          return await orAway(patienceMs, takeEnvelope({ archive }, source, connector, envelope, verdict));
         } catch (cause) {
           if (!isDatabaseAway(cause)) throw cause;
-          setAway(true);
+          if (!isAway) onSpooling(true, spool.state().envelopes);
+          isAway = true;
         }
       }
       const guarded = guardEnvelope(envelope, { oneTimeCodes: source.maskOneTimeCodes });
@@ -134,17 +131,11 @@ function isDatabaseAway(cause: unknown): boolean {
   return cause instanceof CartularyError && cause.code === 'database-away';
 }
 
+const LATE = Symbol('late');
+
 /** @throws CartularyError `database-away` where it takes too long; it may still be done, and is known then */
-async function within<Result>(ms: number, work: Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new CartularyError('database-away', 'the database does not answer')), ms);
-  });
-  // Nobody waits for it any more, and its failure is nobody's surprise.
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+async function orAway<Result>(ms: number, work: Promise<Result>): Promise<Result> {
+  const result = await within<Result | typeof LATE>(ms, work, LATE);
+  if (result === LATE) throw new CartularyError('database-away', 'the database does not answer');
+  return result;
 }

@@ -8,7 +8,7 @@ import { connect } from 'node:tls';
 
 import { request } from 'undici';
 
-import { within } from '../../alerts/within.ts';
+import { within } from '../../jobs/within.ts';
 import type { Source } from '../../archive/registry.ts';
 import { findConnector } from '../../capture/connectors/list.ts';
 import { signTest } from '../../capture/sign-test.ts';

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 
 import { z } from 'zod';
 
-import { within } from '../../alerts/within.ts';
+import { within } from '../../jobs/within.ts';
 import type { Caller } from '../../archive/caller.ts';
 import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
 import { CartularyError, ERRORS } from '../../model/errors.ts';

@@ -1,7 +1,7 @@
 /** Looking up: search, facets, one message, proofs; checking and rebuilding. */
 import { z } from 'zod';
 
-import { within } from '../../alerts/within.ts';
+import { within } from '../../jobs/within.ts';
 import { parseId } from '../../model/ids.ts';
 import { defineOperation } from '../operation.ts';
 
