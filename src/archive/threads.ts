@@ -237,17 +237,32 @@ function createSealQueue(seal: Thread<SealCalls>) {
   });
 }
 
+/** Does something so many milliseconds after it is first asked for: once, however often it is asked for meanwhile. */
+function createDelay(ms: number, act: () => void): { ask(): void; stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    ask: () => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        act();
+      }, ms);
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
+
 function startTimers(
   writer: StoreWriter,
   derived: { readonly follow: Thread<FollowCalls>; readonly log: Thread<LogCalls> } | undefined,
   onStalled: (cause: unknown) => void,
 ) {
-  let publishing: NodeJS.Timeout | undefined;
-  let publishingOthers: NodeJS.Timeout | undefined;
-  let moving: NodeJS.Timeout | undefined;
-  let following: NodeJS.Timeout | undefined;
   let committed = 0;
   let stopped = false;
+  const publish = (): void => void derived?.log.call('publish', undefined).catch(onStalled);
+  const following = createDelay(FOLLOW_EVERY_MS, () => derived?.follow.tell({ size: committed } satisfies FollowNote));
+  const publishing = createDelay(PUBLISH_EVERY_MS, publish);
+  const publishingOthers = createDelay(PUBLISH_OTHERS_EVERY_MS, publish);
+  const moving = createDelay(CHECKPOINT_EVERY_MS, () => void writer.checkpoint().catch(onStalled));
   const optimising = setInterval(() => {
     // A damaged month is told by whoever searches it, and built anew by the follower.
     derived?.follow.call('optimise', { quietMs: OPTIMISE_EVERY_MS }).catch(() => undefined);
@@ -258,37 +273,14 @@ function startTimers(
     onGrown(size: number, isOwn: boolean) {
       if (stopped || (!isOwn && size <= committed)) return;
       committed = Math.max(committed, size);
-      if (derived !== undefined) {
-        const { follow, log } = derived;
-        const publish = (): void => void log.call('publish', undefined).catch(onStalled);
-        following ??= setTimeout(() => {
-          following = undefined;
-          follow.tell({ size: committed } satisfies FollowNote);
-        }, FOLLOW_EVERY_MS);
-        if (isOwn)
-          publishing ??= setTimeout(() => {
-            publishing = undefined;
-            publish();
-          }, PUBLISH_EVERY_MS);
-        else
-          publishingOthers ??= setTimeout(() => {
-            publishingOthers = undefined;
-            publish();
-          }, PUBLISH_OTHERS_EVERY_MS);
-      }
-      if (!isOwn) return;
-      moving ??= setTimeout(() => {
-        moving = undefined;
-        writer.checkpoint().catch(onStalled);
-      }, CHECKPOINT_EVERY_MS);
+      following.ask();
+      (isOwn ? publishing : publishingOthers).ask();
+      if (isOwn) moving.ask();
     },
     stop() {
       stopped = true;
       clearInterval(optimising);
-      clearTimeout(following);
-      clearTimeout(publishing);
-      clearTimeout(publishingOthers);
-      clearTimeout(moving);
+      for (const delay of [following, publishing, publishingOthers, moving]) delay.stop();
     },
   };
 }
