@@ -158,9 +158,11 @@ describe('what cannot be derived', () => {
     },
   );
 
-  it('is named: a write-ahead log that lost its end', { timeout: 180_000 }, async () => {
+  it('is named: a write-ahead log that cannot be read', { timeout: 180_000 }, async () => {
     await freshCopy(whole.data);
-    damage(pick(filesOf('database wal')), pick(DAMAGES), 0.1);
+    // Its end may be left over from before it was begun anew: nobody would miss half of it.
+    const harmful = DAMAGES.filter((name) => name !== 'half');
+    damage(pick(filesOf('database wal')), pick(harmful), 0);
     expect((await look(copy)).verify).toContain('rolled-back');
   });
 

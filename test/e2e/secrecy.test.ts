@@ -18,8 +18,8 @@ const place = await makePlace('secrecy');
 const temporary = join(place.path, 'tmp');
 afterAll(() => place.remove());
 
-/** Every file below the directories that holds one of the forms of a text. */
-function findTraces(directories: readonly string[], text: string): string[] {
+/** Every file, of those named and of those below the directories named, that holds one of the forms of a text. */
+function findTraces(places: readonly string[], text: string): string[] {
   const words = text.split(' ').filter((word) => word.length >= 9);
   const needles = [text, ...words].flatMap((part) => [
     Buffer.from(part, 'utf8'),
@@ -29,23 +29,27 @@ function findTraces(directories: readonly string[], text: string): string[] {
     Buffer.from(encodeURIComponent(part).replaceAll('%20', '+'), 'latin1'),
     Buffer.from(part.toLowerCase(), 'utf8'),
   ]);
-  return directories.flatMap((directory) =>
-    readdirSync(directory, { recursive: true, encoding: 'utf8' })
-      .map((name) => join(directory, name))
-      .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true)
-      .filter((path) => {
-        const bytes = readIfThere(path);
-        return needles.some((needle) => bytes.includes(needle));
-      }),
-  );
+  const found: string[] = [];
+  for (const path of places.flatMap(filesAt)) {
+    const bytes = ifThere(() => readFileSync(path));
+    if (bytes !== undefined && needles.some((needle) => bytes.includes(needle))) found.push(path);
+  }
+  return found;
 }
 
-/** A file's bytes; none where a server at work has closed or removed it since it was listed. */
-function readIfThere(path: string): Buffer {
+/** A file, or every file below a directory. */
+function filesAt(path: string): string[] {
+  const entry = statSync(path, { throwIfNoEntry: false });
+  if (entry?.isDirectory() !== true) return entry?.isFile() === true ? [path] : [];
+  return (ifThere(() => readdirSync(path)) ?? []).flatMap((name) => filesAt(join(path, name)));
+}
+
+/** Undefined where a server at work has closed or removed what is read since it was listed. */
+function ifThere<Result>(read: () => Result): Result | undefined {
   try {
-    return readFileSync(path);
+    return read();
   } catch (cause) {
-    if (isMissing(cause)) return Buffer.alloc(0);
+    if (isMissing(cause)) return undefined;
     throw cause;
   }
 }
@@ -53,7 +57,9 @@ function readIfThere(path: string): Buffer {
 /** Files that a process holds open, those without a name too (Linux). */
 function openFiles(pid: number | undefined): string[] {
   const directory = `/proc/${pid}/fd`;
-  return existsSync(directory) ? [directory] : [];
+  if (!existsSync(directory)) return [];
+  const paths = readdirSync(directory).map((name) => join(directory, name));
+  return paths.filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true);
 }
 
 /** What of a text's Base64 does not depend on what stands before and after it. */

@@ -16,10 +16,8 @@ import type { ArchiveLayout } from '../../src/archive/layout.ts';
 import { openHouse } from '../../src/archive/house.ts';
 import type { VerifyReport } from '../../src/archive/threads/verify-thread.ts';
 import type { ArchiveId, MessageId } from '../../src/model/ids.ts';
-import { unwrapKeyring } from '../../src/vault/keyring.ts';
 import type { EncryptedDatabase } from '../../src/vault/page-encryption.ts';
-import { openLocalRoot } from '../../src/vault/root-provider.ts';
-import { changeRows } from '../support/change-rows.ts';
+import { changeRows, takeDatabaseKey } from '../support/change-rows.ts';
 import { makePlace, runCli, runJson } from '../support/cli.ts';
 
 const place = await makePlace('tamper');
@@ -51,9 +49,7 @@ beforeAll(async () => {
     writeFileSync(join(place.path, `${name}.xml`), xml(name, `medium ${name}`));
     await runJson(['import', 'sms-backup', join(place.path, `${name}.xml`), '--data', place.data]);
   }
-  const data = dataLayout(place.data);
-  const root = await openLocalRoot({ path: data.rootKey });
-  databaseKey = (await unwrapKeyring(readFileSync(archiveLayout(data, archiveId).keyring, 'utf8'), root)).databaseKey;
+  databaseKey = await takeDatabaseKey(place.data, archiveId);
 }, 240_000);
 afterAll(() => place.remove());
 

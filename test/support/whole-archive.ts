@@ -13,9 +13,13 @@ import { openService } from '../../src/api/service.ts';
 import type { Service, ServiceOptions } from '../../src/api/service.ts';
 import { initHouse } from '../../src/archive/house.ts';
 import type { Initialised } from '../../src/archive/house.ts';
+import { archiveLayout, dataLayout } from '../../src/archive/layout.ts';
 import { parseSignedCheckpoint } from '../../src/ledger/checkpoint.ts';
 import { workJobs } from '../../src/capture/work.ts';
+import type { ArchiveId } from '../../src/model/ids.ts';
 import { readSettings } from '../../src/settings.ts';
+import { openEncryptedDatabase } from '../../src/vault/page-encryption.ts';
+import { takeDatabaseKey } from './change-rows.ts';
 import { AUTH_TOKEN, inboundFields, inParallel, signedForm } from './twilio.ts';
 
 export type WholeArchive = Initialised & {
@@ -82,13 +86,13 @@ export async function makeWholeArchive(path: string): Promise<WholeArchive> {
   await writeFile(kit, made.recoveryKit);
   const service = await openData(live);
   try {
-    return { ...made, kit, closed: live, ...(await fill(service, path, live)) };
+    return { ...made, kit, closed: live, ...(await fill(service, path, live, made.archiveId)) };
   } finally {
     await service.close();
   }
 }
 
-async function fill(service: Service, path: string, live: string) {
+async function fill(service: Service, path: string, live: string, archiveId: ArchiveId) {
   const lines = join(path, 'lines.jsonl');
   const events = [
     ...Array.from({ length: 120 }, (_none, index) => messageLine(index)),
@@ -131,12 +135,27 @@ async function fill(service: Service, path: string, live: string) {
   await operate(service, 'export', { q: 'parcel', path: bundle });
   const backups = join(path, 'backups');
   const { path: backup } = await operate<{ path: string }>(service, 'backup', { into: backups });
-  await send(inboundFields(`SM${'a'.repeat(32)}`, 'after the backup'));
-  await app.close();
-  await untilQuiet(service);
   const data = join(path, 'data');
-  copyData(live, data);
+  const { database } = archiveLayout(dataLayout(live), archiveId);
+  await whileRead(database, await takeDatabaseKey(live, archiveId), async () => {
+    await send(inboundFields(`SM${'a'.repeat(32)}`, 'after the backup'));
+    await untilQuiet(service);
+    copyData(live, data);
+  });
+  await app.close();
   return { data, backups, backup, bundle, texts };
+}
+
+/** Acts while somebody reads the database as it is: what is written meanwhile is in the write-ahead log only. */
+async function whileRead(path: string, key: Uint8Array, act: () => Promise<void>): Promise<void> {
+  const reading = openEncryptedDatabase(path, { key, mustExist: true });
+  try {
+    reading.exec('BEGIN');
+    reading.prepare('SELECT count(*) FROM sqlite_schema').get();
+    await act();
+  } finally {
+    reading.close();
+  }
 }
 
 /** Waits until all that is in the store is in the index and under a published head. */
