@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { Client } from 'pg';
 
-import { findPrograms, startPostgres, untilReady } from '../baselines/postgres-server.ts';
+import { findPrograms, openArchiveDatabase, startPostgres } from '../baselines/postgres-server.ts';
 import { openPlainTable } from '../baselines/postgres-table.ts';
 import type { Arrival } from '../baselines/sqlite.ts';
 import { makeEnvelope, makePlace } from '../place.ts';
@@ -25,11 +25,9 @@ export async function measurePostgres(run: BenchRun): Promise<void> {
   const server = await startPostgres(directory);
   if (server === undefined) return run.miss('PostgreSQL: not installed');
   try {
-    const version = await untilReady(() => ask(server.url, 'SHOW server_version'));
-    await ask(server.url, 'CREATE DATABASE archive');
-    const database = new URL(server.url);
-    database.pathname = '/archive';
-    await measureOn(run, directory, { plain: server.url, archive: database.href, version });
+    const archive = await openArchiveDatabase(server.url);
+    const version = await ask(server.url, 'SHOW server_version');
+    await measureOn(run, directory, { plain: server.url, archive, version });
   } finally {
     await server.stop();
     rmSync(directory, { recursive: true, force: true });
