@@ -7,7 +7,7 @@
  *   npm run bench -- capacity FILE… [--price 0.08] [--out FILE.svg] [--store]
  *   npm run bench -- report FILE…
  *
- * Subjects: capture searchable start search proof verify export disk rebuild backup ack memory import shares limits others postgres at-size; all but the last where none is named. `--data DIR` measures on the disk of
+ * Subjects: capture searchable start search proof verify export disk rebuild backup ack memory import shares limits others postgres nodes at-size; all but the last where none is named. `--data DIR` measures on the disk of
  * DIR, `--keep` leaves the archive there, `--archive DIR` measures one that was left: ack, memory and at-size add some messages to it; at-size is capture in turns with a baseline that holds as much. `--alone` leaves the baseline out of capture. `--check` fails where a ratio is
  * worse than the stored one by a fifth, `--store` stores them. `plot` draws how figures grow, from what several runs left with `--json`;
  * `capacity` continues them to a mid-sized shop (`--store`: for `cartulary capacity` as well); `report` prints them as Markdown.

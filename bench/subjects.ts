@@ -8,6 +8,7 @@ import { measureExport } from './steps/export.ts';
 import { measureImport } from './steps/import.ts';
 import { measureLimits } from './steps/limits.ts';
 import { measureMemory } from './steps/memory.ts';
+import { measureNodes } from './steps/nodes.ts';
 import { measureOthers } from './steps/others.ts';
 import { measurePostgres } from './steps/postgres.ts';
 import { measureProofs } from './steps/proof.ts';
@@ -40,5 +41,6 @@ export const SUBJECTS: ReadonlyMap<string, Subject> = new Map([
   ['limits', measureLimits],
   ['others', measureOthers],
   ['postgres', measurePostgres],
+  ['nodes', measureNodes],
   ['at-size', measureCaptureAtSize],
 ]);

@@ -14,10 +14,14 @@ import {
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
+import { Client } from 'pg';
+
 import { freePort } from '../../test/support/cli.ts';
 
 export type PostgresServer = {
   readonly url: string;
+  /** Its first process; undefined where it is another's. */
+  readonly pid?: number | undefined;
   stop(): Promise<void>;
   /** Kills it, as a crash does, and starts it again; not where it is another's. */
   restart?: () => Promise<void>;
@@ -102,6 +106,9 @@ export async function startPostgres(directory: string): Promise<PostgresServer |
   let server = start();
   return {
     url: `postgres://bench@127.0.0.1:${port}/postgres`,
+    get pid() {
+      return server.pid;
+    },
     stop: () => end(server, 'SIGINT'),
     async restart() {
       await end(server, 'SIGQUIT');
@@ -116,6 +123,19 @@ async function end(server: ChildProcess, signal: 'SIGINT' | 'SIGQUIT'): Promise<
   const ended = new Promise((resolve) => server.once('exit', resolve));
   server.kill(signal);
   await ended;
+}
+
+/** Makes a database for an archive as docs/operate/postgres.md says: its owner is no superuser, to whom row-level security would not apply. @returns its URL */
+export async function openArchiveDatabase(url: string): Promise<string> {
+  const client = await untilReady(async () => {
+    const fresh = new Client({ connectionString: url });
+    await fresh.connect();
+    return fresh;
+  });
+  await client.query('CREATE ROLE archivist LOGIN');
+  await client.query('CREATE DATABASE archive OWNER archivist');
+  await client.end();
+  return Object.assign(new URL(url), { pathname: '/archive', username: 'archivist' }).href;
 }
 
 /** Tries until the server answers. */

@@ -1,16 +1,19 @@
-/** Capture into PostgreSQL, in turns with a plain table in the same server. */
+/** Capture into PostgreSQL, in turns with a plain table in the same server; and searching there, in turns with the archive in SQLite. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { Client } from 'pg';
 
-import { findPrograms, startPostgres, untilReady } from '../baselines/postgres-server.ts';
+import type { Service } from '../../src/api/service.ts';
+import { findPrograms, openArchiveDatabase, startPostgres } from '../baselines/postgres-server.ts';
 import { openPlainTable } from '../baselines/postgres-table.ts';
 import type { Arrival } from '../baselines/sqlite.ts';
-import { makeEnvelope, makePlace } from '../place.ts';
+import { median, percentile } from '../figure.ts';
+import { makeEnvelope, makePlace, openPlace } from '../place.ts';
 import type { BenchRun } from '../run.ts';
 import { openShop } from '../texts/shop.ts';
 import { takeAll } from './capture.ts';
+import { KINDS, searchOften, settleIndex } from './search.ts';
 
 /** Messages at most, and in a round: the two take turns, so that what else the machine does meets both. */
 const MESSAGES_MAX = 200_000;
@@ -25,11 +28,9 @@ export async function measurePostgres(run: BenchRun): Promise<void> {
   const server = await startPostgres(directory);
   if (server === undefined) return run.miss('PostgreSQL: not installed');
   try {
-    const version = await untilReady(() => ask(server.url, 'SHOW server_version'));
-    await ask(server.url, 'CREATE DATABASE archive');
-    const database = new URL(server.url);
-    database.pathname = '/archive';
-    await measureOn(run, directory, { plain: server.url, archive: database.href, version });
+    const archive = await openArchiveDatabase(server.url);
+    const version = await ask(server.url, 'SHOW server_version');
+    await measureOn(run, directory, { plain: server.url, archive, version });
   } finally {
     await server.stop();
     rmSync(directory, { recursive: true, force: true });
@@ -59,12 +60,37 @@ async function measureOn(run: BenchRun, directory: string, databases: Databases)
       );
       rounds.push({ told: ROUND, plain, seconds, searchable: searchableSeconds });
     }
+    // The first is the warm-up.
+    note(run, rounds.slice(1), databases.version);
+    await compareSearch(run, service);
   } finally {
     await service.close();
     await table.close();
   }
-  // The first is the warm-up.
-  note(run, rounds.slice(1), databases.version);
+}
+
+async function compareSearch(run: BenchRun, service: Service): Promise<void> {
+  const local = await openPlace(run.place.data);
+  try {
+    for (const one of [local, service]) await settleIndex(one);
+    for (const kind of KINDS) {
+      const times: { local: number; postgres: number }[] = [];
+      for (let round = 0; round <= run.options.runs; round += 1) {
+        const [there, here] = [await searchOften(local.archive, kind), await searchOften(service.archive, kind)];
+        if (round > 0) times.push({ local: percentile(there, 0.95), postgres: percentile(here, 0.95) });
+      }
+      run.note({
+        id: `postgres.search.${kind.name}.p95`,
+        what: `search, ${kind.name}, records in PostgreSQL, p95`,
+        unit: 'ms',
+        better: 'less',
+        value: times.map(({ postgres }) => postgres),
+        baseline: { what: 'records in SQLite', value: median(times.map((one) => one.local)) },
+      });
+    }
+  } finally {
+    await local.close();
+  }
 }
 
 function note(

@@ -1,6 +1,7 @@
 /** Search: newest 50 of each query, counted to 1,000, the audit record durable before the answer; in turns with FTS5 in plaintext, which keeps no record of who asked. */
 import { existsSync } from 'node:fs';
 
+import type { Service } from '../../src/api/service.ts';
 import type { Archive } from '../../src/archive/archive.ts';
 import type { Caller } from '../../src/archive/caller.ts';
 import { openBaseline } from '../baselines/sqlite.ts';
@@ -67,9 +68,7 @@ export async function measureSearch({ options, place, note, miss }: BenchRun): P
   if (baseline === undefined) miss('search against FTS5: the archive was kept without its baseline');
   const service = await openPlace(place.data);
   try {
-    await service.archive.reachIndex();
-    // What the product does within the hour where a month is left alone.
-    while ((await service.archive.threads.follow.call('optimise', { quietMs: 0 })) !== undefined);
+    await settleIndex(service);
     baseline?.optimise();
     for (const kind of KINDS) {
       const ours: number[][] = [];
@@ -102,7 +101,14 @@ export async function measureSearch({ options, place, note, miss }: BenchRun): P
   }
 }
 
-async function searchOften(archive: Archive, { queries }: QueryKind): Promise<number[]> {
+/** Has the index follow to the end of the log, and does what the product does within the hour where a month is left alone. */
+export async function settleIndex({ archive }: Service): Promise<void> {
+  await archive.reachIndex();
+  while ((await archive.threads.follow.call('optimise', { quietMs: 0 })) !== undefined);
+}
+
+/** Searches as often as a kind is searched in one run. @returns milliseconds of each */
+export async function searchOften(archive: Archive, { queries }: QueryKind): Promise<number[]> {
   const times: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const { q } = queries[round % queries.length] as Query;

@@ -57,6 +57,8 @@ export async function connect(location: PostgresPlace): Promise<Client> {
     application_name: 'cartulary',
     connectionTimeoutMillis: CONNECT_MS_MAX,
     query_timeout: QUERY_MS_MAX,
+    // What is asked together is sent together.
+    pipeline: true,
     types: { getTypeParser },
   });
   // A connection that breaks is told to whoever asks next; without this it ends the process.

@@ -3,7 +3,7 @@
  * (write-ahead archive, point-in-time recovery) loses its power over what was erased when the key of its epoch is destroyed (DESIGN §6). Whoever loses the file loses the
  * secrets, so it belongs into every backup of keys, and to every node.
  */
-import { randomBytes } from 'node:crypto';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 
 import { z } from 'zod';
@@ -83,24 +83,30 @@ export function readEpochs({ epochs: path, key }: EpochPlace): Epoch[] {
 export function parseEpochs(text: string, key: Uint8Array): Epoch[] {
   const parsed = checkShape(fileSchema, parseJson(text));
   if (!parsed.success) throw new CartularyError('corrupt', 'this is no file of epochs');
+  const wrapping = wrappingKey(key);
   return parsed.data.epochs.map(({ epoch, since, key: wrapped }) => ({
     epoch,
     sinceMs: since,
-    key: unwrapSecret({ epoch: 0, key }, Buffer.from(wrapped, 'base64')),
+    key: createSecretKey(unwrapSecret(wrapping, Buffer.from(wrapped, 'base64'))),
   }));
 }
 
 /** The text of the file. */
 export function formatEpochs(epochs: readonly Epoch[], key: Uint8Array): string {
+  const wrapping = wrappingKey(key);
   const file: z.infer<typeof fileSchema> = {
     version: 1,
     epochs: epochs.map((epoch) => ({
       epoch: epoch.epoch,
       since: epoch.sinceMs,
-      key: wrapSecret({ epoch: 0, key }, epoch.key).toString('base64'),
+      key: wrapSecret(wrapping, epoch.key.export()).toString('base64'),
     })),
   };
   return `${JSON.stringify(file, null, 1)}\n`;
+}
+
+function wrappingKey(key: Uint8Array): EpochKey {
+  return { epoch: 0, key: createSecretKey(key) };
 }
 
 /** Writes the file with these epochs; what is not among them is destroyed. */
@@ -116,7 +122,7 @@ export async function beginEpochs(place: EpochPlace, nowMs: number): Promise<voi
 /** A new epoch after these. */
 export function nextEpoch(epochs: readonly Epoch[], nowMs: number): Epoch {
   const last = epochs.length === 0 ? 0 : newestOf(epochs).epoch;
-  return { epoch: last + 1, sinceMs: nowMs, key: randomBytes(32) };
+  return { epoch: last + 1, sinceMs: nowMs, key: createSecretKey(randomBytes(32)) };
 }
 
 function newestOf(epochs: readonly Epoch[]): Epoch {

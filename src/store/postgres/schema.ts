@@ -29,6 +29,14 @@ export const ARCHIVE_TABLES = [
   'setting',
 ] as const;
 
+/** Row-level security: a connection sees one archive. */
+const PROTECT = ARCHIVE_TABLES.map(
+  (table) => `
+    ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE ${table} FORCE ROW LEVEL SECURITY;
+    CREATE POLICY one_archive ON ${table} USING (archive = current_setting('cartulary.archive', true)::uuid);`,
+).join('');
+
 const MIGRATIONS: readonly Migration[] = [
   {
     version: 1,
@@ -92,7 +100,17 @@ const MIGRATIONS: readonly Migration[] = [
         RETURN NEW;
       END $$;
       CREATE TRIGGER key_never_changes BEFORE UPDATE ON message_key FOR EACH ROW EXECUTE FUNCTION refuse_key_change();
+      ${PROTECT}
     `,
+  },
+  {
+    // The archive of the connection is looked up once a statement, not once a row.
+    version: 2,
+    breaking: false,
+    sql: ARCHIVE_TABLES.map(
+      (table) =>
+        `ALTER POLICY one_archive ON ${table} USING (archive = (SELECT current_setting('cartulary.archive', true)::uuid));`,
+    ).join('\n'),
   },
 ];
 
@@ -101,13 +119,6 @@ export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /** Any number that nobody else locks on. */
 const MIGRATION_LOCK = 7_232_627_331;
-
-const PROTECT = ARCHIVE_TABLES.map(
-  (table) => `
-    ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE ${table} FORCE ROW LEVEL SECURITY;
-    CREATE POLICY one_archive ON ${table} USING (archive = current_setting('cartulary.archive', true)::uuid);`,
-).join('');
 
 /**
  * Brings the database to the newest schema, in one transaction.
@@ -132,7 +143,7 @@ export function migrate(client: Client): Promise<void> {
     const known = new Set(rows.map(({ version }) => version));
     for (const { version, breaking, sql } of MIGRATIONS) {
       if (known.has(version)) continue;
-      await client.query(version === 1 ? sql + PROTECT : sql);
+      await client.query(sql);
       await client.query('INSERT INTO migration (version, breaking) VALUES ($1, $2)', [version, breaking]);
     }
   });

@@ -3,6 +3,7 @@
  * bring no secret back.
  */
 import { createCipheriv, createDecipheriv } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 
 import { CartularyError } from '../../model/errors.ts';
 
@@ -12,8 +13,8 @@ const INITIAL_VALUE = Buffer.alloc(8, 0xa6);
 /** Bytes of a wrapped secret: those of the secret and of the check. */
 export const WRAPPED_BYTES = 40;
 
-/** The key of an epoch. */
-export type EpochKey = { readonly epoch: number; readonly key: Uint8Array };
+/** The key of an epoch. A key object: Node takes 40 µs to find out that bytes are none, once a message. */
+export type EpochKey = { readonly epoch: number; readonly key: KeyObject };
 
 /** Wraps 32 bytes into 40. */
 export function wrapSecret({ key }: EpochKey, secret: Uint8Array): Buffer {

@@ -2,7 +2,7 @@
 import type { Client } from 'pg';
 
 import { LEAF_BYTES } from '../../ledger/leaf.ts';
-import { joinBytes } from './joined-bytes.ts';
+import { arrayText, joinBytes } from './columns.ts';
 
 /** A record without its number. */
 export type NewRecord = {
@@ -12,7 +12,34 @@ export type NewRecord = {
   readonly sealed: Uint8Array | null;
 };
 
-/** Writes records that stand one after the other in the log, from the number `from` on, into one month. */
+/** The statement that adds records of archive `$1`, of which the columns are the values from `$first` on. */
+export function selectRecords(first: number): string {
+  const [month, from, leaves, sealed, no, previous, begins, ends] = Array.from(
+    { length: 8 },
+    (_, at) => `$${first + at}`,
+  );
+  return `INSERT INTO record (archive, month, seq, no, prev_seq, leaf, sealed)
+    SELECT $1, ${month}::int, ${from}::bigint + u.at - 1, u.no, u.previous, substring(${leaves}::bytea FROM ((u.at - 1) * ${LEAF_BYTES} + 1)::int FOR ${LEAF_BYTES}),
+      substring(${sealed}::bytea FROM u.begins + 1 FOR u.ends - u.begins)
+    FROM unnest(${no}::bigint[], ${previous}::bigint[], ${begins}::int[], ${ends}::int[]) WITH ORDINALITY AS u(no, previous, begins, ends, at)`;
+}
+
+/** The columns of `selectRecords`: of records that stand one after the other in the log, from the number `from` on, in one month. */
+export function recordColumns(records: readonly NewRecord[], from: number, month: number): readonly unknown[] {
+  const { bytes, begins, ends } = joinBytes(records.map(({ sealed }) => sealed));
+  return [
+    month,
+    from,
+    Buffer.concat(records.map(({ leaf }) => leaf)),
+    bytes,
+    arrayText(records.map(({ no }) => no)),
+    arrayText(records.map(({ previousSeq }) => previousSeq)),
+    arrayText(begins),
+    arrayText(ends),
+  ];
+}
+
+/** Writes records by themselves. */
 export async function writeRecords(
   client: Client,
   archive: string,
@@ -20,23 +47,9 @@ export async function writeRecords(
   from: number,
   month: number,
 ): Promise<void> {
-  const { bytes, begins, ends } = joinBytes(records.map(({ sealed }) => sealed));
   await client.query({
     name: 'add-records',
-    text: `INSERT INTO record (archive, month, seq, no, prev_seq, leaf, sealed)
-      SELECT $1, $2, $3 + u.at - 1, u.no, u.previous, substring($4::bytea FROM ((u.at - 1) * ${LEAF_BYTES} + 1)::int FOR ${LEAF_BYTES}),
-        substring($5::bytea FROM u.begins + 1 FOR u.ends - u.begins)
-      FROM unnest($6::bigint[], $7::bigint[], $8::int[], $9::int[]) WITH ORDINALITY AS u(no, previous, begins, ends, at)`,
-    values: [
-      archive,
-      month,
-      from,
-      Buffer.concat(records.map(({ leaf }) => leaf)),
-      bytes,
-      records.map(({ no }) => no),
-      records.map(({ previousSeq }) => previousSeq),
-      begins,
-      ends,
-    ],
+    text: selectRecords(2),
+    values: [archive, ...recordColumns(records, from, month)],
   });
 }

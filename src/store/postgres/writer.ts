@@ -5,10 +5,10 @@ import { CartularyError } from '../../model/errors.ts';
 import { toJobRow } from '../job-columns.ts';
 import type { JobColumns } from '../job-columns.ts';
 import type { JobClaim, JobRow, SettingChange, StateRow } from '../store.ts';
-import { putSetting } from './append.ts';
 import { uuidOf } from './connection.ts';
-import { joinBytes } from './joined-bytes.ts';
+import { arrayText, joinBytes } from './columns.ts';
 import { inTransaction } from './transaction.ts';
+import { putSetting } from './write-plan.ts';
 
 /** Writes state rows; an older version never replaces a newer one, and a message without a key gets none. */
 export async function putStates(client: Client, archive: string, rows: readonly StateRow[]): Promise<void> {
@@ -21,14 +21,21 @@ export async function putStates(client: Client, archive: string, rows: readonly 
       FROM unnest($3::bigint[], $4::bigint[], $5::int[], $6::int[]) AS u(no, version, begins, ends)
       JOIN message_key k ON k.archive = $1 AND k.no = u.no
       ON CONFLICT (archive, no) DO UPDATE SET version = excluded.version, sealed = excluded.sealed WHERE excluded.version >= state.version`,
-    values: [archive, bytes, rows.map(({ messageNo }) => messageNo), rows.map(({ version }) => version), begins, ends],
+    values: [
+      archive,
+      bytes,
+      arrayText(rows.map(({ messageNo }) => messageNo)),
+      arrayText(rows.map(({ version }) => version)),
+      arrayText(begins),
+      arrayText(ends),
+    ],
   });
 }
 
 /** Writes or removes settings. */
 export function putSettings(client: Client, archive: string, changes: readonly SettingChange[]): Promise<void> {
   return inTransaction(client, async () => {
-    for (const { name, value } of changes) await putSetting(client, archive, name, value);
+    for (const change of changes) await putSetting(client, archive, change);
   });
 }
 
