@@ -52,6 +52,10 @@ export type ArchiveThreads = {
 const SEAL_BATCH_BYTES_MAX = 1024 * 1024;
 /** Milliseconds after a commit until the follower is told: it is told of many at once, since large batches are what makes the index cheap. */
 const FOLLOW_EVERY_MS = 100;
+/** The same where many come: fewer and larger batches, and still found within a second. */
+const FOLLOW_BUSY_MS = 500;
+/** Records a second that are many. */
+const BUSY_RECORDS = 4000;
 /** Milliseconds between two publications of the log while records come in. */
 const PUBLISH_EVERY_MS = 1000;
 /** The same while records come in by other nodes, which publish them. */
@@ -238,14 +242,17 @@ function createSealQueue(seal: Thread<SealCalls>) {
 }
 
 /** Does something so many milliseconds after it is first asked for: once, however often it is asked for meanwhile. */
-function createDelay(ms: number, act: () => void): { ask(): void; stop(): void } {
+function createDelay(ms: number | (() => number), act: () => void): { ask(): void; stop(): void } {
   let timer: NodeJS.Timeout | undefined;
   return {
     ask: () => {
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        act();
-      }, ms);
+      timer ??= setTimeout(
+        () => {
+          timer = undefined;
+          act();
+        },
+        typeof ms === 'number' ? ms : ms(),
+      );
     },
     stop: () => clearTimeout(timer),
   };
@@ -259,7 +266,17 @@ function startTimers(
   let committed = 0;
   let stopped = false;
   const publish = (): void => void derived?.log.call('publish', undefined).catch(onStalled);
-  const following = createDelay(FOLLOW_EVERY_MS, () => derived?.follow.tell({ size: committed } satisfies FollowNote));
+  let told = 0;
+  let followMs = FOLLOW_EVERY_MS;
+  const following = createDelay(
+    () => followMs,
+    () => {
+      const isBusy = committed - told >= (BUSY_RECORDS * followMs) / 1000;
+      followMs = isBusy ? FOLLOW_BUSY_MS : FOLLOW_EVERY_MS;
+      told = committed;
+      derived?.follow.tell({ size: committed } satisfies FollowNote);
+    },
+  );
   const publishing = createDelay(PUBLISH_EVERY_MS, publish);
   const publishingOthers = createDelay(PUBLISH_OTHERS_EVERY_MS, publish);
   const moving = createDelay(CHECKPOINT_EVERY_MS, () => void writer.checkpoint().catch(onStalled));

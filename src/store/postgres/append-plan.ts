@@ -5,9 +5,44 @@
 import { LEAF_BYTES, LEAF_PREVIOUS_OFFSET, LEAF_RECORD_ID_OFFSET } from '../../ledger/leaf.ts';
 import type { AppendEntry, AppendResult, NewJob } from '../store.ts';
 import { uuidOf } from './connection.ts';
+import { wrapSecret } from './secret-wrap.ts';
+import type { EpochKey } from './secret-wrap.ts';
 
 const ID_BYTES = 16;
 const SECRET_BYTES = 32;
+
+/** An entry with everything that can be worked out before the head of the log is locked. */
+export type PreparedEntry = {
+  readonly entry: AppendEntry;
+  /** What is wrong with it by itself. */
+  readonly fault: string | undefined;
+  /** Ids in hexadecimal: of its message, its event and its record. */
+  readonly id: string;
+  readonly event: string | undefined;
+  readonly record: string;
+  /** The message's secret, as it is wrapped should the message be new. */
+  readonly wrapped: WrappedSecret | undefined;
+};
+
+/** A secret under the key of an epoch. */
+export type WrappedSecret = { readonly epoch: number; readonly bytes: Uint8Array };
+
+/** Prepares an entry. @param epoch the one that is most likely still the newest under the lock */
+export function prepareEntry(entry: AppendEntry, epoch: EpochKey): PreparedEntry {
+  const { leaf, messageId, unique, secret } = entry;
+  const fault = findFault(entry);
+  return {
+    entry,
+    fault,
+    id: uuidOf(messageId),
+    event: unique instanceof Uint8Array ? uuidOf(unique) : undefined,
+    record: uuidOf(leaf.subarray(LEAF_RECORD_ID_OFFSET, LEAF_RECORD_ID_OFFSET + ID_BYTES)),
+    wrapped:
+      fault === undefined && unique === 'message'
+        ? { epoch: epoch.epoch, bytes: wrapSecret(epoch, secret) }
+        : undefined,
+  };
+}
 
 /** A row of `seen`: a message, or an event, that is known. `seq`: its content, or its record; null where a message's content has not come. */
 export type SeenRow = { readonly no: number; seq: number | null };
@@ -34,6 +69,9 @@ export type Known = {
 /** Where the log ends. */
 export type LogHead = { readonly size: number; readonly nextNo: number };
 
+/** A message that a batch begins, and the entry that begins it. */
+export type NewMessage = { readonly no: number; readonly first: PreparedEntry };
+
 type RecordPlan = { readonly entry: AppendEntry; readonly no: number; readonly previousSeq: number | null };
 
 /** Rows to be written, and what is answered. */
@@ -41,7 +79,7 @@ export type AppendPlan = {
   readonly results: readonly AppendResult[];
   /** In log order: the first has the number `head.size`. */
   readonly records: readonly RecordPlan[];
-  readonly newMessages: readonly { readonly no: number; readonly id: string; readonly secret: Uint8Array }[];
+  readonly newMessages: readonly NewMessage[];
   /** Messages, new ones too, by number, with the record that is now their last. */
   readonly lasts: ReadonlyMap<number, { readonly seq: number; readonly record: string }>;
   readonly newSeen: ReadonlyMap<string, SeenRow>;
@@ -52,9 +90,9 @@ export type AppendPlan = {
 };
 
 /** Plans a batch. Fills in each leaf's `previous`, which only who knows the last record can. */
-export function planAppend(entries: readonly AppendEntry[], known: Known, head: LogHead): AppendPlan {
+export function planAppend(entries: readonly PreparedEntry[], known: Known, head: LogHead): AppendPlan {
   const records: RecordPlan[] = [];
-  const newMessages: { no: number; id: string; secret: Uint8Array }[] = [];
+  const newMessages: NewMessage[] = [];
   const lasts = new Map<number, { seq: number; record: string }>();
   const newSeen = new Map<string, SeenRow>();
   const contents = new Map<string, number>();
@@ -66,12 +104,12 @@ export function planAppend(entries: readonly AppendEntry[], known: Known, head: 
     known.seen.set(key, row);
     newSeen.set(key, row);
   };
-  const add = (entry: AppendEntry, no: number, previousSeq: number | null, hasContent: boolean): AppendResult => {
+  const add = (prepared: PreparedEntry, no: number, previousSeq: number | null, hasContent: boolean): AppendResult => {
+    const { entry, event, record } = prepared;
     const seq = head.size + records.length;
     records.push({ entry, no, previousSeq });
-    const record = uuidOf(entry.leaf.subarray(LEAF_RECORD_ID_OFFSET, LEAF_RECORD_ID_OFFSET + ID_BYTES));
     lasts.set(no, { seq, record });
-    if (entry.unique instanceof Uint8Array) claim(uuidOf(entry.unique), { no, seq });
+    if (event !== undefined) claim(event, { no, seq });
     for (const job of entry.jobs ?? []) {
       const name = `${no} ${job.kind}`;
       if (job.onlyWithoutContent === true && (hasContent || known.jobs.has(name))) continue;
@@ -82,21 +120,20 @@ export function planAppend(entries: readonly AppendEntry[], known: Known, head: 
     return { status: 'stored', seq, messageNo: no };
   };
 
-  const planEntry = (entry: AppendEntry): AppendResult => {
-    const fault = findFault(entry);
+  const planEntry = (prepared: PreparedEntry): AppendResult => {
+    const { entry, fault, id } = prepared;
     if (fault !== undefined) return { status: 'failed', reason: fault };
-    const event = entry.unique instanceof Uint8Array ? known.seen.get(uuidOf(entry.unique)) : undefined;
+    const event = prepared.event === undefined ? undefined : known.seen.get(prepared.event);
     if (event !== undefined) return { status: 'duplicate', seq: event.seq ?? 0, messageNo: event.no };
-    const id = uuidOf(entry.messageId);
     const isContent = entry.unique === 'message';
     const seq = head.size + records.length;
     const row = known.seen.get(id);
     if (row === undefined) {
       const no = nextNo++;
       claim(id, { no, seq: isContent ? seq : null });
-      newMessages.push({ no, id, secret: entry.secret });
+      newMessages.push({ no, first: prepared });
       entry.leaf.fill(0, LEAF_PREVIOUS_OFFSET, LEAF_PREVIOUS_OFFSET + ID_BYTES);
-      const result = add(entry, no, null, isContent);
+      const result = add(prepared, no, null, isContent);
       known.messages.set(no, {
         lastSeq: seq,
         lastRecord: lasts.get(no)?.record ?? '',
@@ -111,7 +148,7 @@ export function planAppend(entries: readonly AppendEntry[], known: Known, head: 
     if (!Buffer.from(message.secret).equals(entry.secret)) return { status: 'rekey', secret: message.secret };
     entry.leaf.set(Buffer.from(message.lastRecord, 'hex'), LEAF_PREVIOUS_OFFSET);
     const hasContent = isContent || row.seq !== null;
-    const result = add(entry, row.no, message.lastSeq, hasContent);
+    const result = add(prepared, row.no, message.lastSeq, hasContent);
     if (isContent) {
       row.seq = seq;
       if (!newSeen.has(id)) contents.set(id, seq);

@@ -5,9 +5,9 @@
 import type { Client } from 'pg';
 
 import { CartularyError } from '../../model/errors.ts';
-import type { AppendEntry, AppendResult } from '../store.ts';
+import type { AppendResult } from '../store.ts';
 import { planAppend } from './append-plan.ts';
-import type { Known } from './append-plan.ts';
+import type { Known, PreparedEntry } from './append-plan.ts';
 import { arrayText } from './columns.ts';
 import { bytesOfUuid, uuidOf } from './connection.ts';
 import { ensureMonth, monthNumber } from './schema.ts';
@@ -48,7 +48,7 @@ export function createAppender({ archiveId, epochs, now }: AppenderParts) {
   /** @returns undefined where something must be prepared first */
   const appendOnce = async (
     client: Client,
-    entries: readonly AppendEntry[],
+    entries: readonly PreparedEntry[],
   ): Promise<readonly AppendResult[] | undefined> => {
     try {
       // Sent one behind the other; each is begun when the one before it is done, so what is looked up is looked up under the lock.
@@ -83,7 +83,7 @@ export function createAppender({ archiveId, epochs, now }: AppenderParts) {
     }
   };
 
-  return async (client: Client, entries: readonly AppendEntry[]): Promise<readonly AppendResult[]> => {
+  return async (client: Client, entries: readonly PreparedEntry[]): Promise<readonly AppendResult[]> => {
     for (let tries = 0; tries < MONTH_TRIES_MAX; tries += 1) {
       const results = await appendOnce(client, entries);
       if (results !== undefined) return results;
@@ -120,16 +120,17 @@ async function lockHead(client: Client, archive: string): Promise<HeadRow | unde
 
 type SeenColumns = { key: string; no: number; seq: number | null };
 
-async function findSeen(client: Client, archive: string, entries: readonly AppendEntry[]): Promise<SeenColumns[]> {
+async function findSeen(client: Client, archive: string, entries: readonly PreparedEntry[]): Promise<SeenColumns[]> {
   const keys = new Set<string>();
-  for (const { messageId, unique } of entries) {
-    keys.add(uuidOf(messageId));
-    if (unique instanceof Uint8Array) keys.add(uuidOf(unique));
+  for (const { fault, id, event } of entries) {
+    if (fault !== undefined) continue;
+    keys.add(id);
+    if (event !== undefined) keys.add(event);
   }
   const { rows } = await client.query<SeenColumns>({
     name: 'find-seen',
     text: 'SELECT key, no, seq FROM seen WHERE archive = $1 AND key = ANY($2::uuid[])',
-    values: [archive, arrayText([...keys].filter((key) => key.length === 32))],
+    values: [archive, arrayText([...keys])],
   });
   return rows;
 }
@@ -147,14 +148,14 @@ type MessageColumns = {
 async function lookUp(
   client: Client,
   archive: string,
-  { entries, seen }: { readonly entries: readonly AppendEntry[]; readonly seen: readonly SeenColumns[] },
+  { entries, seen }: { readonly entries: readonly PreparedEntry[]; readonly seen: readonly SeenColumns[] },
   epochs: Epochs,
 ): Promise<Known> {
   const known: Known = { seen: new Map(), messages: new Map(), jobs: new Set() };
   for (const { key, no, seq } of seen) known.seen.set(uuidOf(bytesOfUuid(key)), { no, seq });
   const numbers = arrayText([...new Set(seen.map(({ no }) => no))]);
   if (seen.length === 0) return known;
-  const asksForJobs = entries.some(({ jobs }) => jobs?.some((job) => job.onlyWithoutContent === true) === true);
+  const asksForJobs = entries.some(({ entry }) => entry.jobs?.some((job) => job.onlyWithoutContent === true) === true);
   const [messages, jobs] = await Promise.all([
     client.query<MessageColumns>({
       name: 'find-messages',

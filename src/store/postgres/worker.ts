@@ -6,11 +6,13 @@
 import { decodeBatch, encodeResults } from '../batch-codec.ts';
 import type { PackedResults } from '../batch-codec.ts';
 import { releaseBuffer } from '../growing-buffer.ts';
-import type { AppendEntry, AppendResult } from '../store.ts';
+import type { AppendResult } from '../store.ts';
 import type { StoreCalls } from '../store-calls.ts';
 import { servePort, takePlace } from '../thread.ts';
 import type { Handlers } from '../thread.ts';
 import { createAppender } from './append.ts';
+import { prepareEntry } from './append-plan.ts';
+import type { PreparedEntry } from './append-plan.ts';
 import { keepConnected, uuidOf } from './connection.ts';
 import type { PostgresLocation } from './connection.ts';
 import { writeCopies } from './copy.ts';
@@ -41,13 +43,13 @@ const append = createAppendTurns((entries) => appending.use((client) => appendGr
 await appending.use(migrate);
 
 type Waiting = {
-  readonly entries: readonly AppendEntry[];
+  readonly entries: readonly PreparedEntry[];
   readonly resolve: (results: readonly AppendResult[]) => void;
   readonly reject: (cause: unknown) => void;
 };
 
 /** One transaction at a time; what comes meanwhile shares the next. */
-function createAppendTurns(act: (entries: readonly AppendEntry[]) => Promise<readonly AppendResult[]>) {
+function createAppendTurns(act: (entries: readonly PreparedEntry[]) => Promise<readonly AppendResult[]>) {
   let waiting: Waiting[] = [];
   let running: Promise<void> | undefined;
   const takeGroup = (): Waiting[] => {
@@ -70,7 +72,7 @@ function createAppendTurns(act: (entries: readonly AppendEntry[]) => Promise<rea
     running = undefined;
   };
   return {
-    push: (entries: readonly AppendEntry[]): Promise<readonly AppendResult[]> =>
+    push: (entries: readonly PreparedEntry[]): Promise<readonly AppendResult[]> =>
       new Promise((resolve, reject) => {
         waiting.push({ entries, resolve, reject });
         running ??= run();
@@ -81,7 +83,9 @@ function createAppendTurns(act: (entries: readonly AppendEntry[]) => Promise<rea
 
 async function appendBatch(batch: ArrayBuffer): Promise<PackedResults> {
   try {
-    return encodeResults(await append.push(decodeBatch(batch)));
+    const epoch = epochs.newest();
+    // While the batch before is with the server.
+    return encodeResults(await append.push(decodeBatch(batch).map((entry) => prepareEntry(entry, epoch))));
   } finally {
     releaseBuffer(batch);
   }

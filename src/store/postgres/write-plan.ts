@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 
 import { CartularyError } from '../../model/errors.ts';
 import type { SettingChange } from '../store.ts';
-import type { AppendPlan, LogHead } from './append-plan.ts';
+import type { AppendPlan, LogHead, PreparedEntry } from './append-plan.ts';
 import { arrayText, joinBytes } from './columns.ts';
 import { WRAPPED_BYTES, wrapSecret } from './secret-wrap.ts';
 import type { EpochKey } from './secret-wrap.ts';
@@ -43,10 +43,10 @@ export async function writePlan(client: Client, archive: string, plan: AppendPla
       values: [
         archive,
         head.nextNo,
-        arrayText(newMessages.map(({ id }) => id)),
+        arrayText(newMessages.map(({ first }) => first.id)),
         arrayText(newMessages.map(({ no }) => lasts.get(no)?.seq ?? 0)),
         arrayText(newMessages.map(({ no }) => lasts.get(no)?.record ?? '')),
-        Buffer.concat(newMessages.map(({ secret }) => wrapSecret(epoch, secret))),
+        Buffer.concat(newMessages.map(({ first }) => wrappedUnder(epoch, first))),
         epoch.epoch,
         newMessages.length,
         arrayText(seen.map(([key]) => key)),
@@ -69,6 +69,11 @@ export async function writePlan(client: Client, archive: string, plan: AppendPla
       : undefined,
   ]);
   if (rowCount !== 1) throw new CartularyError('internal', 'the head of the log has moved under its lock');
+}
+
+/** The secret of a message under the key of an epoch: as it was prepared, unless another epoch has begun since. */
+function wrappedUnder(epoch: EpochKey, { entry, wrapped }: PreparedEntry): Uint8Array {
+  return wrapped?.epoch === epoch.epoch ? wrapped.bytes : wrapSecret(epoch, entry.secret);
 }
 
 /** Messages that were known, with what is now their last record. */
