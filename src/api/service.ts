@@ -96,6 +96,9 @@ const FILE_EVERY_MS = 1000;
 /** Says to the other nodes that this one is there. */
 const SIGN_EVERY_MS = 5000;
 const BACKUP_EVERY_MS = 5000;
+/** Puts into the bucket what became full of the log, and months of the index that are over and were left alone for as long. */
+const SHARE_LOG_EVERY_MS = 60_000;
+const SHARE_MONTHS_EVERY_MS = 600_000;
 
 /** A logger that writes one JSON line an event to standard error: no message text, address, secret or key. */
 export function createLogger(level: Settings['logLevel']): Logger {
@@ -204,6 +207,12 @@ function startWork(parts: WorkingParts, url: string): void {
   startOnly(TELL_EVERY_MS, async () => alerts.startTelling());
   startOnly(TELL_EVERY_MS, () => alerts.beat());
   if (backups !== undefined) startOnly(BACKUP_EVERY_MS, () => backups.work());
+  const { signal } = work;
+  startOnly(SHARE_LOG_EVERY_MS, async () => void (await archive.shareLog(signal)));
+  startOnly(
+    SHARE_MONTHS_EVERY_MS,
+    async () => void (await archive.shareMonths({ quietMs: SHARE_MONTHS_EVERY_MS, signal })),
+  );
 }
 
 async function sayNode(

@@ -32,6 +32,8 @@ export type ArchiveParts = {
   readonly reader: StoreReader;
   readonly blobs: BlobStore;
   readonly blobPlace: BlobLocation;
+  /** Months of the index for other nodes; undefined where there is no place for them. */
+  readonly months: BlobStore | undefined;
   readonly tiles: TileFiles;
   readonly sealer: Sealer;
   readonly random: RandomPool;

@@ -43,6 +43,8 @@ import { sendApart, sendBackup } from './send-backup.ts';
 import type { SendRequest, SentBackup } from './send-backup.ts';
 import { reachPlaces } from './backup-places.ts';
 import type { BackupPlaces } from './backup-places.ts';
+import { shareLog } from './share-log.ts';
+import { shareMonths } from './share-months.ts';
 import { systemDraft } from './system-draft.ts';
 import type { IndexComparison } from './threads/compare-index.ts';
 import type { MediaPlace } from './threads/read-thread.ts';
@@ -381,6 +383,11 @@ function upkeep(parts: ArchiveParts, act: Act, watch: Watching) {
 
     /** Is this the node that does what only one may do? */
     leads: (): Promise<boolean> => parts.link.leads(),
+
+    /** Puts months of the index that are over where other nodes find them, those that were left alone for `quietMs`. Only for the node that leads. */
+    shareMonths: (options: Parameters<typeof shareMonths>[1]) => shareMonths(parts, options),
+    /** Puts full tiles of the log into the bucket. Only for the node that leads. @returns up to which size of the log; undefined without a bucket */
+    shareLog: (signal?: AbortSignal): Promise<number | undefined> => shareLog(parts, signal),
 
     /** Says to the other nodes that this one is there. */
     sayNode: (sign: NodeSign): Promise<void> => sayNode(parts, sign),

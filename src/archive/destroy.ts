@@ -8,22 +8,22 @@
 import { CartularyError } from '../model/errors.ts';
 import { formatId, idBytes } from '../model/ids.ts';
 import type { MessageId } from '../model/ids.ts';
+import { monthOf } from '../search/months.ts';
 import type { ArchiveParts } from './archive-parts.ts';
 import { destructionListPath, findDestructionList } from './destruction-list.ts';
 import type { RecordActor } from './recorder.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
+import { removeWithdrawn, withdrawMonths } from './share-months.ts';
 import { systemDraft } from './system-draft.ts';
+import { toUnderWay, UNDER_WAY } from './under-way.ts';
+import type { UnderWay } from './under-way.ts';
 import type { MessageDetail } from './views.ts';
 
-const PREFIX = 'destroying/';
 /** How long a destruction waits for who reads, and how often it tries. */
 const SCRUB_MS_MAX = 3000;
 const SCRUB_EVERY_MS = 50;
 /** Why a message was destroyed that the list beside the data names. */
 export const LISTED = 'on-destruction-list';
-
-/** What is noted of a destruction under way. Reasons are codes, never what was found. */
-type UnderWay = { readonly reason: string; readonly sentAtMs?: number; readonly blobs?: readonly string[] };
 
 /**
  * Destroys a message.
@@ -43,9 +43,10 @@ export async function destroyMessage(
     throw new CartularyError('key-destroyed', 'the key of this message was destroyed already');
   underWayOf(parts).add(id);
   try {
-    await note(parts, id, { reason });
+    const underWay = { reason, size: await parts.reader.size() };
+    await note(parts, id, underWay);
     await closeKey(parts, messageId);
-    await finish(parts, actor, { id, messageNo, underWay: { reason } });
+    await finish(parts, actor, { id, messageNo, underWay });
   } catch (cause) {
     if (cause instanceof CartularyError && cause.code === 'key-pinned') await forget(parts, id);
     throw cause;
@@ -65,13 +66,13 @@ function underWayOf(parts: ArchiveParts): Set<MessageId> {
 
 /** Finishes destructions that were begun and not finished, as after a power cut. @returns how many */
 export async function finishDestructions(parts: ArchiveParts): Promise<number> {
-  const begun = await parts.reader.listSettings(PREFIX);
+  const begun = await parts.reader.listSettings(UNDER_WAY);
   for (const { name, value } of begun) {
-    const id = formatId('message', Buffer.from(name.slice(PREFIX.length), 'hex'));
+    const id = formatId('message', Buffer.from(name.slice(UNDER_WAY.length), 'hex'));
     if (underWayOf(parts).has(id)) continue;
     const messageId = idBytes(id);
     const messageNo = await parts.reader.findMessageNo(messageId);
-    const underWay = JSON.parse(Buffer.from(value).toString('utf8')) as UnderWay;
+    const underWay = toUnderWay(value);
     if (messageNo === undefined || (underWay.sentAtMs === undefined && !(await hasKey(parts, messageNo)))) {
       await forget(parts, id);
       continue;
@@ -121,14 +122,16 @@ async function finish(
   target: { readonly id: MessageId; readonly messageNo: number; readonly underWay: UnderWay },
 ): Promise<void> {
   const { id, messageNo } = target;
-  const { reason, sentAtMs, blobs } = await look(parts, target);
-  const seq = await recordDestruction(parts, actor, { id, reason, place: { messageNo, sentAtMs } });
+  const { reason, sentAtMs, formerMs, blobs } = await look(parts, target);
+  const seq = await recordDestruction(parts, actor, { id, reason, place: { messageNo, sentAtMs, formerMs } });
+  await withdrawMonths(parts, new Set([sentAtMs, ...formerMs].map(monthOf)));
   await destroyKey(parts, idBytes(id));
   await scrub(parts);
   await parts.threads.follow.call('reach', seq + 1);
   await parts.threads.read.call('refresh', undefined);
   // Last, since media may be where they cannot be reached for a while; without the key nobody can read them.
   for (const blob of blobs) await parts.blobs.remove(blob);
+  await removeWithdrawn(parts);
   await forget(parts, id);
 }
 
@@ -143,7 +146,11 @@ export async function recordDestruction(
   destruction: {
     readonly id: MessageId;
     readonly reason: string;
-    readonly place?: { readonly messageNo: number; readonly sentAtMs: number };
+    readonly place?: {
+      readonly messageNo: number;
+      readonly sentAtMs: number;
+      readonly formerMs: readonly number[];
+    };
   },
 ): Promise<number> {
   const { id, reason, place } = destruction;
@@ -174,14 +181,11 @@ async function look(
   parts: ArchiveParts,
   { id, underWay }: { readonly id: MessageId; readonly underWay: UnderWay },
 ): Promise<Required<UnderWay>> {
-  const { reason } = underWay;
-  if (underWay.sentAtMs !== undefined) return { reason, sentAtMs: underWay.sentAtMs, blobs: underWay.blobs ?? [] };
+  const { sentAtMs, size = 0, formerMs = [], blobs = [] } = underWay;
+  if (sentAtMs !== undefined) return { ...underWay, sentAtMs, size, formerMs, blobs };
   const detail = await parts.threads.read.call('message', { id, atMs: undefined });
-  const found = {
-    reason,
-    sentAtMs: await parts.threads.read.call('place', id),
-    blobs: blobsOf(detail),
-  };
+  const [now, ...former] = await parts.threads.read.call('places', id);
+  const found = { ...underWay, size, sentAtMs: now, formerMs: former, blobs: blobsOf(detail) };
   await note(parts, id, found);
   return found;
 }
@@ -232,7 +236,7 @@ async function ignoreDestroyed(act: Promise<void>): Promise<void> {
 }
 
 function settingOf(id: MessageId): string {
-  return PREFIX + Buffer.from(idBytes(id)).toString('hex');
+  return UNDER_WAY + Buffer.from(idBytes(id)).toString('hex');
 }
 
 function note(parts: ArchiveParts, id: MessageId, underWay: UnderWay): Promise<void> {

@@ -1,8 +1,10 @@
 /** Where an archive is, what opens it, and which engines keep its records and its media. */
+import { dirname, join } from 'node:path';
+
 import { CartularyError } from '../model/errors.ts';
 import { idBytes } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
-import type { BlobDirectory, BlobLocation, BlobSetting } from '../store/blob-location.ts';
+import type { BlobDirectory, BlobLocation, BlobSetting, PlaceSetting, S3Location } from '../store/blob-location.ts';
 import type { StoreLocation } from '../store/engine.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import type { HouseEntry } from './house-file.ts';
@@ -67,6 +69,17 @@ export function blobLocation(
     prefix: `${blobs.prefix}${archiveId}/`,
     spool: layout.incoming,
   };
+}
+
+/** Where an archive keeps months of its index for nodes that have none yet; undefined where one node has its disk alone. */
+export function monthsLocation(blobs: BlobLocation): BlobLocation | undefined {
+  if (blobs.engine === 's3') return { ...blobs, folder: 'months/', spool: `${blobs.spool}.months` };
+  return blobs.node === undefined ? undefined : { ...blobs, path: join(dirname(blobs.path), 'months') };
+}
+
+/** Where the tiles of an archive's log are in its bucket. */
+export function logPlace(blobs: S3Location): PlaceSetting {
+  return { ...blobs, prefix: `${blobs.prefix}log/` };
 }
 
 /**

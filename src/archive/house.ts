@@ -31,7 +31,7 @@ import { recordBlobs } from './blob-care.ts';
 import type { Archive } from './archive.ts';
 import type { ArchiveParts } from './archive-parts.ts';
 import { destructionListPath, writeDestructionList } from './destruction-list.ts';
-import { assertEngine, blobLocation, storeLocation } from './house-place.ts';
+import { assertEngine, blobLocation, monthsLocation, storeLocation } from './house-place.ts';
 import type { HousePlace } from './house-place.ts';
 import { isInitialised, readHouseFile, writeHouseFile } from './house-file.ts';
 import type { HouseEntry } from './house-file.ts';
@@ -217,6 +217,7 @@ async function openArchive(
   if (location.engine === 'postgres') await assertRecords(place, store.reader);
   const media = blobLocation(place, archiveId, options.blobs, node);
   const blobs = await openBlobs(media);
+  const monthsPlace = monthsLocation(media);
   const identifier = createIdentifier(keyring.idKey);
   const threads = await startArchiveThreads(
     threadSetup(keyring, {
@@ -250,6 +251,7 @@ async function openArchive(
     reader: store.reader,
     blobs,
     blobPlace: media,
+    months: monthsPlace === undefined ? undefined : await openBlobs(monthsPlace),
     tiles: openTileFiles(place.log),
     sealer,
     random,

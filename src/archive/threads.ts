@@ -90,7 +90,8 @@ export async function startArchiveThreads(
   const { writer } = store;
   const { port1: freshTo, port2: freshFrom } = new MessageChannel();
   const underWay = new SharedArrayBuffer(4);
-  const followed = new SharedArrayBuffer(8);
+  // How far the index has followed, how far the log is, and whether what is in the index is being put together.
+  const followed = new SharedArrayBuffer(12);
   const stateWriter = createStateWriter(writer, { onFatal });
   const follow = await threads.open(
     () =>

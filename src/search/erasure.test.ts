@@ -132,6 +132,36 @@ describe('after an erasure', () => {
   });
 });
 
+test('a copy of a month holds all of it, and nothing of what was removed', () => {
+  withDirectory((directory) => {
+    const writer = openIndexWriter({ directory, key: TEST_KEY });
+    writer.apply([{ put: secret(1) }, { put: ordinary(2) }], 2);
+    writer.apply([{ put: ordinary(3) }, { remove: { messageNo: 1, sentAtMs: secret(1).sentAtMs } }], 5);
+    expect(writer.pastMonths(NOW_MS)).toEqual([]);
+    expect(writer.pastMonths(Date.UTC(2026, 1, 1))).toEqual([
+      { month: '2026-01', messages: 2, changedAt: 5, erasedAt: 0 },
+    ]);
+    expect(countTraces(directory)).toBeGreaterThan(0);
+    withDirectory((other) => {
+      expect(writer.copyMonth('2026-01', join(other, FILE))).toBe(true);
+      expect(writer.copyMonth('1999-01', join(other, 'none'))).toBe(false);
+      // What comes later is not in it.
+      writer.apply([{ put: ordinary(4) }], 6);
+      const reader = openIndexReader({ directory: other, key: TEST_KEY });
+      expect(reader.isSound('2026-01')).toBe(true);
+      const places = [2, 3].map((messageNo) => ({ messageNo, sentAtMs: ordinary(messageNo).sentAtMs }));
+      expect(reader.listPlaces(0, 10)).toEqual(places);
+      expect(reader.listPlaces(3, 10)).toEqual(places.slice(1));
+      reader.close();
+      expect(countTraces(other)).toBe(0);
+    });
+    writer.apply([{ remove: { messageNo: 4, sentAtMs: ordinary(4).sentAtMs } }], 7);
+    writer.eraseMonth('2026-01');
+    expect(writer.pastMonths(Date.UTC(2026, 1, 1))).toMatchObject([{ messages: 2, changedAt: 7, erasedAt: 7 }]);
+    writer.close();
+  });
+});
+
 test('no file of the index holds a word in clear', () => {
   withDirectory((directory) => {
     const writer = openIndexWriter({ directory, key: TEST_KEY });

@@ -83,6 +83,8 @@ export type IndexReader = {
    * @throws CartularyError `too-large` over a range of 1,000,000
    */
   listMessageNos(fromNo: number, toNo: number, except?: ReadonlySet<string>): number[];
+  /** Where messages of these numbers stand, as `listMessageNos`, in any order. */
+  listPlaces(fromNo: number, toNo: number): Hit[];
   /** Words in the index that belong to no message. */
   countStrays(except?: ReadonlySet<string>): number;
   /** Months that have a file, or should have one. */
@@ -122,6 +124,8 @@ export function openIndexReader(options: IndexReaderOptions): IndexReader {
       );
     },
     listMessageNos: (fromNo, toNo, except) => listMessageNos(state, fromNo, toNo, except),
+    listPlaces: (fromNo, toNo) =>
+      listExistingMonths(directory).flatMap((month) => findMonth(state, month)?.places(fromNo, toNo) ?? []),
     countStrays: (except) =>
       monthsExcept(directory, except).reduce((sum, month) => sum + (findMonth(state, month)?.strays() ?? 0), 0),
     listMonths: () => [...new Set([...listExistingMonths(directory), ...readChanges(options).map(({ name }) => name)])],

@@ -13,16 +13,16 @@ import { join } from 'node:path';
 import { CartularyError } from '../model/errors.ts';
 import type { EncryptedDatabase } from '../vault/page-encryption.ts';
 import type { IndexChange, IndexDocument } from './document.ts';
+import { INDEX_VERSION } from './index-version.ts';
 import { makeHandles } from './handles.ts';
 import type { Handles } from './handles.ts';
 import { BATCH_CHANGES_MAX, VACUUM_BYTES_MAX, WRITER_FILES_MAX } from './limits.ts';
-import { FORMAT_VERSION, openIndexFile, removeLog, STATE_FILE, syncDirectory } from './month-file.ts';
+import { openIndexFile, removeLog, STATE_FILE, syncDirectory } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
 import { openMonthWriter, replaceMonth } from './month-writer.ts';
-import type { MonthWriter } from './month-writer.ts';
+import type { MonthFacts, MonthWriter } from './month-writer.ts';
 import { listMonths, monthFileName, monthOf, toSentAt, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
-import { TOKENS_VERSION } from './tokens.ts';
 import { isMissing } from '../vault/missing-file.ts';
 
 /** How an index is opened for writing. */
@@ -74,6 +74,16 @@ export type IndexWriter = {
    * @returns the month, or undefined where none needs it
    */
   optimise(nowMs: number, isQuiet?: (month: Month) => boolean): Month | undefined;
+  /** Months that are over. @param nowMs tells which are */
+  pastMonths(nowMs: number): MonthFacts[];
+  /**
+   * Copies the file of a month, with all that was applied so far and nothing of what was removed.
+   * @returns whether it could be done, which readers can prevent
+   * @throws CartularyError `index-damaged` where the file is damaged
+   */
+  copyMonth(month: Month, path: string): boolean;
+  /** Takes the file of a month, which was brought from elsewhere and is durable, for one of its own writing. @throws CartularyError `index-damaged` */
+  adoptMonth(month: Month): void;
   close(): void;
 };
 
@@ -137,6 +147,9 @@ export function openIndexWriter(options: IndexWriterOptions): IndexWriter {
     monthsWithTraces: () =>
       listMonths(readdirSync(options.directory)).filter((month) => state.months.get(month).traces() > 0),
     optimise: (nowMs, isQuiet) => optimise(state, nowMs, isQuiet ?? (() => true)),
+    pastMonths: (nowMs) => pastMonths(state, nowMs).map((month) => state.months.get(month).facts()),
+    adoptMonth: (month) => void state.dirty.set(month, state.months.get(month).changes()),
+    copyMonth: (month, path) => hasFile(state, month) && state.months.get(month).copyTo(path),
     close: () => {
       try {
         flush(state);
@@ -186,9 +199,8 @@ function openNewestMonth(month: Month, options: IndexWriterOptions, stateFile: E
 /** An index of another version is told at the start, not month by month when each is needed. */
 function assertVersion(stateFile: EncryptedDatabase): void {
   const isNew = stateFile.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'watermark'").get() === undefined;
-  const version = FORMAT_VERSION * 1000 + TOKENS_VERSION;
-  if (isNew) stateFile.pragma(`user_version = ${version}`);
-  else if (stateFile.pragma('user_version', { simple: true }) !== version)
+  if (isNew) stateFile.pragma(`user_version = ${INDEX_VERSION}`);
+  else if (stateFile.pragma('user_version', { simple: true }) !== INDEX_VERSION)
     throw new CartularyError('index-damaged', 'the search index is of another version; run "cartulary rebuild"');
 }
 
@@ -203,7 +215,7 @@ function apply(state: State, changes: readonly IndexChange[], watermark: number)
     // A removal makes no file.
     if (batch.puts.length === 0 && !hasFile(state, month)) continue;
     const writer = state.months.get(month);
-    writer.apply(batch);
+    writer.apply(batch, watermark);
     state.dirty.set(month, writer.changes());
     changed.push(month);
   }
@@ -306,7 +318,7 @@ function rebuildMonth(state: State, month: Month, documents: Iterable<IndexDocum
   }
   writer.replaceAll(checked);
   state.dirty.set(month, writer.changes());
-  writer.erase();
+  writer.erase(state.watermark);
 }
 
 function findSoundWriter(state: State, month: Month): MonthWriter | undefined {
@@ -332,12 +344,14 @@ function* onlyOfMonth(month: Month, documents: Iterable<IndexDocument>): Generat
 function eraseMonth(state: State, month: Month): void {
   if (!hasFile(state, month)) return;
   const writer = state.months.get(month);
-  if (writer.traces() > 0) writer.erase();
+  if (writer.traces() > 0) writer.erase(state.watermark);
 }
 
 function optimise(state: State, nowMs: number, isQuiet: (month: Month) => boolean): Month | undefined {
+  return pastMonths(state, nowMs).find((month) => isQuiet(month) && state.months.get(month).optimise());
+}
+
+function pastMonths(state: State, nowMs: number): Month[] {
   const current = monthOf(nowMs);
-  return listMonths(readdirSync(state.options.directory)).find(
-    (month) => month !== UNDATED && month < current && isQuiet(month) && state.months.get(month).optimise(),
-  );
+  return listMonths(readdirSync(state.options.directory)).filter((month) => month !== UNDATED && month < current);
 }

@@ -5,13 +5,11 @@ import { join } from 'node:path';
 import { CartularyError } from '../model/errors.ts';
 import { openEncryptedDatabase } from '../vault/page-encryption.ts';
 import type { EncryptedDatabase } from '../vault/page-encryption.ts';
+import { FORMAT_VERSION } from './index-version.ts';
 import { monthFileName } from './months.ts';
 import type { Month } from './months.ts';
 import { FTS_TOKENIZER, TOKENS_VERSION } from './tokens.ts';
 import { isDatabaseDamage } from '../vault/database-damage.ts';
-
-/** Raised when tables change; an index of another version must be built anew. */
-export const FORMAT_VERSION = 3;
 
 /** How far the index has followed, and how often each month was changed. */
 export const STATE_FILE = 'index-state.db';

@@ -7,6 +7,7 @@ import { resolveMatch, resolveTerms } from './compile.ts';
 import type { CompiledQuery, Expand, ExpandTerm, Match, PhraseTerm, Plan } from './compile.ts';
 import { EXPANSION_SCAN_MAX, EXPANSION_TERMS_MAX, ORDERED_CANDIDATES_MAX } from './limits.ts';
 import { isSound, nameDamage, openMonthForReading } from './month-file.ts';
+import type { Hit } from './document.ts';
 import type { MonthFileOptions } from './month-file.ts';
 import { monthBounds, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
@@ -46,6 +47,8 @@ export type MonthReader = {
   profiles(): Profile[];
   /** Numbers of all messages with `fromNo ≤ no < toNo` that have both row and words, ascending. */
   messageNos(fromNo: number, toNo: number): number[];
+  /** The same with when each was sent, in any order. */
+  places(fromNo: number, toNo: number): Hit[];
   /** Words that belong to no row. */
   strays(): number;
   /** Transactions so far. */
@@ -93,6 +96,14 @@ export function openMonthReader(month: Month, options: MonthFileOptions): MonthR
             .pluck()
             .all(fromNo, toNo) as number[],
       ),
+    places: (fromNo, toNo) =>
+      nameDamage(
+        () =>
+          prepare(
+            state,
+            `SELECT no AS messageNo, coalesce(at, id + ${startOf(month)}) AS sentAtMs FROM doc INDEXED BY doc_no WHERE no >= ? AND no < ? AND EXISTS (SELECT 1 FROM ft_docsize s WHERE s.id = doc.id)`,
+          ).all(fromNo, toNo) as Hit[],
+      ),
     strays: () =>
       count(state, 'SELECT count(*) FROM ft_docsize s WHERE NOT EXISTS (SELECT 1 FROM doc WHERE doc.id = s.id)'),
     changes: () => count(state, "SELECT value FROM meta WHERE name = 'changes'"),
@@ -115,10 +126,14 @@ function count(state: State, sql: string): number {
   return nameDamage(() => Number(prepare(state, sql).pluck().get() ?? 0));
 }
 
+/** What a row's number counts from. */
+function startOf(month: Month): number {
+  return month === UNDATED ? 0 : monthBounds(month).startMs;
+}
+
 function readMessages(state: State, ids: readonly number[]): MonthRow[] {
-  const base = state.month === UNDATED ? 0 : monthBounds(state.month).startMs;
   const sql = `
-    SELECT d.id, d.no AS messageNo, coalesce(d.at, d.id + ${base}) AS sentAtMs, d.profile, d.party
+    SELECT d.id, d.no AS messageNo, coalesce(d.at, d.id + ${startOf(state.month)}) AS sentAtMs, d.profile, d.party
     FROM json_each(?) j CROSS JOIN doc d ON d.id = j.value ORDER BY j.key`;
   return ids.length === 0 ? [] : (prepare(state, sql).all(JSON.stringify(ids)) as MonthRow[]);
 }

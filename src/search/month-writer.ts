@@ -5,6 +5,8 @@
  * order needs no look-up at all. A put whose words and terms are unchanged (a new delivery state) changes its narrow row only.
  */
 import { hash } from 'node:crypto';
+import { constants, copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { CartularyError } from '../model/errors.ts';
 import type { EncryptedDatabase } from '../vault/page-encryption.ts';
@@ -12,9 +14,10 @@ import type { IndexDocument } from './document.ts';
 import { VACUUM_BYTES_MAX } from './limits.ts';
 import { isSound, nameDamage, openMonthForWriting, openReplacement, replaceMonthFile } from './month-file.ts';
 import type { MonthFileOptions } from './month-file.ts';
+import { countPieces, mergePieces, truncateLog } from './month-pieces.ts';
 import { openProfiles } from './month-profiles.ts';
 import type { Profiles } from './month-profiles.ts';
-import { monthBounds, toSentAt, UNDATED } from './months.ts';
+import { monthBounds, monthFileName, toSentAt, UNDATED } from './months.ts';
 import type { Month } from './months.ts';
 import { findPhoneDigits, findPlainNumber, makeTermFormatter, toDirection } from './terms.ts';
 import type { FormatTerms } from './terms.ts';
@@ -31,23 +34,40 @@ export type MonthChanges = {
   readonly removals: readonly { readonly messageNo: number; readonly sentAtMs: number }[];
 };
 
+/** What is told of a month without looking through it. */
+export type MonthFacts = {
+  readonly month: Month;
+  readonly messages: number;
+  /** The watermark of the last change; 0 where nobody noted it. */
+  readonly changedAt: number;
+  /** The same of the last erasure. */
+  readonly erasedAt: number;
+};
+
 /** An open month. */
 export type MonthWriter = {
   readonly month: Month;
-  /** Carries out the changes in one transaction. */
-  apply(changes: MonthChanges): void;
+  /** Carries out the changes in one transaction. @param watermark how far the log is followed, as `IndexWriter.apply` is told */
+  apply(changes: MonthChanges, watermark: number): void;
   /** Removes all and puts what is given in its place, in one transaction. */
   replaceAll(documents: Iterable<IndexDocument>): void;
   /** Merges what many batches left into one piece. Returns whether there was anything to do. */
   optimise(): boolean;
-  /** Makes sure that nothing of removed or replaced messages is left in the file or its log. */
-  erase(): void;
+  /** Makes sure that nothing of removed or replaced messages is left in the file or its log. @param watermark as `apply`; noted */
+  erase(watermark: number): void;
   /** Can every page be read, and do they fit together? */
   isSound(): boolean;
   /** Entries removed or replaced whose words may still be somewhere in the file. */
   traces(): number;
   /** Transactions so far: of two copies of a file the older one has fewer. */
   changes(): number;
+  facts(): MonthFacts;
+  /**
+   * Copies the file, merged into one piece and with nothing removed left in it. All of the month is in the copy.
+   * @returns whether it could be done, which readers can prevent
+   * @throws CartularyError `index-damaged` where the file is
+   */
+  copyTo(path: string): boolean;
   close(): void;
 };
 
@@ -66,6 +86,7 @@ type Entry = { readonly document: IndexDocument; readonly base: number };
 
 type State = {
   readonly month: Month;
+  readonly path: string;
   readonly database: EncryptedDatabase;
   readonly sql: ReturnType<typeof prepareStatements>;
   /** Keeps marks of equal texts from telling anything, and nobody can choose a text with the mark of another. */
@@ -91,7 +112,7 @@ export function replaceMonth(month: Month, options: MonthFileOptions, documents:
   const writer = makeMonthWriter(month, openReplacement(month, options), options);
   try {
     writer.replaceAll(documents);
-    writer.erase();
+    writer.erase(0);
   } finally {
     writer.close();
   }
@@ -110,6 +131,7 @@ function makeMonthWriter(month: Month, database: EncryptedDatabase, options: Mon
 function wrapMonthWriter(month: Month, database: EncryptedDatabase, options: MonthFileOptions): MonthWriter {
   const state: State = {
     month,
+    path: join(options.directory, monthFileName(month)),
     database,
     sql: prepareStatements(database),
     secret: Buffer.from(options.key).toString('hex'),
@@ -125,13 +147,21 @@ function wrapMonthWriter(month: Month, database: EncryptedDatabase, options: Mon
   reload(state);
   return {
     month,
-    apply: (changes) => nameDamage(() => inTransaction(state, () => applyChanges(state, changes))),
+    apply: (changes, watermark) =>
+      nameDamage(() =>
+        inTransaction(state, () => {
+          applyChanges(state, changes);
+          state.sql.setMeta.run('changedAt', watermark);
+        }),
+      ),
     replaceAll: (documents) => nameDamage(() => inTransaction(state, () => replaceAll(state, documents))),
     optimise: () => nameDamage(() => optimise(state)),
-    erase: () => nameDamage(() => erase(state)),
+    erase: (watermark) => nameDamage(() => erase(state, watermark)),
     isSound: () => isSound(database),
     traces: () => state.traces,
     changes: () => state.changes,
+    facts: () => nameDamage(() => readFacts(state)),
+    copyTo: (path) => nameDamage(() => copyTo(state, path)),
     close: () => database.close(),
   };
 }
@@ -159,6 +189,7 @@ function prepareStatements(database: EncryptedDatabase) {
       .prepare<[number, number], number>('SELECT id FROM doc WHERE id >= ? ORDER BY id LIMIT ?')
       .pluck(),
     maxId: database.prepare<[], number | null>('SELECT max(id) FROM doc').pluck(),
+    countRows: database.prepare<[], number>('SELECT coalesce(sum(listed + unlisted), 0) FROM profile').pluck(),
     getMeta: database.prepare<[string], number>('SELECT value FROM meta WHERE name = ?').pluck(),
     setMeta: database.prepare('INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value'),
   };
@@ -375,37 +406,24 @@ function replaceAll(state: State, documents: Iterable<IndexDocument>): void {
   applyChanges(state, { puts: batch, removals: [] });
 }
 
-function segmentCount(database: EncryptedDatabase): number {
-  return Number(database.prepare('SELECT count(DISTINCT segid) FROM ft_idx').pluck().get());
-}
-
 function optimise(state: State): boolean {
-  if (segmentCount(state.database) <= 1 && state.traces === 0) return false;
+  if (countPieces(state.database) <= 1 && state.traces === 0) return false;
   compact(state);
   return true;
 }
 
 /** @throws CartularyError `overloaded` where a reader holds the log for longer than the busy timeout */
-function erase(state: State): void {
+function erase(state: State, watermark: number): void {
+  state.sql.setMeta.run('erasedAt', watermark);
   if (!compact(state)) {
     throw new CartularyError('overloaded', 'a reader holds the search index; erase the month again');
   }
 }
 
-/**
- * Rewrites all lists as one, without what was removed. secure_delete overwrites the old ones, and the write-ahead log, which held
- * both, is cut to nothing. The lists were written beside the old ones, so up to half of the file is free pages then; VACUUM gives
- * them back, unless the file is so large that the copy, which is made in memory, would hurt.
- * @returns whether nothing removed is left, which readers can prevent
- */
+/** @returns whether nothing removed is left, which readers can prevent */
 function compact(state: State): boolean {
-  const { database, sql } = state;
-  database.exec("INSERT INTO ft(ft) VALUES ('optimize')");
-  const [pages, freePages, pageBytes] = ['page_count', 'freelist_count', 'page_size'].map((name) =>
-    Number(database.pragma(name, { simple: true })),
-  ) as [number, number, number];
-  if (freePages * 5 > pages && (pages - freePages) * pageBytes <= state.vacuumBytesMax) database.exec('VACUUM');
-  if (!truncateLog(database)) return false;
+  const { database, sql, vacuumBytesMax } = state;
+  if (!mergePieces(database, vacuumBytesMax)) return false;
   if (state.traces === 0) return true;
   // Only now: a crash before leaves the mark that there is something to erase.
   sql.setMeta.run('traces', 0);
@@ -413,7 +431,15 @@ function compact(state: State): boolean {
   return truncateLog(database);
 }
 
-function truncateLog(database: EncryptedDatabase): boolean {
-  const [result] = database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
-  return result?.busy === 0;
+function readFacts({ month, sql }: State): MonthFacts {
+  const noted = (name: string): number => sql.getMeta.get(name) ?? 0;
+  return { month, messages: sql.countRows.get() ?? 0, changedAt: noted('changedAt'), erasedAt: noted('erasedAt') };
+}
+
+function copyTo(state: State, path: string): boolean {
+  if (!compact(state)) return false;
+  if (!isSound(state.database)) throw new CartularyError('index-damaged', 'a file of the search index is damaged');
+  // Nothing is in the log, and nobody else writes: the file is the month.
+  copyFileSync(state.path, path, constants.COPYFILE_FICLONE);
+  return true;
 }

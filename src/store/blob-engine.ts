@@ -8,12 +8,19 @@ import type { S3Probe } from './s3/probe.ts';
 
 export type { S3Probe } from './s3/probe.ts';
 
-/** Opens blobs; nothing is read or sent yet. */
-export async function openBlobs(location: BlobLocation): Promise<BlobStore> {
+/** For whoever can do without: so long a server may be silent until it is taken to be away. */
+const SOON = { attemptMsMax: 10_000, totalMsMax: 20_000 };
+
+/**
+ * Opens blobs; nothing is read or sent yet.
+ * @param isPatient may it take minutes until a server counts as away?
+ */
+export async function openBlobs(location: BlobLocation, isPatient = true): Promise<BlobStore> {
   if (location.engine === 'directory') return openBlobDirectory(location.path, location.node);
   // Only loaded by who uses it.
   const { openS3Blobs } = await import('./s3/blobs.ts');
-  return openS3Blobs(location);
+  const { S3_LIMITS } = await import('./s3/connection.ts');
+  return openS3Blobs(location, isPatient ? S3_LIMITS : { ...S3_LIMITS, ...SOON });
 }
 
 /** Opens a place for files by name, which backups are sent to; nothing is read or sent yet. */

@@ -32,6 +32,8 @@ export type S3Location = BlobSetting & {
   readonly engine: 's3';
   /** Directory on this machine in which a blob waits until it has a name. */
   readonly spool: string;
+  /** Where blobs are below the prefix, with `/` at its end: `blobs/` where nothing is said. */
+  readonly folder?: string;
 };
 
 /** A directory, perhaps one that several nodes share. */

@@ -41,6 +41,9 @@ export type NewJob = {
 /** A setting written in the same transaction as the record that says so. `value` undefined removes it. */
 export type SettingChange = { readonly name: string; readonly value: Uint8Array | undefined };
 
+/** Settings whose names begin so are about what lies beside this store; no copy has them (`copyTo`), since beside a copy it does not lie, or no longer. */
+export const BESIDE_SETTINGS = 'beside/';
+
 /**
  * What became of an entry. `rekey`: the message exists under another secret, seal again under it; `closed`: its key was closed or
  * destroyed, nothing is sealed under it any more; `failed`: this entry alone was refused, with the reason.

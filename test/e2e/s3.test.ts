@@ -14,8 +14,10 @@ import { parseId } from '../../src/model/ids.ts';
 import type { BlobSetting } from '../../src/store/blob-location.ts';
 import { makePlace, runCli, runJson, serve, until } from '../support/cli.ts';
 import type { Served } from '../support/cli.ts';
+import { whyNoServer } from '../support/postgres.ts';
 import { isGivenS3, startS3, whyNoS3 } from '../support/s3.ts';
 import type { TestS3 } from '../support/s3.ts';
+import { describeSharing } from '../support/sharing.ts';
 
 const missing = whyNoS3();
 const place = await makePlace('e2e-s3');
@@ -227,3 +229,5 @@ describe.skipIf(missing !== undefined)(
     );
   },
 );
+
+describeSharing(() => s3, missing ?? whyNoServer());

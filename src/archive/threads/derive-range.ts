@@ -5,7 +5,7 @@ import { isFirstLeaf, leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
 import type { IndexChange, IndexDocument } from '../../search/document.ts';
-import type { RecordRow, StateRow, StoreReader } from '../../store/store.ts';
+import type { MessageRow, RecordRow, StateRow, StoreReader } from '../../store/store.ts';
 import type { RandomPool } from '../../vault/random.ts';
 import type { Sealer } from '../../vault/seal.ts';
 import type { FreshDocuments } from '../fresh-documents.ts';
@@ -80,10 +80,37 @@ export async function deriveRange(
       if (document !== undefined) changes.push({ put: document });
     }
   }
-  await deriveGrown(deriver, later, changes, states);
+  for (const row of await deriver.reader.readMessages(later)) deriveGrown(deriver, row, changes, states);
   for (const remove of destroyed) changes.push({ remove });
   return { changes, states, destroyedAtMs: destroyed.map(({ sentAtMs }) => sentAtMs) };
 }
+
+/** Derives the changes of whole messages, as all their records of now come to. */
+export async function deriveMessages(
+  deriver: Deriver,
+  messageNos: readonly number[],
+): Promise<Pick<Derived, 'changes' | 'states'>> {
+  const changes: IndexChange[] = [];
+  const states: StateRow[] = [];
+  for (const row of await deriver.reader.readMessages(messageNos)) {
+    const { messageNo, messageId, secret, records } = row;
+    const [only] = records;
+    if (only === undefined) continue;
+    if (records.length > 1) deriveGrown(deriver, row, changes, states);
+    else changes.push(...deriveOnly(deriver, { messageNo, messageId, secret, ...only }));
+  }
+  return { changes, states };
+}
+
+/** The change of a message that has but this record, where it is one that people look for. */
+export function deriveOnly(deriver: Deriver, row: FirstRow): IndexChange[] {
+  const kind = leafKindOf(row.leaf);
+  if (SKIPPED_KINDS.has(kind) || kind === LEAF_KINDS['key.destroyed']) return [];
+  const document = openFirst(deriver, row);
+  return document === undefined ? [] : [{ put: document }];
+}
+
+type FirstRow = Pick<RecordRow, 'seq' | 'messageNo' | 'messageId' | 'secret' | 'leaf' | 'sealed'>;
 
 /** Records from one place in the log to another: what was handed over, and what must be read. */
 async function readRange(
@@ -115,7 +142,7 @@ async function readRange(
 }
 
 /** The document of a message that has but the record it began with. */
-function openFirst({ sealer }: Deriver, row: RecordRow): IndexDocument | undefined {
+function openFirst({ sealer }: Deriver, row: FirstRow): IndexDocument | undefined {
   const { seq, messageNo, messageId, secret, leaf, sealed } = row;
   if (secret === undefined || sealed === undefined) return undefined;
   const head = skipDamaged(() => openForDerivation(sealer, { messageId, secret, leaf, sealed }));
@@ -132,36 +159,31 @@ function skipDamaged<Value>(open: () => Value): Value | undefined {
   }
 }
 
-/** Messages that have more than one record: their state is folded anew and kept. */
-async function deriveGrown(
-  { reader, sealer, random }: Deriver,
-  messageNos: readonly number[],
-  changes: IndexChange[],
-  states: StateRow[],
-): Promise<void> {
-  for (const row of await reader.readMessages(messageNos)) {
-    if (row.secret === undefined) continue;
-    const { messageNo, messageId, secret } = row;
-    const records = skipDamaged(() => openMessageRecords(sealer, row)) ?? [];
-    const message = foldMessage(records);
-    const last = records.at(-1);
-    if (message === undefined || last === undefined) continue;
-    const document = toIndexDocument(messageNo, message);
-    if (document !== undefined) {
-      // Wherever it may stand: how far the index had followed before a crash is not known exactly.
-      for (const sentAtMs of placesOf(records)) changes.push({ remove: { messageNo, sentAtMs } });
-      changes.push({ put: document });
-    }
-    const sealed = sealState(sealer, { messageId, secret }, random.take(16), message);
-    states.push({ messageNo, version: last.seq, sealed });
+/** A message that has more than one record: its state is folded anew and kept. */
+function deriveGrown({ sealer, random }: Deriver, row: MessageRow, changes: IndexChange[], states: StateRow[]): void {
+  const { messageNo, messageId, secret } = row;
+  if (secret === undefined) return;
+  const records = skipDamaged(() => openMessageRecords(sealer, row)) ?? [];
+  const message = foldMessage(records);
+  const last = records.at(-1);
+  if (message === undefined || last === undefined) return;
+  const document = toIndexDocument(messageNo, message);
+  if (document !== undefined) {
+    // Wherever it may stand: how far the index had followed before a crash is not known exactly.
+    for (const sentAtMs of placesOf(records)) changes.push({ remove: { messageNo, sentAtMs } });
+    changes.push({ put: document });
   }
+  const sealed = sealState(sealer, { messageId, secret }, random.take(16), message);
+  states.push({ messageNo, version: last.seq, sealed });
 }
 
 /** A destroyed message leaves the index; where it stood was noted when its key went. */
 function findDestroyed({ sealer }: Deriver, row: RecordRow): { messageNo: number; sentAtMs: number }[] {
   const event = skipDamaged(() => openRecord(sealer, row).record.event);
   if (event === undefined) return [];
-  const messageNo = event.extra?.['messageNo'];
-  const sentAtMs = event.extra?.['sentAtMs'];
-  return typeof messageNo === 'number' && typeof sentAtMs === 'number' ? [{ messageNo, sentAtMs }] : [];
+  const { messageNo, sentAtMs, formerMs = [] } = event.extra ?? {};
+  if (typeof messageNo !== 'number' || typeof sentAtMs !== 'number' || !Array.isArray(formerMs)) return [];
+  return [sentAtMs, ...(formerMs as unknown[])].flatMap((ms) =>
+    typeof ms === 'number' ? [{ messageNo, sentAtMs: ms }] : [],
+  );
 }

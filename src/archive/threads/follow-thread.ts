@@ -5,11 +5,13 @@
  * has followed, so that a crash between the two leads to a repetition, never to a hole. An index is built anew beside the one in use, which
  * goes on following and answering until the new one is whole.
  */
+import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 
 import { CartularyError } from '../../model/errors.ts';
 import { openIndexWriter, replaceIndex } from '../../search/index-writer.ts';
 import type { IndexWriter } from '../../search/index-writer.ts';
+import type { MonthFacts } from '../../search/month-writer.ts';
 import { monthOf } from '../../search/months.ts';
 import type { StateRow } from '../../store/store.ts';
 import { isDiskFailed, servePort, takePlace } from '../../store/thread.ts';
@@ -17,6 +19,8 @@ import type { ThreadReply } from '../../store/thread.ts';
 import { createRandomPool } from '../../vault/random.ts';
 import { receiveFreshDocuments } from '../fresh-documents.ts';
 import type { FreshDocuments, FreshLink } from '../fresh-documents.ts';
+import { monthsLocation } from '../house-place.ts';
+import type { MonthCopy } from '../shared-month.ts';
 import { deriveRange } from './derive-range.ts';
 import { breathe, openReader, openSealer, stepBack } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
@@ -32,6 +36,10 @@ export type FollowCalls = {
   rebuild: { args: undefined; result: { records: number } };
   /** Merges the pieces of one month of the index that is over and was left alone for `quietMs`; tells which. */
   optimise: { args: { quietMs: number }; result: string | undefined };
+  /** Months that are over and were left alone for `quietMs`. */
+  pastMonths: { args: { quietMs: number }; result: readonly MonthFacts[] };
+  /** Sends a copy of a month, followed to this size of the log at least, to where other nodes find it; undefined where that cannot be now. */
+  shareMonth: { args: { month: string; size: number }; result: MonthCopy | undefined };
   close: { args: undefined; result: undefined };
 };
 
@@ -56,16 +64,19 @@ const reader = await openReader(setup);
 const deriver = { reader, sealer: openSealer(setup), random: createRandomPool() };
 const followed = new Int32Array(setup.followed);
 const building = `${setup.layout.index}.building`;
-await rm(building, { recursive: true, force: true });
-let index = await openIndex();
+/** Where copies of months wait until they are sent. */
+const sharing = `${setup.layout.index}.sharing`;
+for (const left of [building, sharing]) await rm(left, { recursive: true, force: true });
+const monthsAt = monthsLocation(setup.blobs);
+let index = openIndex();
 
 /** Opens the index; one that is damaged or of another version is thrown away, since it is a replica and follows again from the first record. */
-async function openIndex(): Promise<IndexWriter> {
+function openIndex(): IndexWriter {
   try {
     return openWriter(setup.layout.index);
   } catch (cause) {
     if (!isCorrupt(cause)) throw cause;
-    await rm(setup.layout.index, { recursive: true, force: true });
+    rmSync(setup.layout.index, { recursive: true, force: true });
     return openWriter(setup.layout.index);
   }
 }
@@ -82,7 +93,7 @@ let target = await reader.size();
 /** When each month last changed, by our clock; what changed before the start may well go on changing. */
 const changedAtMs = new Map<string, number>();
 const startedAtMs = Date.now();
-const life = { closed: false, mended: false, building: false };
+const life = { closed: false, mended: false, building: false, hasLooked: false };
 /** Whatever is being done to the index; never rejects. */
 let running: Promise<void> | undefined;
 let waiters: { size: number; resolve: () => void; reject: (cause: unknown) => void }[] = [];
@@ -124,6 +135,7 @@ async function settle(): Promise<void> {
 /** A damaged file would end the following of all months, so the index is built anew; once, since damage that comes back is the disk's. */
 async function followOrMend(): Promise<void> {
   try {
+    await beginWithMonths();
     while (!life.closed && !life.building && index.watermark() < target) await followBatch();
     index.flush();
   } catch (cause) {
@@ -134,6 +146,37 @@ async function followOrMend(): Promise<void> {
       () => undefined,
     );
   }
+}
+
+/** An index that has followed nothing yet begins with months that were shared, where there are any. */
+async function beginWithMonths(): Promise<void> {
+  if (life.hasLooked || monthsAt === undefined || index.watermark() > 0 || target === 0) return;
+  Atomics.store(followed, 2, 1);
+  try {
+    // Only loaded by who needs it.
+    const { takeMonths } = await import('./take-months.ts');
+    const isStopped = (): boolean => life.closed || life.building;
+    if (await takeMonths({ setup, deriver, location: monthsAt, directory: building, writeStates, isStopped }))
+      putInPlace();
+    life.hasLooked = true;
+  } catch (cause) {
+    const code = cause instanceof CartularyError ? cause.code : undefined;
+    if (code === 'stopping') return;
+    // While the database is away nothing can be followed either; then it is looked again.
+    if (isDiskFailed(cause) || code === 'database-away') throw cause;
+    life.hasLooked = true;
+  } finally {
+    Atomics.store(followed, 2, 0);
+    await rm(building, { recursive: true, force: true });
+  }
+}
+
+/** Puts an index that was built aside in the place of the one in use. In one go, so that nobody finds it closed. */
+function putInPlace(): void {
+  index.close();
+  replaceIndex(setup.layout.index, building);
+  index = openIndex();
+  settleWaiters();
 }
 
 async function followBatch(): Promise<void> {
@@ -167,10 +210,11 @@ async function buildAnew(
   } finally {
     built.close();
   }
-  index.close();
-  replaceIndex(setup.layout.index, building);
-  index = await openIndex();
-  settleWaiters();
+  putInPlace();
+}
+
+function isQuiet(month: string, quietMs: number): boolean {
+  return Date.now() - (changedAtMs.get(month) ?? startedAtMs) >= quietMs;
 }
 
 /** Tells those who search how far the index has followed, and how far the log is. */
@@ -275,8 +319,17 @@ servePort<FollowCalls>(
       return { records: index.watermark() };
     },
     async optimise({ quietMs }) {
-      const nowMs = Date.now();
-      return index.optimise(nowMs, (month) => nowMs - (changedAtMs.get(month) ?? startedAtMs) >= quietMs);
+      return index.optimise(Date.now(), (month) => isQuiet(month, quietMs));
+    },
+    async pastMonths({ quietMs }) {
+      return index.pastMonths(Date.now()).filter(({ month }) => isQuiet(month, quietMs));
+    },
+    async shareMonth({ month, size }, { signal }) {
+      // Only loaded by who needs it.
+      const { sendMonth } = await import('./send-month.ts');
+      await reach(size);
+      if (monthsAt === undefined || index.watermark() < size) return undefined;
+      return sendMonth(setup.archiveId, index, month, { directory: sharing, location: monthsAt, signal });
     },
     async close() {
       life.closed = true;

@@ -5,6 +5,7 @@
  * Invariant: no checkpoint covers a leaf that is not durable in the database, and none is published before its tiles are.
  */
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { createNoteSigner, formatVkey } from '../../ledger/note.ts';
 import { parseSignedCheckpoint, verifyCheckpoint } from '../../ledger/checkpoint.ts';
@@ -13,12 +14,14 @@ import type { Head } from '../../ledger/signer.ts';
 import { createTileCache, inclusionProof, parseEntryBundle, TILE_WIDTH } from '../../ledger/tiles.ts';
 import type { TreeEdge } from '../../ledger/tiles.ts';
 import { CartularyError } from '../../model/errors.ts';
+import { openPlace } from '../../store/blob-engine.ts';
 import { openNodeLink } from '../../store/engine.ts';
 import { gatherBytes } from '../../store/growing-buffer.ts';
 import { openTileFiles } from '../../store/tile-files.ts';
 import { servePort, takePlace } from '../../store/thread.ts';
 import { removeTemporaries, writeFileDurably } from '../../vault/durable-file.ts';
 import { growLog } from '../grow-log.ts';
+import { logPlace } from '../house-place.ts';
 import { openSignerMemory } from '../signer-memory.ts';
 import { openReader } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
@@ -43,8 +46,15 @@ export type LogCalls = {
       readonly buffer: ArrayBuffer;
     };
   };
+  /** Size of the log that this node has published. */
+  published: { args: undefined; result: number };
+  /** Sends files of the log to the bucket, by their paths. */
+  share: { args: readonly string[]; result: undefined };
   close: { args: undefined; result: undefined };
 };
+
+/** Files that are sent at the same time. */
+const SENT = 4;
 
 const { setup, port } = takePlace<ThreadSetup>();
 if (setup.logKey === undefined) throw new CartularyError('internal', 'the log thread needs the log key');
@@ -184,8 +194,26 @@ async function prove(indices: readonly number[], wanted: string | undefined): Pr
   return { checkpoint: over, proofs: gathered, buffer };
 }
 
+async function share(paths: readonly string[]): Promise<void> {
+  if (setup.blobs.engine !== 's3') return;
+  const place = await openPlace(logPlace(setup.blobs));
+  const left = [...paths];
+  const sendAll = async (): Promise<void> => {
+    for (let path = left.pop(); path !== undefined; path = left.pop())
+      await place.put(path, join(setup.layout.log, path));
+  };
+  await Promise.all(Array.from({ length: SENT }, sendAll));
+}
+
 servePort<LogCalls>(port, {
   async ready() {
+    return undefined;
+  },
+  async published() {
+    return published;
+  },
+  async share(paths) {
+    await share(paths);
     return undefined;
   },
   publish: () => inTurn(publish),

@@ -18,7 +18,7 @@ import { formatQuery } from '../../search/query-format.ts';
 import { parseQuery } from '../../search/query.ts';
 import { gatherBytes } from '../../store/growing-buffer.ts';
 import { callOverPort, servePort, takePlace } from '../../store/thread.ts';
-import { sentAtMs } from '../index-document.ts';
+import { placesOf, sentAtMs } from '../index-document.ts';
 import { openBytes, openMessage, openMessageRecords, openRecord } from '../opening.ts';
 import { viewMessage, viewMessageDetail } from '../view-message.ts';
 import type { ConversationView, FacetsView, MessageDetail, MessagePage } from '../views.ts';
@@ -67,8 +67,8 @@ export type ReadCalls = {
     result: ConversationView | undefined;
   };
   media: { args: { id: MessageId; part: number }; result: MediaPlace | undefined };
-  /** When a message counts as sent (Unix milliseconds), which is where it stands in the index; 0 where it stands nowhere. */
-  place: { args: MessageId; result: number };
+  /** When a message counts as sent (Unix milliseconds), which is where it stands in the index, 0 where it stands nowhere; then where it may have stood before. */
+  places: { args: MessageId; result: readonly [number, ...number[]] };
   /** First leaf index of each message, for proofs. */
   leaves: { args: MessageId; result: number[] };
   /** Opens the files of the index anew, after some were replaced. */
@@ -118,7 +118,7 @@ const followed = new Int32Array(setup.followed);
 function findLag(): string | undefined {
   const records = Atomics.load(followed, 0);
   const all = Atomics.load(followed, 1);
-  if (all - records <= BEHIND_MAX) return undefined;
+  if (all - records <= BEHIND_MAX && Atomics.load(followed, 2) === 0) return undefined;
   return `The search index is still being built: only what stands in ${records} of ${all} records is found so far.`;
 }
 
@@ -208,10 +208,11 @@ async function message({ id, atMs }: ReadCalls['message']['args']): Promise<Mess
   );
 }
 
-async function place(id: MessageId): Promise<number> {
+async function places(id: MessageId): Promise<ReadCalls['places']['result']> {
   const row = await findMessage(id);
-  const folded = row?.secret === undefined ? undefined : foldMessage(openMessageRecords(sealer, row));
-  return folded === undefined ? 0 : sentAtMs(folded);
+  const records = row?.secret === undefined ? [] : openMessageRecords(sealer, row);
+  const folded = foldMessage(records);
+  return folded === undefined ? [0] : [sentAtMs(folded), ...placesOf(records)];
 }
 
 async function conversation(args: ReadCalls['conversation']['args']): Promise<ConversationView | undefined> {
@@ -319,7 +320,7 @@ servePort<ReadCalls>(port, {
   message,
   conversation,
   media,
-  place,
+  places,
   async leaves(id) {
     return (await findMessage(id))?.records.map((record) => record.seq) ?? [];
   },

@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 
 import { createCopy } from '../sqlite/copy-rows.ts';
 import type { CopyRows, CopyTable } from '../sqlite/copy-rows.ts';
+import { BESIDE_SETTINGS } from '../store.ts';
 import { uuidOf } from './connection.ts';
 import type { PostgresLocation } from './connection.ts';
 import type { Epochs } from './epochs.ts';
@@ -17,7 +18,7 @@ const SELECTS: { readonly [Table in CopyTable]: string } = {
   seen: 'SELECT uuid_send(key) AS key, no, seq FROM seen WHERE archive = $1',
   state: 'SELECT no, version, sealed FROM state WHERE archive = $1 ORDER BY no',
   job: 'SELECT kind, no, seq, due_at AS "dueAtMs", loss_at AS "lossAtMs", attempts, payload FROM job WHERE archive = $1 ORDER BY id',
-  setting: 'SELECT name, value FROM setting WHERE archive = $1 ORDER BY name',
+  setting: `SELECT name, value FROM setting WHERE archive = $1 AND NOT starts_with(name, '${BESIDE_SETTINGS}') ORDER BY name`,
   key: 'SELECT no, secret, epoch, closed FROM message_key WHERE archive = $1 ORDER BY no',
   pin: 'SELECT no, hold FROM pin WHERE archive = $1 ORDER BY no, hold',
 };

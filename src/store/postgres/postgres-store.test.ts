@@ -268,7 +268,10 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     const store = await open(await newArchive());
     await fillWithEverything(store.writer);
     const copies = { content: `${place.data}.content.db`, keys: `${place.data}.keys.db` };
+    // What is about things beside this store is in no copy.
+    await store.writer.putSettings([{ name: 'beside/one', value: Buffer.from('value') }]);
     expect(await store.writer.copyTo(copies.content, copies.keys)).toBe(await store.reader.size());
+    await store.writer.putSettings([{ name: 'beside/one', value: undefined }]);
     joinCopies(copies.content, copies.keys, key, new Set());
     const sqlite = await openStoreReader({ engine: 'sqlite', path: copies.content, key });
     const expected = await readEverything(store.reader);

@@ -21,7 +21,7 @@ import type { ObjectName } from './read-object.ts';
 import { sweepUploads, writeObject } from './upload.ts';
 import { listVersions, removeAllVersions, removeVersion } from './versions.ts';
 
-/** Below the prefix of the place: blobs, and nothing else. */
+/** Below the prefix of the place, where it names no other: blobs, and nothing else. */
 const FOLDER = 'blobs/';
 
 /** Blobs in a bucket, some of which the server itself may be told not to remove. */
@@ -44,7 +44,7 @@ export type S3Blobs = BlobStore & {
 /** Opens a place in a bucket as a blob store; nothing is sent yet. */
 export function openS3Blobs(location: S3Location, limits: S3Limits = S3_LIMITS): S3Blobs {
   const s3 = openConnection(location, limits);
-  const prefix = location.prefix + FOLDER;
+  const prefix = folderOf(location);
   return {
     async put(ciphertext, onNamed) {
       const { name, bytes } = await putBlob(s3, location, ciphertext, onNamed);
@@ -91,9 +91,13 @@ async function lockOrRemove(s3: S3Connection, { key, versionId }: ObjectName, un
 }
 
 /** The key of a blob. @throws CartularyError `bad-input` where that is no name of one */
-function keyOf({ prefix }: Pick<S3Location, 'prefix'>, name: string): string {
+function keyOf(location: S3Location, name: string): string {
   blobPath(name);
-  return prefix + FOLDER + name;
+  return folderOf(location) + name;
+}
+
+function folderOf({ prefix, folder = FOLDER }: S3Location): string {
+  return prefix + folder;
 }
 
 /** Keeps a ciphertext (`BlobStore.put`), and says which version it is. */

@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs';
 
 import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
+import { BESIDE_SETTINGS } from '../store.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
 import { KEY_TRIGGER_NAMES, KEY_TRIGGERS } from './key-triggers.ts';
 import { migrate } from './schema.ts';
@@ -68,6 +69,7 @@ function dropKeys(path: string, key: Uint8Array): number {
     copy.pragma('foreign_keys = OFF');
     dropKeyTriggers(copy);
     for (const table of KEY_TABLES) copy.exec(`DELETE FROM ${table}`);
+    copy.prepare('DELETE FROM setting WHERE substr(name, 1, ?) = ?').run(BESIDE_SETTINGS.length, BESIDE_SETTINGS);
     const row = copy.prepare('SELECT max(seq) AS seq FROM record').get() as { seq: number | null };
     copy.pragma('wal_checkpoint(TRUNCATE)');
     copy.pragma('journal_mode = DELETE');

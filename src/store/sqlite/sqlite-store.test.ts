@@ -141,11 +141,18 @@ describe('the SQLite file', () => {
     const place = await newPlace();
     const store = await open(place);
     await store.writer.append([makeEntry('a'), makeEntry('b')]);
+    const value = Buffer.from('value');
+    // What is about things beside this store is about nothing beside a copy.
+    await store.writer.putSettings([
+      { name: 'beside/one', value },
+      { name: 'besides', value },
+    ]);
     const [content, keys] = [join(place, 'content'), join(place, 'keys')];
     expect(await store.writer.copyTo(content, keys)).toBe(2);
     await store.close();
     const apart = openSqliteReader(content, key);
     expect((await apart.readLog(0, 10)).map((row) => row.secret)).toEqual([undefined, undefined]);
+    expect(await apart.listSettings('beside')).toEqual([{ name: 'besides', value }]);
     await apart.close();
     joinSqliteCopies(content, keys, key, new Set([Buffer.from(makeEntry('a').messageId).toString('hex')]));
     const joined = openSqliteReader(content, key);
