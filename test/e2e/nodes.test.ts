@@ -170,7 +170,7 @@ describe.skipIf(missing !== undefined)(
       }
       const { stdout } = await runCli(['nodes', '--data', dataOf('a')], envOf('a'));
       expect(stdout).toContain('GiB free');
-      expect(stdout).toMatch(/: edge; .*spool-damaged/);
+      expect(stdout).toMatch(/: running; edge; .*spool-damaged/);
     });
 
     it('agree on who does what only one may do; where it dies, another takes over', { timeout: 120_000 }, async () => {
