@@ -35,24 +35,7 @@ import { BY_NAME_ONLY, MAKING, SUBJECTS } from './subjects.ts';
 import { belowFloor, formatFigure } from './table.ts';
 import { MIXES } from './texts/shop.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    messages: { type: 'string', default: '200000' },
-    mix: { type: 'string', default: 'plain' },
-    seed: { type: 'string', default: '7' },
-    runs: { type: 'string', default: '3' },
-    json: { type: 'string' },
-    data: { type: 'string' },
-    keep: { type: 'boolean', default: false },
-    alone: { type: 'boolean', default: false },
-    archive: { type: 'string' },
-    check: { type: 'boolean', default: false },
-    store: { type: 'boolean', default: false },
-    out: { type: 'string' },
-    price: { type: 'string', default: '0.08' },
-  },
-});
+const { values, positionals } = readArguments();
 
 await main();
 
@@ -74,14 +57,46 @@ async function main(): Promise<void> {
   if (values.store) storeRun(report);
 }
 
+/** What was asked for. */
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        messages: { type: 'string', default: '200000' },
+        mix: { type: 'string', default: 'plain' },
+        seed: { type: 'string', default: '7' },
+        runs: { type: 'string', default: '3' },
+        json: { type: 'string' },
+        data: { type: 'string' },
+        keep: { type: 'boolean', default: false },
+        alone: { type: 'boolean', default: false },
+        archive: { type: 'string' },
+        check: { type: 'boolean', default: false },
+        store: { type: 'boolean', default: false },
+        out: { type: 'string' },
+        price: { type: 'string', default: '0.08' },
+      },
+    });
+  } catch (cause) {
+    return refuse(cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : 'the arguments cannot be read');
+  }
+}
+
+/** Ends it with one line, for whoever has mistyped. */
+function refuse(text: string): never {
+  console.error(text);
+  process.exit(2);
+}
+
 function drawGrowth(files: readonly string[]): void {
-  if (files.length === 0 || values.out === undefined) throw new Error('plot takes files of runs and --out FILE.svg');
+  if (files.length === 0 || values.out === undefined) return refuse('plot takes files of runs and --out FILE.svg');
   writeFileSync(values.out, plot(growthPanels(files.map(readReport)), 'How figures grow with the archive'));
 }
 
 function tellCapacity(files: readonly string[]): void {
   const price = Number(values.price);
-  if (!(price > 0)) throw new Error('--price is dollars a GB and month');
+  if (!(price > 0)) return refuse('--price is dollars a GB and month');
   // Without files, what the product's own forecast stands on.
   const measured = files.length === 0 ? MEASURED : toMeasurements(files.map(readReport));
   console.log(formatCapacity(measured, price));
@@ -92,9 +107,9 @@ function tellCapacity(files: readonly string[]): void {
 
 function readOptions(): BenchOptions {
   const mix = MIXES.find((name) => name === values.mix);
-  if (mix === undefined) throw new Error(`--mix is one of ${MIXES.join(', ')}`);
+  if (mix === undefined) return refuse(`--mix is one of ${MIXES.join(', ')}`);
   const count = (name: 'messages' | 'seed' | 'runs'): number => {
-    if (!/^\d{1,9}$/.test(values[name])) throw new Error(`--${name} is a whole number`);
+    if (!/^\d{1,9}$/.test(values[name])) return refuse(`--${name} is a whole number`);
     return Math.max(1, Number(values[name]));
   };
   return { messages: count('messages'), seed: count('seed'), runs: count('runs'), mix, alone: values.alone };
@@ -102,13 +117,11 @@ function readOptions(): BenchOptions {
 
 function readSubjects(): readonly string[] {
   const known = [...MAKING, ...SUBJECTS.keys()];
-  for (const name of positionals)
-    if (!known.includes(name)) throw new Error(`"${name}" is none of ${known.join(', ')}`);
+  for (const name of positionals) if (!known.includes(name)) return refuse(`"${name}" is none of ${known.join(', ')}`);
   const usual = known.filter((name) => !BY_NAME_ONLY.includes(name));
   if (values.archive === undefined) return positionals.length === 0 ? usual : positionals;
   const made = positionals.filter((name) => MAKING.includes(name));
-  if (made.length > 0)
-    throw new Error(`${made.join(' and ')} are measured while an archive is made: without --archive`);
+  if (made.length > 0) return refuse(`${made.join(' and ')} are measured while an archive is made: without --archive`);
   return positionals.length === 0 ? usual.filter((name) => SUBJECTS.has(name)) : positionals;
 }
 

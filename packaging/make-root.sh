@@ -15,9 +15,9 @@ sed -n 's/.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p' "$root/linked" | sort -u | while 
 done
 rm "$root/linked"
 
-mkdir -p "$root/usr/bin" "$root/etc/cartulary" "$root/run" "$root/tmp" "$root/var/lib/cartulary"
+mkdir -p "$root/usr/bin" "$root/etc/cartulary" "$root/run" "$root/tmp" "$root/var/lib/cartulary" "$root/srv/cartulary"
 chmod 1777 "$root/tmp"
-chmod 700 "$root/var/lib/cartulary"
+chmod 700 "$root/var/lib/cartulary" "$root/srv/cartulary"
 ln -s "$node" "$root/usr/bin/node"
 # The launcher itself, since there is no shell for the script beside it.
 sed '1s|.*|#!/usr/bin/node|' "$root$home/bin/cartulary.mjs" >"$root$home/bin/launch.mjs"

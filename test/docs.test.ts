@@ -1,6 +1,6 @@
 /** What the pages tell people to type is typed here, as it stands; lists that pages give are held against the code. */
 import { spawn } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import type { Command } from 'commander';
@@ -117,6 +117,40 @@ describe('what a page lists is all there is', () => {
     const names = (await buildProgram(() => true)).commands.flatMap(namesOf);
     expect(names.length).toBeGreaterThan(60);
     expect([...new Set(names)].filter((name) => !new RegExp(`${name}(?![\\w-])`).test(page))).toEqual([]);
+  });
+
+  it('every command that pages for operators tell people to type is one, with options that it has', async () => {
+    const pages = (await readdir(join(ROOT, 'docs/operate'))).map((name) => join('docs/operate', name));
+    const program = await buildProgram(() => true);
+    const wrong: string[] = [];
+    let count = 0;
+    for (const page of pages) {
+      const script = (await scriptOf(page)).replaceAll('\\\n', ' ');
+      for (const [line, words] of script.matchAll(
+        /(?:^|(?<!-u)[\s/])cartulary ((?:[a-z][\w-]*)(?:\s[^\n|;&>]*)?)$/gm,
+      )) {
+        count += 1;
+        let command: Command = program;
+        for (const word of words?.split(/\s+/) ?? [])
+          command = command.commands.find((known) => known.name() === word) ?? command;
+        const known = command.options.map(({ long }) => long ?? '');
+        const asked = [...(words ?? '').matchAll(/(?<!\S)--[a-z][\w-]*/g)].map(([option]) => option);
+        if (command === program || asked.some((option) => !known.includes(option) && option !== '--help'))
+          wrong.push(`${page}: ${line}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect(count).toBeGreaterThan(15);
+  });
+
+  it('every file of packaging/ that a page names is there', async () => {
+    const missing: string[] = [];
+    for (const name of await readdir(join(ROOT, 'docs/operate'))) {
+      const text = await readFile(join(ROOT, 'docs/operate', name), 'utf8');
+      for (const [, path] of text.matchAll(/`packaging\/([\w./-]+)`/g))
+        if (!(await stat(join(ROOT, 'packaging', path ?? '')).catch(() => undefined))) missing.push(`${name}: ${path}`);
+    }
+    expect(missing).toEqual([]);
   });
 
   it('every setting stands in docs/settings.md', async () => {

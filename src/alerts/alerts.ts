@@ -15,6 +15,7 @@ import { SYSTEM_ACTOR } from '../archive/recorder.ts';
 import type { RecordActor } from '../archive/recorder.ts';
 import type { WatchRecord } from '../archive/watching.ts';
 import type { Ring } from '../capture/ring.ts';
+import type { SpoolState } from '../capture/spool.ts';
 import type { MediaFailing } from '../capture/work.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { AuditAct } from '../model/event.ts';
@@ -24,10 +25,11 @@ import { CONDITIONS } from './conditions.ts';
 import { createHeartbeat } from './heartbeat.ts';
 import { createJournal, STATE } from './journal.ts';
 import type { Journal } from './journal.ts';
-import { createLooks } from './looks.ts';
 import { dropRoute, dueDeliveries, noteAnswer, planNews, planNotices, settleDelivery } from './plan.ts';
 import type { TellingRoute } from './plan.ts';
-import { causeOf, createProbes, isAtRisk } from './probes.ts';
+import { createLookout } from './node-look.ts';
+import { causeOf, isAtRisk } from './probes.ts';
+import type { Machine } from './probes.ts';
 import { describeTarget, makeRoute, parseRoute, ROUTES_MAX } from './routes.ts';
 import type { AlertRoute, RouteOf, RouteRequest } from './routes.ts';
 import type { Answer } from './senders/answer.ts';
@@ -40,13 +42,14 @@ import type { Change } from './watch.ts';
 export type AlertsParts = {
   readonly archive: Archive;
   readonly ring: Ring;
-  /** Data directory, whose disk is watched. */
-  readonly directory: string;
+  /** What waits on this disk to be filed. */
+  readonly spool: () => SpoolState | undefined;
+  /** Does this node keep an index? */
+  readonly follows: boolean;
+  readonly machine: Machine;
   readonly now: () => number;
   readonly log: Logger;
   readonly signal: AbortSignal;
-  /** Free bytes of the disk; handed in by tests. */
-  readonly freeBytes?: () => Promise<number>;
 };
 
 /** What became of a test of one route. */
@@ -235,22 +238,14 @@ function alertCare(desk: Desk) {
 }
 
 function watching(desk: Desk) {
-  const { archive, ring, directory, now, state, routes, journal, log } = desk;
+  const { archive, now, state, routes, journal, log } = desk;
   const failingMedia = new Map<string, MediaFailing>();
-  const freeBytes = desk.freeBytes === undefined ? {} : { freeBytes: desk.freeBytes };
-  const probes = createProbes({
-    archive,
-    ring,
-    directory,
-    now,
-    state,
-    failingMedia,
-    routes: () => [...routes.values()],
-    ...freeBytes,
-  });
-  const looks = createLooks(probes, now, log);
+  const lookout = createLookout({ ...desk, failingMedia, routes: () => [...routes.values()] }, log);
   const watch = createWatch(() => formatId('alert', archive.randomBytes(ID_BYTES)));
   return {
+    lookHere: () => lookout.lookHere(),
+    tellCondition: () => lookout.tellCondition(),
+
     /** Told of media that fail; the one of a source that is lost first stands for all. */
     noteMediaFailing(failing: MediaFailing): void {
       const subject = failing.source ?? 'import';
@@ -266,7 +261,7 @@ function watching(desk: Desk) {
     /** One look for everything whose time has come: what is found is opened, what is over is resolved, and who must be told is going to be. */
     async look(): Promise<void> {
       const scanned = state.scanned;
-      const { codes, findings } = await looks();
+      const { codes, findings } = await lookout.lookEverywhere();
       for (const change of watch.take(state, codes, findings, now())) noteChange(desk, change);
       for (const { alert, route } of planNotices(state, tellingRoutes(desk), now(), desk.newId))
         journal.note(

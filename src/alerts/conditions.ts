@@ -139,6 +139,53 @@ export const CONDITIONS = {
     raiseAfterMs: 10 * MINUTE,
     clearAfterMs: MINUTE,
   },
+  'memory-low': {
+    severity: 'warning',
+    title: 'Memory is nearly used up',
+    text: '{free} MiB may still be taken.',
+    meaning:
+      'The system ends a process that takes more. Nothing acknowledged is lost by that, but what comes meanwhile is refused.',
+    todo: 'See what else runs there, or give it more: a server takes 512 MB.',
+    raiseAfterMs: 10 * MINUTE,
+    clearAfterMs: 5 * MINUTE,
+  },
+  'spool-waiting': {
+    severity: 'error',
+    title: 'Acknowledged envelopes wait to be filed',
+    text: '{envelopes} envelope(s) wait, the oldest since {since}; {percent} % of the room for them is used.',
+    meaning: 'They are on that one disk and nowhere else. Beyond their room platforms are told to come again.',
+    todo: 'See whether the database can be reached from there ("cartulary doctor" on that machine). They are filed by themselves.',
+    raiseAfterMs: 5 * MINUTE,
+    clearAfterMs: 0,
+  },
+  'spool-damaged': {
+    severity: 'critical',
+    title: 'Acknowledged envelopes cannot be opened',
+    text: '{files} file(s) that waited to be filed are damaged.',
+    meaning: 'What is in them was acknowledged and is not in the archive.',
+    todo: 'Keep the files (*.damaged in its spool), look at the disk (dmesg), and ask the platforms for that time again ("cartulary source poll").',
+    raiseAfterMs: 0,
+    clearAfterMs: 0,
+  },
+  'node-silent': {
+    severity: 'error',
+    title: 'A node is not heard of',
+    text: 'It was last heard of at {at}.',
+    meaning: 'It has died, or is cut off from the database. What waits in its spool is on its disk and nowhere else.',
+    todo: 'Start it again on its machine. One that is gone for good is forgotten after seven days.',
+    // After the database was away the others take some seconds to say that they are there.
+    raiseAfterMs: MINUTE / 2,
+    clearAfterMs: 0,
+  },
+  'clock-apart': {
+    severity: 'warning',
+    title: 'The clocks of two nodes are apart',
+    text: 'Its clock differs by {seconds} s from that of the node that gives alerts.',
+    meaning: 'Times on record come from both. Platforms that sign with the time are refused by the one that is wrong.',
+    todo: 'Set both clocks by a time server (timedatectl).',
+    raiseAfterMs: 5 * MINUTE,
+    clearAfterMs: MINUTE,
+  },
   'backup-missing': {
     severity: 'warning',
     title: 'There is no backup',
@@ -196,6 +243,12 @@ export const REPEAT_AFTER_MS: Readonly<Record<Severity, number>> = {
 /** Is one at least as bad as the other? */
 export function isAtLeast(one: Severity, other: Severity): boolean {
   return SEVERITIES.indexOf(one) >= SEVERITIES.indexOf(other);
+}
+
+/** Its title, with the node that it is about where there are several. */
+export function titleOf(code: ConditionCode, { node }: Facts): string {
+  const { title } = CONDITIONS[code];
+  return node === undefined ? title : `${title} (${node})`;
 }
 
 /** A text of the table with what was found; a fact that is not known is a dash. */

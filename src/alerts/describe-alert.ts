@@ -1,7 +1,7 @@
 /** An alert as it is shown to whoever asks: by the command line, over HTTP. */
 import { z } from 'zod';
 
-import { CONDITION_CODES, CONDITIONS, fill, SEVERITIES } from './conditions.ts';
+import { CONDITION_CODES, CONDITIONS, fill, SEVERITIES, titleOf } from './conditions.ts';
 import { isoTime } from './notice.ts';
 import type { Alert } from './state.ts';
 
@@ -11,7 +11,7 @@ export const alertView = z
     id: z.string(),
     code: z.enum(CONDITION_CODES).describe('Stable; branch on this.'),
     severity: z.enum(SEVERITIES),
-    subject: z.string().nullable().describe('The source, route or kind of job that it is about.'),
+    subject: z.string().nullable().describe('The source, route, kind of job or node that it is about.'),
     title: z.string(),
     text: z.string().describe('What was found.'),
     meaning: z.string(),
@@ -26,13 +26,13 @@ export const alertView = z
 
 /** Shows an alert. */
 export function describeAlert(alert: Alert): z.output<typeof alertView> {
-  const { severity, title, text, meaning, todo } = CONDITIONS[alert.code];
+  const { severity, text, meaning, todo } = CONDITIONS[alert.code];
   return {
     id: alert.id,
     code: alert.code,
     severity,
     subject: alert.subject ?? null,
-    title,
+    title: titleOf(alert.code, alert.facts),
     text: fill(text, alert.facts),
     meaning,
     todo: fill(todo, alert.facts),

@@ -1,5 +1,5 @@
 /** What is said about an alert, in words, for every route alike. Holds no content; see conditions.ts. */
-import { CONDITIONS, fill } from './conditions.ts';
+import { CONDITIONS, fill, titleOf } from './conditions.ts';
 import type { ConditionCode, Facts, Severity } from './conditions.ts';
 
 /** What has happened to an alert. */
@@ -39,9 +39,9 @@ export function describeNotice(notice: Notice, speaker: Speaker): NoticeText {
       title: `TEST from ${speaker.archiveName}`,
       lines: ['This is a test of this route: nothing is wrong.', `It is told to ${notice.owner}.`],
     };
-  const { severity, title, text, meaning, todo } = CONDITIONS[notice.code];
+  const { severity, text, meaning, todo } = CONDITIONS[notice.code];
   const since = `Since ${isoTime(notice.openedAtMs)}.`;
-  const named = `${speaker.archiveName}: ${title}`;
+  const named = `${speaker.archiveName}: ${titleOf(notice.code, notice.facts)}`;
   switch (notice.kind) {
     case 'acknowledged':
       return {

@@ -2,11 +2,10 @@
  * Looks for the conditions of the table, with what the archive knows anyway. A look is cheap, is limited in time, and says nothing of a condition where it could not look: not known is
  * not over.
  */
-import { statfs } from 'node:fs/promises';
-
 import type { Archive } from '../archive/archive.ts';
 import type { Source } from '../archive/registry.ts';
 import type { Ring } from '../capture/ring.ts';
+import type { SpoolState } from '../capture/spool.ts';
 import type { MediaFailing } from '../capture/work.ts';
 import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
 import { CartularyError } from '../model/errors.ts';
@@ -22,14 +21,24 @@ import type { Finding } from './watch.ts';
 export type ProbeParts = {
   readonly archive: Archive;
   readonly ring: Ring;
-  readonly directory: string;
   readonly now: () => number;
   readonly state: AlertState;
   readonly routes: () => readonly AlertRoute[];
   /** Media that fail, as they were told of (`onMediaFailing`). */
   readonly failingMedia: Map<string, MediaFailing>;
-  /** Free bytes of the disk; handed in by tests. */
-  readonly freeBytes?: () => Promise<number>;
+  /** What waits on this disk to be filed; undefined where nothing ever does. */
+  readonly spool: () => SpoolState | undefined;
+  /** Does this node keep an index? */
+  readonly follows: boolean;
+  readonly machine: Machine;
+};
+
+/** What the machine has left. */
+export type Machine = {
+  /** Bytes of the disk of the data directory. */
+  readonly diskFree: () => Promise<number>;
+  /** Bytes of memory that this process may still take. */
+  readonly memoryFree: () => number;
 };
 
 /** A look for some conditions. */
@@ -49,6 +58,10 @@ const MIB = 1024 * 1024;
 /** Free bytes below which the disk counts as nearly full (`doctor` says so too) and as about to be full. */
 export const DISK_LOW_BYTES = 2048 * MIB;
 const DISK_FULL_BYTES = 512 * MIB;
+const MEMORY_LOW_BYTES = 128 * MIB;
+/** What waits in the spool is filed within seconds where the database is there. */
+const SPOOL_AGE_MS_MAX = 5 * MINUTE;
+const SPOOL_PERCENT_MAX = 50;
 /** How long a refused request counts as news: a platform that is refused comes again within a day. */
 const SIGNATURE_NEWS_MS = DAY;
 /** How long envelopes that could not be read, and gaps, count as news. */
@@ -58,6 +71,7 @@ const JOB_OVERDUE_MS = 15 * MINUTE;
 const ROUTE_FAILING_MS = 10 * MINUTE;
 /** Records by which the index may be behind, as for those who search; and how long it may stand still behind the log. */
 const BEHIND_MAX = 20_000;
+const STANDS_MS = 10_000;
 /** A medium is at risk that failed so often, or that failed some times and is lost so soon. */
 const MEDIA_TRIES = 8;
 const MEDIA_TRIES_NEAR = 3;
@@ -68,19 +82,27 @@ const SCAN_BACK = 100_000;
 /** A source whose log lines cannot be told apart has one subject. */
 const NO_ACTOR = '0'.repeat(32);
 
-/** All probes. */
-export function createProbes(parts: ProbeParts): Probe[] {
+/** What each node sees of itself alone: its own disk, memory, spool and index, what was refused there, media that it failed to fetch. */
+export function createOwnProbes(parts: ProbeParts): Probe[] {
+  return [
+    { covers: ['disk-full', 'disk-low'], everyMs: 0, look: () => lookAtDisk(parts) },
+    { covers: ['memory-low'], everyMs: 0, look: async () => lookAtMemory(parts) },
+    { covers: ['spool-waiting', 'spool-damaged'], everyMs: 0, look: async () => lookAtSpool(parts) },
+    { covers: ['bad-signatures'], everyMs: 0, look: () => lookAtSignatures(parts) },
+    { covers: ['ring-damaged'], everyMs: HOUR, look: () => lookAtRing(parts) },
+    { covers: ['media-at-risk'], everyMs: 0, look: async () => lookAtMedia(parts) },
+    ...(parts.follows ? [{ covers: ['index-behind'] as const, everyMs: 0, look: createIndexLook(parts) }] : []),
+  ];
+}
+
+/** What is the same whichever node looks. */
+export function createArchiveProbes(parts: ProbeParts): Probe[] {
   const { archive } = parts;
   return [
     { covers: ['not-keeping'], everyMs: MINUTE, whenStuck: 'not-keeping', look: () => lookForKeeping(archive) },
     { covers: ['signing-stalled'], everyMs: 0, whenStuck: 'signing-stalled', look: () => lookForSigning(archive) },
-    { covers: ['disk-full', 'disk-low'], everyMs: 0, look: () => lookAtDisk(parts) },
-    { covers: ['bad-signatures'], everyMs: 0, look: () => lookAtSignatures(parts) },
-    { covers: ['ring-damaged'], everyMs: HOUR, look: () => lookAtRing(parts) },
     { covers: ['quarantined', 'gaps-opened'], everyMs: 0, look: () => lookThroughLog(parts) },
     { covers: ['jobs-overdue'], everyMs: MINUTE, look: () => lookAtJobs(parts) },
-    { covers: ['media-at-risk'], everyMs: 0, look: async () => lookAtMedia(parts) },
-    { covers: ['index-behind'], everyMs: 0, look: createIndexLook(archive) },
     { covers: ['backup-missing', 'backup-old'], everyMs: MINUTE, look: () => lookAtBackups(parts) },
     { covers: ['backup-failed'], everyMs: MINUTE, look: () => lookAtFailedBackups(archive) },
     { covers: ['verification-failed'], everyMs: 0, look: () => lookAtVerification(archive) },
@@ -111,15 +133,26 @@ export async function lookForSigning(archive: Archive): Promise<Finding[]> {
   }
 }
 
-async function lookAtDisk({ directory, freeBytes }: ProbeParts): Promise<Finding[]> {
-  const free = await (freeBytes ?? (() => freeBytesOf(directory)))();
+async function lookAtDisk({ machine }: ProbeParts): Promise<Finding[]> {
+  const free = await machine.diskFree();
   const code = free < DISK_FULL_BYTES ? 'disk-full' : free < DISK_LOW_BYTES ? 'disk-low' : undefined;
   return code === undefined ? [] : [{ code, facts: { free: Math.floor(free / MIB) } }];
 }
 
-async function freeBytesOf(directory: string): Promise<number> {
-  const { bavail, bsize } = await statfs(directory);
-  return bavail * bsize;
+function lookAtMemory({ machine }: ProbeParts): Finding[] {
+  const free = machine.memoryFree();
+  return free < MEMORY_LOW_BYTES ? [{ code: 'memory-low', facts: { free: Math.floor(free / MIB) } }] : [];
+}
+
+function lookAtSpool({ spool, now }: ProbeParts): Finding[] {
+  const found = spool();
+  if (found === undefined) return [];
+  const { envelopes, bytes, bytesMax, oldestMs, damaged } = found;
+  const findings: Finding[] = damaged > 0 ? [{ code: 'spool-damaged', facts: { files: damaged } }] : [];
+  const percent = Math.round((100 * bytes) / bytesMax);
+  if (oldestMs !== undefined && (now() - oldestMs > SPOOL_AGE_MS_MAX || percent > SPOOL_PERCENT_MAX))
+    findings.push({ code: 'spool-waiting', facts: { envelopes, since: isoTime(oldestMs), percent } });
+  return findings;
 }
 
 async function lookAtSignatures({ archive, ring, now }: ProbeParts): Promise<Finding[]> {
@@ -206,15 +239,15 @@ export function isAtRisk({ attempts, lossAtMs }: MediaFailing, nowMs: number): b
   return attempts >= MEDIA_TRIES_NEAR && lossAtMs !== undefined && lossAtMs - nowMs < MEDIA_NEAR_MS;
 }
 
-/** Far behind, or standing still behind the log since the last look. */
-function createIndexLook(archive: Archive): Probe['look'] {
-  let last: number | undefined;
+/** Far behind, or standing still behind the log for a while. */
+function createIndexLook({ archive, now }: ProbeParts): Probe['look'] {
+  let last: { readonly position: number; readonly sinceMs: number } | undefined;
   return async () => {
     const size = await archive.size();
     const followed = await archive.indexPosition();
-    const stands = last === followed && followed < size;
-    last = followed;
+    if (last?.position !== followed) last = { position: followed, sinceMs: now() };
     const behind = size - followed;
+    const stands = behind > 0 && now() - last.sinceMs >= STANDS_MS;
     return stands || behind > BEHIND_MAX ? [{ code: 'index-behind', facts: { behind } }] : [];
   };
 }

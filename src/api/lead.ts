@@ -2,7 +2,7 @@
 import type { Alerts } from '../alerts/alerts.ts';
 import { within } from '../jobs/within.ts';
 import type { Archive } from '../archive/archive.ts';
-import { CartularyError } from '../model/errors.ts';
+import { CartularyError, isDatabaseAway } from '../model/errors.ts';
 
 /** Milliseconds that the database may take to say who leads. */
 const ASK_MS_MAX = 5000;
@@ -49,7 +49,7 @@ export function createLead(archive: Archive, alerts: Alerts, mayLead: boolean): 
 
 function elseWhereAway<Value>(value: Value): (cause: unknown) => Value {
   return (cause) => {
-    if (!(cause instanceof CartularyError && cause.code === 'database-away')) throw cause;
+    if (!isDatabaseAway(cause)) throw cause;
     return value;
   };
 }

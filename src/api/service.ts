@@ -6,6 +6,8 @@ import type { Logger } from 'pino';
 
 import { openAlerts } from '../alerts/alerts.ts';
 import type { Alerts } from '../alerts/alerts.ts';
+import { machineOf } from '../alerts/node-look.ts';
+import type { Machine } from '../alerts/probes.ts';
 import type { Archive } from '../archive/archive.ts';
 import type { Caller } from '../archive/caller.ts';
 import { openHouse } from '../archive/house.ts';
@@ -76,8 +78,8 @@ export type ServiceOptions = {
   readonly allowPrivate?: WorkParts['allowPrivate'];
   /** Ends the process; handed in so that tests can see it. */
   readonly onFatal?: (cause: unknown) => void;
-  /** Free bytes of the disk, for tests. */
-  readonly freeBytes?: () => Promise<number>;
+  /** What the machine has left, for tests. */
+  readonly machine?: Partial<Machine>;
   readonly isDemo?: boolean;
 };
 
@@ -110,12 +112,13 @@ export async function openService(settings: Settings, options: ServiceOptions = 
   const log = createLogger(settings.logLevel);
   const now = options.now ?? Date.now;
   const onFatal = options.onFatal ?? ((cause: unknown) => exitOnFatal(log, settings.data, cause));
+  const follows = settings.roles.some((role) => role !== 'edge');
   const house = await openHouse({
     ...housePlaceOf(settings),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     now,
     onFatal,
-    follows: settings.roles.some((role) => role !== 'edge'),
+    follows,
     onStalled: (cause) =>
       log.error({ cause: errorName(cause) }, 'the log is not being signed; capture goes on. Run "cartulary doctor"'),
   });
@@ -124,8 +127,9 @@ export async function openService(settings: Settings, options: ServiceOptions = 
   const stop = new AbortController();
   const { signal } = stop;
   const alerts = await openAlerts({
-    ...{ archive, ring, now, log, signal, directory: settings.data },
-    ...(options.freeBytes === undefined ? {} : { freeBytes: options.freeBytes }),
+    ...{ archive, ring, now, log, signal, follows },
+    spool: () => spool?.state(),
+    machine: { ...machineOf(settings.data), ...options.machine },
   });
   const work: WorkParts = {
     archive,
@@ -177,7 +181,8 @@ export async function openService(settings: Settings, options: ServiceOptions = 
       stop.abort();
       await Promise.all([loops.settled(), alerts.settled()]);
       await spool?.close();
-      if (archive.node !== undefined) await sayNode({ settings, archive, lead, now }, '', true).catch(() => undefined);
+      if (archive.node !== undefined)
+        await sayNode({ settings, archive, alerts, lead, now }, '', true).catch(() => undefined);
       await house.close();
     },
   };
@@ -193,7 +198,10 @@ type WorkingParts = Pick<
 function startWork(parts: WorkingParts, url: string): void {
   const { settings, archive, alerts, work, lead, keeping, spool, backups, loops } = parts;
   if (spool !== undefined) loops.start(FILE_EVERY_MS, () => keeping.fileWaiting());
-  if (archive.node !== undefined) loops.start(SIGN_EVERY_MS, () => sayNode(parts, url, false));
+  if (archive.node !== undefined) {
+    loops.start(LOOK_EVERY_MS, () => alerts.lookHere());
+    loops.start(SIGN_EVERY_MS, () => sayNode(parts, url, false));
+  }
   if (!settings.roles.includes('work')) return;
   // Loaded by who works: a command does not.
   loops.start(WORK_EVERY_MS, async () => (await import('../capture/work.ts')).workJobs(work));
@@ -216,13 +224,14 @@ function startWork(parts: WorkingParts, url: string): void {
 }
 
 async function sayNode(
-  { settings, archive, lead, now }: Pick<WorkingParts, 'settings' | 'archive' | 'lead' | 'now'>,
+  { settings, archive, alerts, lead, now }: Pick<WorkingParts, 'settings' | 'archive' | 'alerts' | 'lead' | 'now'>,
   url: string,
   stopped: boolean,
 ): Promise<void> {
   await archive.sayNode({
     ...{ roles: settings.roles, version: version(), url, leads: lead.isHere(), atMs: now(), stopped },
     followed: await archive.indexPosition(),
+    condition: await alerts.tellCondition(),
   });
 }
 

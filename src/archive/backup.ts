@@ -374,7 +374,8 @@ async function bringBackDatabase(
   return schema;
 }
 
-function assertNothingLost({ from, to, before, after }: SchemaUpdate): void {
+/** @throws CartularyError `conflict` where a change of the schema took rows away, or added some */
+export function assertNothingLost({ from, to, before, after }: SchemaUpdate): void {
   for (const [name, count] of Object.entries(after)) {
     const former = before[name as keyof RowCounts];
     if (count !== former)

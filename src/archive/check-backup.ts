@@ -9,8 +9,8 @@ import { createNoteSigner, formatVkey } from '../ledger/note.ts';
 import { CartularyError } from '../model/errors.ts';
 import { formatId } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
-import { openStoreReader } from '../store/engine.ts';
-import type { SchemaUpdate } from '../store/engine.ts';
+import { openStoreReader, withTrial } from '../store/engine.ts';
+import type { SchemaUpdate, StoreLocation } from '../store/engine.ts';
 import { lockDirectory } from '../store/lock.ts';
 import { openTileFiles } from '../store/tile-files.ts';
 import { equalConstantTime } from '../vault/hash.ts';
@@ -19,14 +19,14 @@ import type { Keyring } from '../vault/keyring.ts';
 import { readKit } from '../vault/kit-shares.ts';
 import { holdRoot, openLocalRoot } from '../vault/root-provider.ts';
 import type { LocalRoot, RootProvider } from '../vault/root-provider.ts';
-import { restoreUnder } from './backup.ts';
+import { assertNothingLost, restoreUnder } from './backup.ts';
 import type { RestoreOptions } from './backup.ts';
 import { checkFiles } from './backup-manifest.ts';
 import type { BackupManifest } from './backup-manifest.ts';
 import { destructionListPath, findDestructionList } from './destruction-list.ts';
 import { growLog } from './grow-log.ts';
 import { readHouseFile } from './house-file.ts';
-import { fileBlobs, fileStore } from './house-place.ts';
+import { databaseStore, fileBlobs, fileStore } from './house-place.ts';
 import { archiveLayout, dataLayout } from './layout.ts';
 import type { ArchiveLayout, DataLayout } from './layout.ts';
 import { verifyOwn } from './restore-heads.ts';
@@ -64,6 +64,13 @@ export type BackupCheckOptions = Omit<RestoreOptions, 'directory' | 'shared' | '
   /** Paths of the archive where it is on this machine: what was destroyed since must stand on a list beside the backups. */
   readonly live?: DataLayout;
   readonly signal?: AbortSignal;
+  /** Where the change of the tables is tried as well, if the records of the archive are in PostgreSQL. */
+  readonly tables?: {
+    /** `postgres://…` in which a schema of its own is made, which goes afterwards. */
+    readonly url: string;
+    /** `postgres://…` of the archive in service, which is asked for its schema. */
+    readonly inService: string;
+  };
   /** Done with what was restored, once it was found to be sound, before it goes. */
   readonly afterwards?: (restored: Restored) => Promise<void>;
 };
@@ -95,7 +102,7 @@ export async function checkBackup(options: BackupCheckOptions): Promise<BackupCh
       const { schema, destroyedReplayed } = await restoreUnder(restoring, manifest, root);
       const archiveId = manifest.archive as ArchiveId;
       const verdict = await verifyRestored(options, from, archiveLayout(data, archiveId), { archiveId, root });
-      Object.assign(found, verdict.found, { schema, destroyedReplayed });
+      Object.assign(found, { schema, destroyedReplayed }, verdict.found);
       faults.push(...verdict.faults, ...(await findUnlisted(options.live, manifest, data.directory)));
       if (faults.length === 0) await options.afterwards?.({ data, archiveId, root });
     } finally {
@@ -158,64 +165,97 @@ async function removeLeft(workIn: string): Promise<void> {
   }
 }
 
-/** Verifies what was restored against the backup's own checkpoint, since nothing newer was signed over it. */
+/** What was found out about a restored store. */
+type Verdict = {
+  readonly found: Partial<Pick<BackupCheck, 'checked' | 'blobs' | 'size' | 'root' | 'schema'>>;
+  readonly faults: readonly Fault[];
+};
+
+/** Verifies what was restored, in the engine of the archive where that is to be tried. */
 async function verifyRestored(
-  { media, signal }: BackupCheckOptions,
+  options: BackupCheckOptions,
   from: string,
   place: ArchiveLayout,
   { archiveId, root }: Pick<Restored, 'archiveId' | 'root'>,
-) {
+): Promise<Verdict> {
+  const { tables, onProgress } = options;
   const keyring = await unwrapKeyring(await readFile(place.keyring, 'utf8'), root);
+  const file = fileStore(place, keyring);
+  const verify = (store: StoreLocation): Promise<Verdict> =>
+    verifyStore(options, from, { place, archiveId, keyring, store });
   try {
-    const entry = await readHouseFile({ house: join(from, 'content', 'cartulary.json') });
-    const checkpoint = await readFile(join(from, 'content', 'checkpoint'), 'utf8');
-    const head = verifyOwn(checkpoint, archiveId, keyring.logKey);
-    if (!(await isAtRoot(place, keyring, head, checkpoint))) {
-      const text = 'the records are not those of the checkpoint of the backup; use another backup';
-      return { found: {}, faults: [{ code: 'root-differs', text }] };
-    }
-    await writeSignerMemory(place.signerMemory, head);
-    const report = await verifyInThread(
-      threadSetup(keyring, {
-        archiveId,
-        name: entry.name,
-        origin: entry.origin,
-        layout: place,
-        store: fileStore(place, keyring),
-        blobs: media?.stay === true ? media.location : fileBlobs(place),
-      }),
-      {
-        vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
-        formerVkeys: formerVkeysOf(archiveId, entry.origin, keyring.logKey),
-        earlier: [],
-      },
-      signal === undefined ? {} : { signal },
-    );
-    const { checked, blobs, size } = report;
-    return {
-      found: { checked, blobs, size, root: report.root },
-      // Where media stay in a place that backups share, those of others are there, too.
-      faults: await withoutReplayed(
-        report.faults.filter(({ code }) => media?.stay !== true || code !== 'blob-not-logged'),
-        place,
-        keyring,
-      ),
-    };
+    if (tables === undefined) return await verify(file);
+    const at = databaseStore(place, archiveId, keyring, tables.url);
+    const { inService } = tables;
+    return await withTrial(file, at, { inService, onProgress }, async (store, schema) => {
+      assertNothingLost(schema);
+      const { found, faults } = await verify(store);
+      return { found: { ...found, schema }, faults };
+    });
   } finally {
     keyring.destroy();
   }
 }
 
+/** A store of a restored archive, and what opens it. */
+type RestoredStore = {
+  readonly place: ArchiveLayout;
+  readonly archiveId: ArchiveId;
+  readonly keyring: Keyring;
+  readonly store: StoreLocation;
+};
+
+/** Verifies against the backup's own checkpoint, since nothing newer was signed over it. */
+async function verifyStore(
+  { media, signal }: BackupCheckOptions,
+  from: string,
+  restored: RestoredStore,
+): Promise<Verdict> {
+  const { place, archiveId, keyring, store } = restored;
+  const entry = await readHouseFile({ house: join(from, 'content', 'cartulary.json') });
+  const checkpoint = await readFile(join(from, 'content', 'checkpoint'), 'utf8');
+  const head = verifyOwn(checkpoint, archiveId, keyring.logKey);
+  if (!(await isAtRoot(restored, head, checkpoint))) {
+    const text = 'the records are not those of the checkpoint of the backup; use another backup';
+    return { found: {}, faults: [{ code: 'root-differs', text }] };
+  }
+  await writeSignerMemory(place.signerMemory, head);
+  const report = await verifyInThread(
+    threadSetup(keyring, {
+      archiveId,
+      name: entry.name,
+      origin: entry.origin,
+      layout: place,
+      store,
+      blobs: media?.stay === true ? media.location : fileBlobs(place),
+    }),
+    {
+      vkey: formatVkey(createNoteSigner({ name: entry.origin, seed: keyring.logKey })),
+      formerVkeys: formerVkeysOf(archiveId, entry.origin, keyring.logKey),
+      earlier: [],
+    },
+    signal === undefined ? {} : { signal },
+  );
+  const { checked, blobs, size } = report;
+  return {
+    found: { checked, blobs, size, root: report.root },
+    // Where media stay in a place that backups share, those of others are there, too.
+    faults: await withoutReplayed(
+      report.faults.filter(({ code }) => media?.stay !== true || code !== 'blob-not-logged'),
+      restored,
+    ),
+  };
+}
+
 /** Builds the log up to a head and publishes its checkpoint. @returns is that the head's root? */
 async function isAtRoot(
-  place: ArchiveLayout,
-  keyring: Keyring,
+  { place, store }: RestoredStore,
   head: { readonly size: number; readonly root: Uint8Array },
   checkpoint: string,
 ): Promise<boolean> {
   await rm(place.log, { recursive: true, force: true });
   const files = openTileFiles(place.log);
-  const reader = await openStoreReader(fileStore(place, keyring));
+  const reader = await openStoreReader(store);
   try {
     if ((await reader.size()) < head.size) return false;
     const { root } = await growLog({ reader, files, from: 0, size: head.size });
@@ -227,9 +267,9 @@ async function isAtRoot(
 }
 
 /** A restore takes away the keys of what was destroyed after the backup; the archive puts that on record when it is opened. */
-async function withoutReplayed(faults: readonly Fault[], place: ArchiveLayout, keyring: Keyring): Promise<Fault[]> {
+async function withoutReplayed(faults: readonly Fault[], { place, store }: RestoredStore): Promise<Fault[]> {
   const listed = await findDestructionList(destructionListPath(place));
-  const reader = await openStoreReader(fileStore(place, keyring));
+  const reader = await openStoreReader(store);
   const kept: Fault[] = [];
   try {
     for (const fault of faults) {

@@ -39,14 +39,17 @@ export function storeLocation(
   keyring: Pick<Keyring, 'databaseKey'>,
   database: string | undefined,
 ): StoreLocation {
-  if (database === undefined) return fileStore(layout, keyring);
-  return {
-    engine: 'postgres',
-    url: database,
-    archiveId: idBytes(archiveId),
-    epochs: layout.epochs,
-    key: keyring.databaseKey,
-  };
+  return database === undefined ? fileStore(layout, keyring) : databaseStore(layout, archiveId, keyring, database);
+}
+
+/** Records in PostgreSQL. */
+export function databaseStore(
+  layout: ArchiveLayout,
+  archiveId: ArchiveId,
+  { databaseKey }: Pick<Keyring, 'databaseKey'>,
+  url: string,
+): StoreLocation & { engine: 'postgres' } {
+  return { engine: 'postgres', url, archiveId: idBytes(archiveId), epochs: layout.epochs, key: databaseKey };
 }
 
 /** Media in the data directory: those of an archive on one machine, and of every copy. */

@@ -5,7 +5,9 @@
 import { z } from 'zod';
 
 import { checkShape } from '../model/check-shape.ts';
+import { openSetting, sealSetting } from '../vault/secrets.ts';
 import type { ArchiveParts } from './archive-parts.ts';
+import { nodeConditionSchema } from './node-condition.ts';
 
 /** Milliseconds between two looks at what others have done. */
 const LOOK_EVERY_MS = 200;
@@ -22,6 +24,7 @@ const signSchema = z.object({
   /** How far its index has followed the log. */
   followed: z.number(),
   stopped: z.boolean(),
+  condition: nodeConditionSchema,
 });
 
 /** What a node says of itself. */
@@ -30,17 +33,21 @@ export type NodeSign = Readonly<Omit<z.infer<typeof signSchema>, 'roles'>> & { r
 /** A node as the others know it. */
 export type KnownNode = NodeSign & { readonly name: string; readonly isThis: boolean };
 
-/** Says that this node is there, or that it stops. */
-export function sayNode({ writer, node }: Pick<ArchiveParts, 'writer' | 'node'>, sign: NodeSign): Promise<void> {
+/** Says that this node is there and how it is, or that it stops. Sealed as settings are: the database sees its name, and when. */
+export function sayNode(
+  { writer, node, sealer, random }: Pick<ArchiveParts, 'writer' | 'node' | 'sealer' | 'random'>,
+  sign: NodeSign,
+): Promise<void> {
   if (node === undefined) return Promise.resolve();
-  return writer.putSettings([{ name: PREFIX + node, value: Buffer.from(JSON.stringify(sign)) }]);
+  const name = PREFIX + node;
+  return writer.putSettings([{ name, value: sealSetting(sealer, name, Buffer.from(JSON.stringify(sign)), random) }]);
 }
 
 /** Nodes that were heard of lately, in the order of their names. Those that were not for long are forgotten. */
-export async function listNodes({ reader, writer, node, now }: ArchiveParts): Promise<KnownNode[]> {
+export async function listNodes({ reader, writer, sealer, node, now }: ArchiveParts): Promise<KnownNode[]> {
   const known: KnownNode[] = [];
   for (const { name, value } of await reader.listSettings(PREFIX)) {
-    const sign = parseSign(value);
+    const sign = openSign(sealer, name, value);
     if (sign !== undefined && now() - sign.atMs < FORGOTTEN_MS)
       known.push({ name: name.slice(PREFIX.length), ...sign, isThis: name === PREFIX + String(node) });
     else await writer.putSettings([{ name, value: undefined }]);
@@ -48,9 +55,9 @@ export async function listNodes({ reader, writer, node, now }: ArchiveParts): Pr
   return known;
 }
 
-function parseSign(value: Uint8Array): NodeSign | undefined {
+function openSign(sealer: ArchiveParts['sealer'], name: string, value: Uint8Array): NodeSign | undefined {
   try {
-    const parsed = checkShape(signSchema, JSON.parse(Buffer.from(value).toString('utf8')));
+    const parsed = checkShape(signSchema, JSON.parse(Buffer.from(openSetting(sealer, name, value)).toString('utf8')));
     return parsed.success ? parsed.data : undefined;
   } catch {
     return undefined;

@@ -2,7 +2,7 @@
  * Keeping what a platform sent, whether the database is there or not: while it is away, envelopes go into the spool and are acknowledged; once it is back they are filed by the ordinary
  * way, and what was filed before is known there.
  */
-import { CartularyError } from '../model/errors.ts';
+import { CartularyError, isDatabaseAway } from '../model/errors.ts';
 import type { Archive } from '../archive/archive.ts';
 import type { Source } from '../archive/registry.ts';
 import type { Envelope } from '../model/envelope.ts';
@@ -125,10 +125,6 @@ async function putGuarded(
     if (!isFull) throw cause;
     throw new CartularyError('database-away', 'the database is away, and no more may wait for it here', { cause });
   }
-}
-
-function isDatabaseAway(cause: unknown): boolean {
-  return cause instanceof CartularyError && cause.code === 'database-away';
 }
 
 const LATE = Symbol('late');

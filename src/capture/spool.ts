@@ -9,7 +9,7 @@ import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { CartularyError } from '../model/errors.ts';
+import { CartularyError, isDatabaseAway } from '../model/errors.ts';
 import { ensureDirectory } from '../store/blobs.ts';
 import { orDiskFailed, syncDirectory, syncFile } from '../vault/durable-file.ts';
 import type { HpkeKeyPair } from '../vault/hpke.ts';
@@ -109,7 +109,7 @@ export async function openSpool(directory: string, pair: HpkeKeyPair, bytesMax =
             files.splice(files.indexOf(kept), 1);
             box.damaged += 1;
           } else failed.push(cause);
-          if (cause instanceof CartularyError && cause.code === 'database-away') break;
+          if (isDatabaseAway(cause)) break;
         }
       }
       if (failed.length > 0) throw failed.at(-1);

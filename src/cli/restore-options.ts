@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 
 import type { RestoreOptions } from '../archive/backup.ts';
 import { checkBackup } from '../archive/check-backup.ts';
-import type { BackupCheck } from '../archive/check-backup.ts';
+import type { BackupCheck, BackupCheckOptions } from '../archive/check-backup.ts';
 import { isInitialised } from '../archive/house-file.ts';
 import { dataLayout } from '../archive/layout.ts';
 import { housePlaceOf } from '../settings.ts';
@@ -73,8 +73,15 @@ export async function restoreOptionsOf(
   };
 }
 
-/** Tries a backup, or the newest of a place, in a place of its own, wherever the records and the media of the archive are. */
-export async function tryBackup(backup: string, options: RestoreCommand): Promise<BackupCheck> {
+/**
+ * Tries a backup, or the newest of a place, in a place of its own, wherever the records and the media of the archive are.
+ * @param tables where the change of tables in PostgreSQL is tried as well
+ */
+export async function tryBackup(
+  backup: string,
+  options: RestoreCommand,
+  tables?: BackupCheckOptions['tables'],
+): Promise<BackupCheck> {
   const settings = settingsOf(options);
   const live = dataLayout(settings.data, settings.shared);
   const progress = createProgress('checking');
@@ -91,6 +98,7 @@ export async function tryBackup(backup: string, options: RestoreCommand): Promis
         ...(given.media === undefined ? {} : { media: { ...given.media, stay: true } }),
         workIn: tmpdir(),
         ...((await isInitialised(live)) ? { live } : {}),
+        ...(tables === undefined ? {} : { tables }),
         onProgress: (done, total) => progress.update({ done, total }),
       });
     });

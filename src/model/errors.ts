@@ -131,6 +131,11 @@ export function asSystemError(cause: unknown): CartularyError | undefined {
   return new CartularyError('file', subject === undefined ? reason : `${subject}: ${reason}`, { cause });
 }
 
+/** Has the database gone away, so that the same may be asked again? */
+export function isDatabaseAway(cause: unknown): boolean {
+  return cause instanceof CartularyError && cause.code === 'database-away';
+}
+
 /** Marks a branch that the types rule out. */
 export function assertNever(value: never): never {
   throw new CartularyError('internal', `unexpected variant ${String(value)}`);

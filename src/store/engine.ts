@@ -10,7 +10,7 @@ import type { NodeLink } from './node-link.ts';
 import type { PostgresLocation } from './postgres/connection.ts';
 import type { EpochRotation } from './postgres/rotate-epoch.ts';
 import { joinSqliteCopies } from './sqlite/copy.ts';
-import type { SchemaUpdate } from './sqlite/copy.ts';
+import type { SchemaUpdate } from './schema-update.ts';
 import { openSqliteReader } from './sqlite/reader.ts';
 import { openSqliteStore } from './sqlite/sqlite-store.ts';
 import type { StoreReader, StoreWriter } from './store.ts';
@@ -19,7 +19,7 @@ import type { ThreadStarter } from './thread-sharing.ts';
 
 export { appendThrough } from './store-calls.ts';
 export type { EpochRotation } from './postgres/rotate-epoch.ts';
-export type { RowCounts, SchemaUpdate } from './sqlite/copy.ts';
+export type { RowCounts, SchemaUpdate } from './schema-update.ts';
 
 /** Where an archive's records are and how they are sealed at rest. Plain values, since it crosses to threads. */
 export type StoreLocation =
@@ -93,6 +93,26 @@ export async function moveStore(
   await prepareStore(to);
   const { bringIn } = await import('./postgres/bring-in.ts');
   await bringIn(to, from, onProgress);
+}
+
+/**
+ * Tries the change of the schema in another database before it is made: brings a store into tables as those of the archive in service are, and changes them as a start would. All of it
+ * goes afterwards.
+ * @param inService `postgres://…` of the archive in service, which is asked for its schema
+ * @param act does something with what it comes to
+ * @throws CartularyError `conflict` where another trial is under way there, `data-newer`, `database-away`
+ */
+export async function withTrial<Result>(
+  from: Extract<StoreLocation, { engine: 'sqlite' }>,
+  at: Extract<StoreLocation, { engine: 'postgres' }>,
+  options: { readonly inService: string; readonly onProgress: (done: number, total: number) => void },
+  act: (store: StoreLocation, schema: SchemaUpdate) => Promise<Result>,
+): Promise<Result> {
+  await prepareStore(at);
+  const scratch = await import('./postgres/scratch.ts');
+  return scratch.withTrial({ at, from, ...options }, (location, schema) =>
+    act({ ...location, engine: 'postgres' }, schema),
+  );
 }
 
 /**

@@ -92,6 +92,10 @@ beforeAll(async () => {
   await mkdir(shared, { mode: 0o700 });
   for (const name of ['cartulary.json', 'keys']) await rename(join(first, name), join(shared, name));
   await rename(`${first}.signer`, join(shared, 'signer'));
+  // What a failing disk left at one of them, which the others cannot see.
+  const spool = join(dataOf('edge'), 'archives', made.archiveId, 'spool');
+  await mkdir(spool, { recursive: true });
+  await writeFile(join(spool, '000000000001.spool.damaged'), 'damaged');
   authorization = `Bearer ${made.apiKey}`;
   log = `/log/${made.archiveId}`;
   await Promise.all(NAMES.map(start));
@@ -145,6 +149,28 @@ describe.skipIf(missing !== undefined)(
         expect([own?.status, others?.status]).toEqual([200, 200]);
         expect(await others?.bytes()).toEqual(await own?.bytes());
       }
+    });
+
+    it('say how they are, and one of them tells what is wrong at another', { timeout: 60_000 }, async () => {
+      type Listed = { alerts: { code: string; subject: string; title: string; resolvedAt: string | null }[] };
+      await until(
+        'the alert is open',
+        async () => (await run<Listed>('a', ['alert', 'list'])).alerts.some(({ code }) => code === 'spool-damaged'),
+        45,
+      );
+      const alert = (await run<Listed>('a', ['alert', 'list'])).alerts.find(({ code }) => code === 'spool-damaged');
+      const seen = await listNodes();
+      const edge = seen.find(({ roles }) => roles.join() === 'edge');
+      expect(alert).toMatchObject({ subject: edge?.name, resolvedAt: null });
+      expect(edge).toMatchObject({ state: 'running', problems: ['spool-damaged'], spool: { damaged: 1 } });
+      for (const { version, diskFreeBytes, memoryFreeBytes, spool, behind } of seen) {
+        expect(version).toMatch(/^\d+\.\d+/);
+        expect(Math.min(diskFreeBytes, memoryFreeBytes)).toBeGreaterThan(0);
+        expect([typeof spool?.envelopes, typeof behind]).toEqual(['number', 'number']);
+      }
+      const { stdout } = await runCli(['nodes', '--data', dataOf('a')], envOf('a'));
+      expect(stdout).toContain('GiB free');
+      expect(stdout).toMatch(/: running; edge; .*spool-damaged/);
     });
 
     it('agree on who does what only one may do; where it dies, another takes over', { timeout: 120_000 }, async () => {

@@ -2,15 +2,33 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
+import { checkBackup } from '../../src/archive/check-backup.ts';
+import type { BackupCheck } from '../../src/archive/check-backup.ts';
 import type { VerifyReport } from '../../src/archive/threads/verify-thread.ts';
 import type { MessagePage } from '../../src/archive/views.ts';
+import type * as migrations from '../../src/store/postgres/migrations.ts';
 import { makePlace, runCli, runJson, serve, until } from '../support/cli.ts';
 import type { Served } from '../support/cli.ts';
 import { startTestServer, whyNoServer } from '../support/postgres.ts';
 import type { TestServer } from '../support/postgres.ts';
 import { AUTH_TOKEN, inboundFields, inParallel, signedForm } from '../support/twilio.ts';
+
+/** What a newer version does to the tables, in checks within this process. */
+const change = vi.hoisted(() => ({ sql: '' }));
+vi.mock('../../src/store/postgres/migrations.ts', async (importOriginal) => {
+  const { MIGRATIONS } = await importOriginal<typeof migrations>();
+  const next: migrations.Migration = {
+    version: MIGRATIONS.length + 1,
+    breaking: false,
+    get sql() {
+      return change.sql;
+    },
+  };
+  return { MIGRATIONS: [...MIGRATIONS, next] };
+});
 
 const missing = whyNoServer();
 const place = await makePlace('e2e-postgres');
@@ -28,6 +46,17 @@ afterAll(async () => {
   await database?.stop();
   await place.remove();
 });
+
+/** Runs a statement as the owner of a database. @returns how many rows it gave */
+async function inDatabase(url: string, sql: string): Promise<number> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rowCount ?? 0;
+  } finally {
+    await client.end();
+  }
+}
 
 /** Starts it, with a source; gives the URL of its hook. */
 async function startWithSource(
@@ -197,6 +226,63 @@ describe.skipIf(missing !== undefined)(
           expect(report.size).toBeGreaterThanOrEqual(backup.records);
         }
         expect(live.ok).toBe(true);
+      },
+    );
+
+    it(
+      'is tried with the tables of a new version before it gets them, elsewhere, and nothing of that stays',
+      { timeout: 120_000 },
+      async () => {
+        const elsewhere = await database.newDatabase();
+        // What a check that was killed has left is in nobody's way.
+        await inDatabase(
+          elsewhere,
+          'CREATE SCHEMA cartulary_check; CREATE TABLE cartulary_check.migration (left_by text)',
+        );
+        const upgrade = ['upgrade', '--check', '--backup', backups, '--data', place.data];
+        type Checked = BackupCheck & { wayBack: string; notTried?: string };
+        const checked = await runJson<Checked>([...upgrade, '--database', elsewhere], env);
+        expect(checked).toMatchObject({ ok: true, faults: [], wayBack: 'same data', schema: { from: 1, to: 1 } });
+        expect(checked.schema?.after).toEqual(checked.schema?.before);
+        expect(checked.schema?.after).toMatchObject({ records: checked.records });
+        expect(checked.checked).toBe(checked.records);
+        expect(checked.notTried).toBeUndefined();
+        expect(await inDatabase(elsewhere, "SELECT 1 FROM pg_namespace WHERE nspname LIKE 'cartulary%'")).toBe(0);
+        const refused = await runCli([...upgrade, '--database', elsewhere]);
+        expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('give CARTULARY_DATABASE')]);
+      },
+    );
+
+    it.each([
+      ['adds to them', 'ALTER TABLE job ADD COLUMN note text', undefined, /^$/],
+      [
+        'spoils a leaf',
+        "DROP TRIGGER record_never_changes ON record; UPDATE record SET leaf = decode(repeat('00', length(leaf)), 'hex') WHERE seq = 9",
+        'root-differs',
+        /not those of the checkpoint/,
+      ],
+      [
+        'takes a record',
+        'DROP TRIGGER record_is_kept ON record; DELETE FROM record WHERE seq = 9',
+        'conflict',
+        /\d+ rec/,
+      ],
+      ['cannot be made', 'ALTER TABLE nowhere ADD COLUMN note text', 'conflict', /SQLSTATE 42P01/],
+    ] as const)(
+      'a check sees through a change of the tables that %s',
+      { timeout: 60_000 },
+      async (_, sql, code, text) => {
+        const elsewhere = await database.newDatabase();
+        change.sql = sql;
+        const checked = await checkBackup({
+          ...{ from: backups, kit: await readFile(kit, 'utf8'), workIn: place.path, onProgress: () => undefined },
+          tables: { url: elsewhere, inService: database.url },
+        });
+        expect(checked.faults.map((fault) => fault.code)).toEqual(code === undefined ? [] : [code]);
+        expect(checked.faults[0]?.text ?? '').toMatch(text);
+        if (code === undefined)
+          expect(checked).toMatchObject({ ok: true, schema: { from: 1, to: 2, breaking: false } });
+        expect(await inDatabase(elsewhere, "SELECT 1 FROM pg_namespace WHERE nspname LIKE 'cartulary%'")).toBe(0);
       },
     );
   },

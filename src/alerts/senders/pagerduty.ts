@@ -4,7 +4,7 @@ import { isoTime } from '../notice.ts';
 import { targetUrl } from '../routes.ts';
 import type { RouteOf } from '../routes.ts';
 import type { Answer } from './answer.ts';
-import { sendHttp } from './send-http.ts';
+import { postJson } from './send-http.ts';
 import type { Sending } from './sending.ts';
 
 /** Characters of a summary at most. */
@@ -23,16 +23,8 @@ export async function sendPagerDuty(route: RouteOf<'pagerduty'>, text: NoticeTex
   return resolved.ok ? { ok: true, text: `triggered: ${answer.text}; resolved: ${resolved.text}` } : resolved;
 }
 
-function post(route: RouteOf<'pagerduty'>, body: Record<string, unknown>, { signal, nowMs }: Sending): Promise<Answer> {
-  return sendHttp({
-    url: targetUrl(route),
-    method: 'POST',
-    body: JSON.stringify(body),
-    isPrivate: route.isPrivate,
-    secrets: [route.secret],
-    signal,
-    nowMs,
-  });
+function post(route: RouteOf<'pagerduty'>, body: Record<string, unknown>, sending: Sending): Promise<Answer> {
+  return postJson(route, body, sending, { url: targetUrl(route) });
 }
 
 const ACTIONS = {

@@ -58,6 +58,20 @@ export async function sendHttp(notice: HttpNotice): Promise<Answer> {
   }
 }
 
+/** Posts JSON over a route, to its secret address where no other is given. */
+export function postJson(
+  route: { readonly secret: string; readonly isPrivate: boolean },
+  body: Record<string, unknown>,
+  { signal, nowMs }: Pick<HttpNotice, 'signal' | 'nowMs'>,
+  more: Partial<Pick<HttpNotice, 'url' | 'readAccepted'>> = {},
+): Promise<Answer> {
+  const { secret, isPrivate } = route;
+  return sendHttp({
+    ...{ url: secret, method: 'POST', body: JSON.stringify(body), isPrivate, secrets: [secret], signal, nowMs },
+    ...more,
+  });
+}
+
 function judge(notice: HttpNotice, answered: number, body: string, afterMs: number | undefined): Answer {
   const accepted = answered >= 200 && answered < 300;
   const hidden = accepted ? notice.readAccepted?.(body) : undefined;

@@ -4,10 +4,10 @@ import type { AlertRoute, RouteOf } from '../routes.ts';
 import type { Answer } from './answer.ts';
 import { sendMail } from './mail.ts';
 import { sendPagerDuty } from './pagerduty.ts';
-import { sendHttp } from './send-http.ts';
+import { postJson, sendHttp } from './send-http.ts';
 import type { Sending } from './sending.ts';
-import { sendSlack } from './slack.ts';
-import { sendTeams } from './teams.ts';
+import { formatSlack } from './slack.ts';
+import { formatTeams, readTeamsAnswer } from './teams.ts';
 import { sendWebhook } from './webhook.ts';
 
 /** Tells a notice. Never throws for what the other side does; rejects where `signal` was aborted. */
@@ -17,9 +17,9 @@ export function sendNotice(route: AlertRoute, sending: Sending): Promise<Answer>
     case 'mail':
       return sendMail(route, text, sending);
     case 'slack':
-      return sendSlack(route, text, sending);
+      return postJson(route, formatSlack(text), sending);
     case 'teams':
-      return sendTeams(route, text, sending);
+      return postJson(route, formatTeams(text), sending, { readAccepted: readTeamsAnswer });
     case 'pagerduty':
       return sendPagerDuty(route, text, sending);
     case 'webhook':

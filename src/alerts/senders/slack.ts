@@ -1,25 +1,9 @@
 /** Slack's incoming webhooks. `&`, `<` and `>` are markup there: `<!channel>` would call everybody. */
 import type { NoticeText } from '../notice.ts';
-import type { RouteOf } from '../routes.ts';
-import type { Answer } from './answer.ts';
-import { sendHttp } from './send-http.ts';
-import type { Sending } from './sending.ts';
 
 /** Characters of a section at most (Slack's own limit is 3000). */
 const SECTION_CHARS_MAX = 2900;
 const HEADER_CHARS_MAX = 150;
-
-export function sendSlack(route: RouteOf<'slack'>, text: NoticeText, { signal, nowMs }: Sending): Promise<Answer> {
-  return sendHttp({
-    url: route.secret,
-    method: 'POST',
-    body: JSON.stringify(formatSlack(text)),
-    isPrivate: route.isPrivate,
-    secrets: [route.secret],
-    signal,
-    nowMs,
-  });
-}
 
 /** The message: a text for notifications, blocks for the channel. */
 export function formatSlack({ title, lines }: NoticeText): Record<string, unknown> {

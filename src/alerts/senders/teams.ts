@@ -3,23 +3,6 @@
  * shown by every client. The connectors before it answer 200 with the failure in the text.
  */
 import type { NoticeText } from '../notice.ts';
-import type { RouteOf } from '../routes.ts';
-import type { Answer } from './answer.ts';
-import { sendHttp } from './send-http.ts';
-import type { Sending } from './sending.ts';
-
-export function sendTeams(route: RouteOf<'teams'>, text: NoticeText, { signal, nowMs }: Sending): Promise<Answer> {
-  return sendHttp({
-    url: route.secret,
-    method: 'POST',
-    body: JSON.stringify(formatTeams(text)),
-    isPrivate: route.isPrivate,
-    secrets: [route.secret],
-    signal,
-    nowMs,
-    readAccepted: readTeamsAnswer,
-  });
-}
 
 const COLOURS = { critical: 'attention', error: 'attention', warning: 'warning', info: 'default' } as const;
 

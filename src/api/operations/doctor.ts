@@ -243,7 +243,15 @@ async function probeNodes({ archive, now }: Service): Promise<Check> {
       name,
       state: 'failed',
       text: `${text}, ${silent.map((node) => `${node.name} silent since ${node.seenAt}`).join(', ')}`,
-      hint: 'Start it again on its machine. Nothing that it acknowledged is lost, and it holds nothing that the others need.',
+      hint: 'Start it again on its machine. What waits in its spool is there and nowhere else; it holds nothing else that the others need.',
+    };
+  const troubled = nodes.filter(({ state, problems }) => state === 'running' && problems.length > 0);
+  if (troubled.length > 0)
+    return {
+      name,
+      state: 'warning',
+      text: `${text}; ${troubled.map((node) => `${node.name}: ${node.problems.join(', ')}`).join('; ')}`,
+      hint: 'Run "cartulary doctor" on that machine; docs/operate/alerts.md says what each means.',
     };
   return { name, state: 'ok', text };
 }

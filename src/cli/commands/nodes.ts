@@ -5,6 +5,8 @@ import { runOperation, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { paint, print, printJson } from '../output.ts';
 
+const GIB = 1024 ** 3;
+
 /** `nodes`: which nodes an archive has, what each does, and how far it is. */
 export function defineNodes(command: Command): void {
   withCommonOptions(command).action(async (options: CommonOptions) => {
@@ -15,7 +17,8 @@ export function defineNodes(command: Command): void {
   });
 }
 
-function describe({ name, roles, state, version, url, leads, behind, seenAt, isThis }: NodeView): string {
+function describe(node: NodeView): string {
+  const { name, roles, state, version, url, leads, behind, seenAt, isThis, diskFreeBytes, problems } = node;
   const how = state === 'running' ? paint('green', state) : paint(state === 'silent' ? 'red' : 'dim', state);
   const more = [
     roles.join(', '),
@@ -23,7 +26,15 @@ function describe({ name, roles, state, version, url, leads, behind, seenAt, isT
     version,
     ...(leads ? ['does what only one may do'] : []),
     ...(behind > 0 ? [`index ${behind} records behind`] : []),
+    `disk ${(diskFreeBytes / GIB).toFixed(1)} GiB free`,
+    ...describeSpool(node.spool),
+    ...(problems.length > 0 ? [paint('red', problems.join(', '))] : []),
     ...(state === 'running' ? [] : [`last heard of ${seenAt}`]),
   ];
   return `${name}${isThis ? ' (this one)' : ''}: ${how}; ${more.join('; ')}`;
+}
+
+function describeSpool(spool: NodeView['spool']): string[] {
+  if (spool === null || spool.oldestAt === null) return [];
+  return [`spool ${spool.envelopes} envelopes, ${spool.bytes} bytes, the oldest of ${spool.oldestAt}`];
 }

@@ -1,18 +1,20 @@
 import { statfs } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
 
 import type { Command } from 'commander';
 
-import type { BackupCheck } from '../../archive/check-backup.ts';
+import type { BackupCheck, BackupCheckOptions } from '../../archive/check-backup.ts';
 import { isInitialised } from '../../archive/house-file.ts';
 import { dataLayout } from '../../archive/layout.ts';
 import { CartularyError } from '../../model/errors.ts';
+import { readSettings } from '../../settings.ts';
 import { version } from '../../version.ts';
 import { settingsOf } from '../context.ts';
 import { paint, print, printJson, say } from '../output.ts';
 import { tryBackup, withRestoreOptions } from '../restore-options.ts';
 import type { RestoreCommand } from '../restore-options.ts';
 
-type Options = RestoreCommand & { readonly check?: boolean; readonly backup?: string };
+type Options = RestoreCommand & { readonly check?: boolean; readonly backup?: string; readonly database?: string };
 
 /** What is found out before a program is put in the place of another. */
 type UpgradeCheck = BackupCheck & {
@@ -22,7 +24,7 @@ type UpgradeCheck = BackupCheck & {
   readonly wayBack: 'same data' | 'backup';
   /** What is free where the archive is, if it is on this machine. */
   readonly freeBytes?: number;
-  /** A backup is restored into a file, whatever the engine; tables elsewhere are changed when this version first starts. */
+  /** Without a database to try it in a backup is restored into a file only; the tables are changed when this version first starts. */
   readonly notTried?: 'postgres';
 };
 
@@ -31,6 +33,10 @@ export function defineUpgrade(command: Command): void {
   withRestoreOptions(command)
     .option('--check', 'restore the backup into a place of its own, change its schema, verify all of it')
     .option('--backup <dir>', 'a backup, or a directory of backups of which the newest is taken')
+    .option(
+      '--database <url>',
+      'try the change of the tables in this database, in a schema of its own that goes afterwards; "-" reads it from standard input',
+    )
     .action(upgrade);
 }
 
@@ -41,14 +47,34 @@ async function upgrade(options: Options): Promise<void> {
       'say upgrade --check --backup DIR, with a backup that the present version made; the update itself is: stop, install, start (docs/operate/upgrade.md)',
     );
   const { data, shared, database } = settingsOf(options);
-  const report = await tryBackup(options.backup, options);
+  const tables = await readTables(options, database);
+  const report = await tryBackup(options.backup, options, tables);
+  // What tables take is on the disk of their server.
+  const isHere = database === undefined && (await isInitialised(dataLayout(data, shared)));
   const checked: UpgradeCheck = {
-    ...describe(report, (await isInitialised(dataLayout(data, shared))) ? await freeBytesOf(data) : undefined),
-    ...(database === undefined ? {} : { notTried: 'postgres' }),
+    ...describe(report, isHere ? await freeBytesOf(data) : undefined),
+    ...(database === undefined || tables !== undefined ? {} : { notTried: 'postgres' }),
   };
   if (!checked.ok) process.exitCode = 1;
   if (options.json === true) return printJson(checked);
   show(checked);
+}
+
+/** Where tables are tried. @throws CartularyError `bad-input` where the archive has none, `setting` where the way there is not private */
+async function readTables(
+  { database: given, data }: Options,
+  inService: string | undefined,
+): Promise<BackupCheckOptions['tables']> {
+  if (given === undefined) return undefined;
+  if (inService === undefined)
+    throw new CartularyError(
+      'bad-input',
+      '--database is for an archive whose records are in PostgreSQL: give CARTULARY_DATABASE as well, which says where it is in service',
+    );
+  const url = given === '-' ? (await text(process.stdin)).trim() : given;
+  // Under the same rules as the setting.
+  readSettings(process.env, { database: url, ...(data === undefined ? {} : { data }) });
+  return { url, inService };
 }
 
 async function freeBytesOf(directory: string): Promise<number> {
@@ -74,8 +100,8 @@ function describe(report: BackupCheck, freeBytes: number | undefined): UpgradeCh
 
 function show(checked: UpgradeCheck): void {
   const { schema, program, path, root } = checked;
-  for (const { code, leafIndex, text } of checked.faults)
-    print(`${paint('red', code)}${leafIndex === undefined ? '' : ` at leaf ${leafIndex}`}: ${text}`);
+  for (const { code, leafIndex, text: what } of checked.faults)
+    print(`${paint('red', code)}${leafIndex === undefined ? '' : ` at leaf ${leafIndex}`}: ${what}`);
   if (schema !== undefined) {
     const change = schema.from === schema.to ? `stays ${schema.to}` : `${schema.from} → ${schema.to}`;
     print(
@@ -90,7 +116,7 @@ function show(checked: UpgradeCheck): void {
     );
   }
   if (checked.notTried === 'postgres')
-    print('not tried: the tables in PostgreSQL, which are changed in one transaction at the first start');
+    print('not tried: the change of the tables in PostgreSQL, at the first start; give --database to try it');
   say(
     checked.ok
       ? `${paint('green', `Version ${program} can take over`)}: ${path}: ${checked.checked} records opened, ${checked.blobs} media. Root ${root}, as before.`

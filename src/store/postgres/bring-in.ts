@@ -20,17 +20,18 @@ import { writeRecords } from './write-records.ts';
 /** What goes in. */
 type BringIn = { readonly copy: CopyReader; readonly epoch: EpochKey; readonly nowMs: number };
 
-/** `moveStore` of engine.ts. */
+/** `moveStore` of engine.ts. Its statements fit every schema from the first one on, since `scratch.ts` brings a copy into tables as an older program has them. @param makeTables makes them where they are not there */
 export async function bringIn(
   to: PostgresLocation,
   from: { readonly path: string; readonly key: Uint8Array },
   onProgress: (done: number, total: number) => void,
+  makeTables: (client: Client) => Promise<unknown> = (client) => migrate(client),
 ): Promise<void> {
   const copy = openCopy(from.path, undefined, from.key);
   const connection = keepConnected(to);
   try {
     const epoch = openEpochs(to).newest();
-    await connection.use(migrate);
+    await connection.use(makeTables);
     await connection.use((client) =>
       bringAll(client, uuidOf(to.archiveId), { copy, epoch, nowMs: Date.now() }, onProgress),
     );

@@ -3,7 +3,7 @@ import { Client, DatabaseError, types } from 'pg';
 import type { ClientBase } from 'pg';
 
 import { CartularyError } from '../../model/errors.ts';
-import { SCHEMA } from './schema.ts';
+import { APPLICATION_NAME, assertNotNewer, SCHEMA } from './schema.ts';
 
 /** Where an archive is. */
 export type PostgresPlace = {
@@ -11,6 +11,8 @@ export type PostgresPlace = {
   readonly url: string;
   /** 16 bytes. */
   readonly archiveId: Uint8Array;
+  /** The schema of the tables, where it is not the usual one (`scratch.ts`). */
+  readonly schema?: string;
 };
 
 /** The same with what opens it. Plain values, since it crosses to threads. */
@@ -49,12 +51,12 @@ export function bytesOfUuid(text: string): Buffer {
 
 /**
  * Connects, and asserts what durability rests on.
- * @throws CartularyError `database-away` where the server cannot be reached, `setting` where it does not wait for its disk
+ * @throws CartularyError `database-away` where the server cannot be reached, `setting` where it does not wait for its disk, `data-newer`
  */
 export async function connect(location: PostgresPlace): Promise<Client> {
   const client = new Client({
     connectionString: location.url,
-    application_name: 'cartulary',
+    application_name: APPLICATION_NAME,
     connectionTimeoutMillis: CONNECT_MS_MAX,
     query_timeout: QUERY_MS_MAX,
     // What is asked together is sent together.
@@ -65,9 +67,10 @@ export async function connect(location: PostgresPlace): Promise<Client> {
   client.on('error', () => undefined);
   try {
     await client.connect();
-    await client.query(`SET search_path = ${SCHEMA}`);
+    await client.query(`SET search_path = ${location.schema ?? SCHEMA}`);
     await client.query("SELECT set_config('cartulary.archive', $1, false)", [uuidOf(location.archiveId)]);
     await assertDurable(client);
+    await assertNotNewer(client);
     return client;
   } catch (cause) {
     await client.end().catch(() => undefined);

@@ -19,7 +19,11 @@ import { unwrapSecret } from './secret-wrap.ts';
 import type { EpochKey } from './secret-wrap.ts';
 import { openPostgresStore } from './postgres-store.ts';
 import { rotateEpoch } from './rotate-epoch.ts';
-import { ARCHIVE_TABLES, migrate, SCHEMA } from './schema.ts';
+import { CartularyError } from '../../model/errors.ts';
+import { MIGRATIONS } from './migrations.ts';
+import type { Migration } from './migrations.ts';
+import { ARCHIVE_TABLES } from './migrations.ts';
+import { migrate, SCHEMA, SCHEMA_VERSION } from './schema.ts';
 
 const key = randomBytes(32);
 const missing = whyNoServer();
@@ -50,17 +54,28 @@ async function open(archive: string, url?: string) {
 }
 const newArchive = async (): Promise<string> => randomBytes(16).toString('hex');
 
-/** Asks as the owner of the tables, who row-level security applies to as well. */
-async function ask<Row extends object>(text: string, archive?: string): Promise<Row[]> {
-  const client = new Client({ connectionString: server.url });
+/** Does something as the owner of the tables, who row-level security applies to as well. */
+async function inDatabase<Result>(url: string, act: (client: Client) => Promise<Result>): Promise<Result> {
+  const client = new Client({ connectionString: url });
   await client.connect();
   try {
     await client.query(`SET search_path = ${SCHEMA}`);
-    if (archive !== undefined) await client.query("SELECT set_config('cartulary.archive', $1, false)", [archive]);
-    return (await client.query<Row>(text)).rows;
+    return await act(client);
   } finally {
     await client.end();
   }
+}
+
+function ask<Row extends object>(text: string, archive?: string): Promise<Row[]> {
+  return inDatabase(server.url, async (client) => {
+    if (archive !== undefined) await client.query("SELECT set_config('cartulary.archive', $1, false)", [archive]);
+    return (await client.query<Row>(text)).rows;
+  });
+}
+
+async function countRecords(client: Client, archive: string): Promise<number> {
+  await client.query("SELECT set_config('cartulary.archive', $1, false)", [archive]);
+  return (await client.query('SELECT 1 FROM record')).rowCount ?? 0;
 }
 
 describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `skipped, PostgreSQL: ${missing}`, () => {
@@ -155,6 +170,65 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     expect(results.flat().filter(({ status }) => status === 'stored')).toHaveLength(1);
     for (const node of nodes) await node.close();
     expect(uuidOf(Buffer.from(archive, 'hex'))).toBe(archive);
+  });
+
+  it('goes on beside a newer version whose change is not breaking, and no longer where it is', async () => {
+    const fresh = await server.newDatabase();
+    const archive = await newArchive();
+    const mark = (version: number, breaking: boolean): Promise<unknown> =>
+      inDatabase(fresh, (client) =>
+        client.query('INSERT INTO migration (version, breaking) VALUES ($1, $2)', [version, breaking]),
+      );
+    const running = await open(archive, fresh);
+    await running.writer.append([makeEntry('a')]);
+    await mark(98, false);
+    const started = await open(archive, fresh);
+    const results = await Promise.all(
+      [running, started].map(({ writer }, at) => writer.append([makeEntry(`b ${at}`)])),
+    );
+    expect(results.flat().map(({ status }) => status)).toEqual(['stored', 'stored']);
+    await mark(99, true);
+    await expect(open(archive, fresh)).rejects.toMatchObject({
+      code: 'data-newer',
+      message: expect.stringContaining('schema 99') as string,
+    });
+    // What was connected meanwhile is told as soon as it connects again.
+    await server.cutConnections(fresh);
+    await until('it is refused', () =>
+      running.writer.append([makeEntry('c')]).then(
+        () => false,
+        (cause: unknown) => cause instanceof CartularyError && cause.code === 'data-newer',
+      ),
+    );
+    for (const node of [running, started]) await node.close();
+    expect(await inDatabase(fresh, (client) => countRecords(client, archive))).toBe(3);
+  });
+
+  it('changes nothing for good while an older version works with it', async () => {
+    const fresh = await server.newDatabase();
+    const archive = await newArchive();
+    const older = await open(archive, fresh);
+    await older.writer.append([makeEntry('a')]);
+    const next = SCHEMA_VERSION + 1;
+    const migrations = MIGRATIONS as Migration[];
+    migrations.push({ version: next, breaking: true, sql: 'ALTER TABLE job ADD COLUMN note text' });
+    try {
+      const newer = await connect(locate(archive, fresh));
+      const change = () => migrate(newer, { upTo: next });
+      await expect(change()).rejects.toMatchObject({ code: 'data-held' });
+      expect((await older.writer.append([makeEntry('b')]))[0]?.status).toBe('stored');
+      await older.close();
+      await until('the older is gone', () =>
+        change().then(
+          ({ from, to, breaking }) => from === SCHEMA_VERSION && to === next && breaking,
+          () => false,
+        ),
+      );
+      await newer.end();
+    } finally {
+      migrations.pop();
+    }
+    await expect(open(archive, fresh)).rejects.toMatchObject({ code: 'data-newer' });
   });
 
   it('goes on after its connections were cut, and says meanwhile that it went away', async () => {

@@ -5,114 +5,15 @@
  * Archive id leads every key, so that tables can be distributed by it; row-level security shows a connection one archive, whatever a statement forgot. Records are partitioned by
  * the month in which they were added; what finds duplicates is not, since a duplicate may come in any month. Nothing here but ciphertext, keyed ids, times and numbers.
  */
-import type { Client } from 'pg';
+import type { Client, QueryConfig } from 'pg';
 
 import { CartularyError } from '../../model/errors.ts';
+import type { SchemaStep } from '../schema-update.ts';
+import { MIGRATIONS } from './migrations.ts';
 import { inTransaction } from './transaction.ts';
-
-type Migration = { readonly version: number; readonly breaking: boolean; readonly sql: string };
 
 /** The schema that all tables live in. */
 export const SCHEMA = 'cartulary';
-
-/** Tables with rows of archives, in an order in which rows may be put in. */
-export const ARCHIVE_TABLES = [
-  'log_head',
-  'log_month',
-  'message',
-  'message_key',
-  'pin',
-  'record',
-  'seen',
-  'state',
-  'job',
-  'setting',
-] as const;
-
-/** Row-level security: a connection sees one archive. */
-const PROTECT = ARCHIVE_TABLES.map(
-  (table) => `
-    ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE ${table} FORCE ROW LEVEL SECURITY;
-    CREATE POLICY one_archive ON ${table} USING (archive = current_setting('cartulary.archive', true)::uuid);`,
-).join('');
-
-const MIGRATIONS: readonly Migration[] = [
-  {
-    version: 1,
-    breaking: true,
-    sql: `
-      CREATE TABLE log_head (
-        archive uuid PRIMARY KEY, size bigint NOT NULL DEFAULT 0, next_no bigint NOT NULL DEFAULT 1, month integer NOT NULL DEFAULT 0,
-        epoch integer NOT NULL
-      ) WITH (fillfactor = 10);
-      CREATE TABLE log_month (archive uuid, month integer, from_seq bigint NOT NULL, PRIMARY KEY (archive, month));
-      CREATE TABLE message (
-        archive uuid, no bigint, id uuid NOT NULL, last_seq bigint NOT NULL, last_record uuid NOT NULL, PRIMARY KEY (archive, no)
-      ) WITH (fillfactor = 90);
-      CREATE TABLE message_key (
-        archive uuid, no bigint, secret bytea NOT NULL, epoch integer NOT NULL, closed boolean NOT NULL DEFAULT false, PRIMARY KEY (archive, no)
-      );
-      CREATE TABLE pin (
-        archive uuid, no bigint, hold text, PRIMARY KEY (archive, no, hold),
-        FOREIGN KEY (archive, no) REFERENCES message_key (archive, no) ON DELETE RESTRICT
-      );
-      CREATE TABLE record (
-        archive uuid, month integer, seq bigint, no bigint NOT NULL, prev_seq bigint, leaf bytea NOT NULL, sealed bytea,
-        PRIMARY KEY (archive, month, seq)
-      ) PARTITION BY RANGE (month);
-      ALTER TABLE record ALTER COLUMN leaf SET STORAGE PLAIN, ALTER COLUMN sealed SET STORAGE EXTERNAL;
-      CREATE TABLE seen (archive uuid, key uuid, no bigint NOT NULL, seq bigint, PRIMARY KEY (archive, key)) WITH (fillfactor = 90);
-      CREATE TABLE state (archive uuid, no bigint, version bigint NOT NULL, sealed bytea NOT NULL, PRIMARY KEY (archive, no));
-      ALTER TABLE state ALTER COLUMN sealed SET STORAGE EXTERNAL;
-      CREATE TABLE job (
-        archive uuid, id bigint GENERATED ALWAYS AS IDENTITY, kind text NOT NULL, no bigint NOT NULL, seq bigint NOT NULL, due_at bigint NOT NULL,
-        loss_at bigint, lease_until bigint NOT NULL DEFAULT 0, attempts integer NOT NULL DEFAULT 0, payload bytea NOT NULL,
-        PRIMARY KEY (archive, id)
-      );
-      CREATE INDEX job_due ON job (archive, kind, due_at) WHERE loss_at IS NULL;
-      CREATE INDEX job_loss ON job (archive, kind, loss_at, due_at) WHERE loss_at IS NOT NULL;
-      CREATE INDEX job_message ON job (archive, no);
-      CREATE TABLE setting (archive uuid, name text COLLATE "C", value bytea NOT NULL, PRIMARY KEY (archive, name));
-
-      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION USING MESSAGE = TG_ARGV[0], ERRCODE = 'CT001'; END $$;
-      CREATE TRIGGER record_is_kept BEFORE DELETE ON record FOR EACH ROW EXECUTE FUNCTION refuse('record-is-kept');
-      CREATE FUNCTION refuse_record_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF (NEW.archive, NEW.month, NEW.seq, NEW.no, NEW.leaf) IS DISTINCT FROM (OLD.archive, OLD.month, OLD.seq, OLD.no, OLD.leaf)
-          OR NEW.prev_seq IS DISTINCT FROM OLD.prev_seq OR NEW.sealed IS NOT NULL
-          OR EXISTS (SELECT 1 FROM message_key k WHERE k.archive = OLD.archive AND k.no = OLD.no)
-        THEN RAISE EXCEPTION USING MESSAGE = 'record-never-changes', ERRCODE = 'CT001'; END IF;
-        RETURN NEW;
-      END $$;
-      CREATE TRIGGER record_never_changes BEFORE UPDATE ON record FOR EACH ROW EXECUTE FUNCTION refuse_record_change();
-      CREATE FUNCTION refuse_key_deletion() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF EXISTS (SELECT 1 FROM pin p WHERE p.archive = OLD.archive AND p.no = OLD.no)
-        THEN RAISE EXCEPTION USING MESSAGE = 'key-pinned', ERRCODE = 'CT001'; END IF;
-        IF NOT OLD.closed THEN RAISE EXCEPTION USING MESSAGE = 'key-open', ERRCODE = 'CT001'; END IF;
-        RETURN OLD;
-      END $$;
-      CREATE TRIGGER key_stays BEFORE DELETE ON message_key FOR EACH ROW EXECUTE FUNCTION refuse_key_deletion();
-      CREATE FUNCTION refuse_key_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF (NEW.archive, NEW.no) IS DISTINCT FROM (OLD.archive, OLD.no) OR (NEW.secret IS DISTINCT FROM OLD.secret AND NEW.epoch = OLD.epoch)
-        THEN RAISE EXCEPTION USING MESSAGE = 'key-never-changes', ERRCODE = 'CT001'; END IF;
-        IF NEW.closed AND NOT OLD.closed AND EXISTS (SELECT 1 FROM pin p WHERE p.archive = OLD.archive AND p.no = OLD.no)
-        THEN RAISE EXCEPTION USING MESSAGE = 'key-pinned', ERRCODE = 'CT001'; END IF;
-        RETURN NEW;
-      END $$;
-      CREATE TRIGGER key_never_changes BEFORE UPDATE ON message_key FOR EACH ROW EXECUTE FUNCTION refuse_key_change();
-      ${PROTECT}
-    `,
-  },
-  {
-    // The archive of the connection is looked up once a statement, not once a row.
-    version: 2,
-    breaking: false,
-    sql: ARCHIVE_TABLES.map(
-      (table) =>
-        `ALTER POLICY one_archive ON ${table} USING (archive = (SELECT current_setting('cartulary.archive', true)::uuid));`,
-    ).join('\n'),
-  },
-];
 
 /** The newest schema this program knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -120,33 +21,85 @@ export const SCHEMA_VERSION = MIGRATIONS.length;
 /** Any number that nobody else locks on. */
 const MIGRATION_LOCK = 7_232_627_331;
 
+/** Milliseconds that one change may take: a table is written anew at the speed of the disk. */
+const CHANGE_MS_MAX = 12 * 3_600_000;
+
+/** Which changes are made where. */
+export type MigrateOptions = {
+  /** Name of the schema; the usual one where nothing is said. */
+  readonly schema?: string;
+  /** The last change that is made; all where nothing is said. */
+  readonly upTo?: number;
+};
+
 /**
  * Brings the database to the newest schema, in one transaction.
  * @throws CartularyError `data-newer` where it was written by a newer program whose change is breaking
  */
-export function migrate(client: Client): Promise<void> {
-  return inTransaction(client, async () => {
-    await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
-    await client.query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`);
-    await client.query(
-      'CREATE TABLE IF NOT EXISTS migration (version integer PRIMARY KEY, breaking boolean NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())',
+export function migrate(client: Client, options: MigrateOptions = {}): Promise<SchemaStep> {
+  return inTransaction(client, () => migrateWithin(client, options));
+}
+
+/** The same within a transaction of the caller's. */
+export async function migrateWithin(
+  client: Client,
+  { schema = SCHEMA, upTo = SCHEMA_VERSION }: MigrateOptions,
+): Promise<SchemaStep> {
+  await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+  await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+  await client.query(
+    'CREATE TABLE IF NOT EXISTS migration (version integer PRIMARY KEY, breaking boolean NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())',
+  );
+  const known = await listMade(client);
+  const missing = MIGRATIONS.filter(({ version }) => version <= upTo && !known.includes(version));
+  const forGood = known.length === 0 ? undefined : missing.findLast(({ breaking }) => breaking);
+  if (forGood !== undefined && schema === SCHEMA) await assertNoneOlder(client, forGood.version);
+  for (const { version, breaking, sql } of missing) {
+    await client.query({ text: sql, query_timeout: CHANGE_MS_MAX } as QueryConfig);
+    await client.query('INSERT INTO migration (version, breaking) VALUES ($1, $2)', [version, breaking]);
+  }
+  const from = Math.max(0, ...known);
+  return { from, to: Math.max(from, upTo), breaking: missing.some(({ breaking }) => breaking) };
+}
+
+/** What a connection is called, so that it is seen which version of the tables its program knows. */
+export const APPLICATION_NAME = `cartulary/${SCHEMA_VERSION}`;
+
+/**
+ * Programs that know an older schema go on beside a change that is not breaking; under one that is they would go wrong.
+ * @throws CartularyError `data-held` where one is connected
+ */
+async function assertNoneOlder(client: Client, version: number): Promise<void> {
+  const { rowCount } = await client.query(
+    `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'cartulary%'
+      AND coalesce(substring(application_name FROM '^cartulary/([0-9]+)$')::int, 0) < $1 LIMIT 1`,
+    [version],
+  );
+  if (rowCount !== 0)
+    throw new CartularyError(
+      'data-held',
+      'nodes of an older version are running, which cannot go on with what this one changes for good: stop all of them first',
     );
-    const { rows } = await client.query<{ version: number; breaking: boolean }>(
-      'SELECT version, breaking FROM migration',
+}
+
+/** Refuses tables that a newer program has changed for good, also while this one was connected. @throws CartularyError `data-newer` */
+export async function assertNotNewer(client: Client): Promise<void> {
+  const { rows } = await client.query<{ there: boolean }>("SELECT to_regclass('migration') IS NOT NULL AS there");
+  if (rows[0]?.there === true) await listMade(client);
+}
+
+/** The changes that were made to the tables of a connection. @throws CartularyError `data-newer` where one of them is breaking and not known here */
+export async function listMade(client: Client): Promise<number[]> {
+  const { rows } = await client.query<{ version: number; breaking: boolean }>(
+    'SELECT version, breaking FROM migration',
+  );
+  const newer = rows.find(({ version, breaking }) => version > SCHEMA_VERSION && breaking);
+  if (newer !== undefined)
+    throw new CartularyError(
+      'data-newer',
+      `the data were written by a newer version (schema ${newer.version}, this program knows ${SCHEMA_VERSION})`,
     );
-    const newer = rows.find(({ version, breaking }) => version > SCHEMA_VERSION && breaking);
-    if (newer !== undefined)
-      throw new CartularyError(
-        'data-newer',
-        `the data were written by a newer version (schema ${newer.version}, this program knows ${SCHEMA_VERSION})`,
-      );
-    const known = new Set(rows.map(({ version }) => version));
-    for (const { version, breaking, sql } of MIGRATIONS) {
-      if (known.has(version)) continue;
-      await client.query(sql);
-      await client.query('INSERT INTO migration (version, breaking) VALUES ($1, $2)', [version, breaking]);
-    }
-  });
+  return rows.map(({ version }) => version);
 }
 
 /** The month of a time, as partitions are named by it: 202611. */

@@ -40,7 +40,7 @@ const appending = keepConnected(location);
 const others = keepConnected(location);
 const appendGroup = createAppender({ archiveId: location.archiveId, epochs, now: Date.now });
 const append = createAppendTurns((entries) => appending.use((client) => appendGroup(client, entries)));
-await appending.use(migrate);
+await appending.use((client) => migrate(client));
 
 type Waiting = {
   readonly entries: readonly PreparedEntry[];

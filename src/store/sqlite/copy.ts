@@ -7,9 +7,9 @@ import { statSync } from 'node:fs';
 import { openEncryptedDatabase } from '../../vault/page-encryption.ts';
 import { BESIDE_SETTINGS } from '../store.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
+import type { RowCounts, SchemaUpdate } from '../schema-update.ts';
 import { KEY_TRIGGER_NAMES, KEY_TRIGGERS } from './key-triggers.ts';
 import { migrate } from './schema.ts';
-import type { SchemaStep } from './schema.ts';
 
 /** Tables that hold keys. */
 const KEY_TABLES = ['pin', 'message_key'] as const;
@@ -78,19 +78,6 @@ function dropKeys(path: string, key: Uint8Array): number {
     copy.close();
   }
 }
-
-/** Rows that no change of the schema may take away or add. */
-export type RowCounts = Readonly<Record<'records' | 'messages' | 'keys' | 'holds', number>>;
-
-/** What it took to bring the copy of an older program to the schema of this one. */
-export type SchemaUpdate = SchemaStep & {
-  readonly ms: number;
-  /** What the file grew by, and the most that it took meanwhile beside what it had. */
-  readonly grownBytes: number;
-  readonly roomBytes: number;
-  readonly before: RowCounts;
-  readonly after: RowCounts;
-};
 
 const COUNTS: Readonly<Record<keyof RowCounts, string>> = {
   records: 'SELECT count(*) FROM record',

@@ -7,6 +7,7 @@
  */
 import { CartularyError } from '../../model/errors.ts';
 import type { EncryptedDatabase } from '../../vault/page-encryption.ts';
+import type { SchemaStep } from '../schema-update.ts';
 import { KEY_TRIGGERS } from './key-triggers.ts';
 
 type Migration = { readonly version: number; readonly breaking: boolean; readonly sql: string };
@@ -52,14 +53,6 @@ const MIGRATIONS: readonly Migration[] = [
 
 /** The newest schema this program knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
-
-/** From which schema to which a database came. */
-export type SchemaStep = {
-  readonly from: number;
-  readonly to: number;
-  /** Was a change made that keeps an older program from opening the file? */
-  readonly breaking: boolean;
-};
 
 /**
  * Brings a database to the newest schema, each migration in a transaction of its own.

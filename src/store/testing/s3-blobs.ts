@@ -9,6 +9,10 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 
+import { afterAll, beforeAll, beforeEach } from 'vitest';
+
+import { startFaultProxy } from '../../../test/support/fault-proxy.ts';
+import type { FaultProxy } from '../../../test/support/fault-proxy.ts';
 import type { BucketKind, TestS3 } from '../../../test/support/s3.ts';
 import type { S3Location } from '../blob-location.ts';
 import { openS3Blobs } from '../s3/blobs.ts';
@@ -64,6 +68,24 @@ async function newS3Place(server: TestS3, kind: BucketKind): Promise<BlobPlace> 
       }
     },
   };
+}
+
+/** Where a test works: a new place in a bucket with Object Lock, and a proxy before its server that does what it is told. */
+export type ProxiedPlace = { location: S3Location; proxy: FaultProxy };
+
+/** Makes one anew before each test of the suite that calls. @returns what is filled in by then */
+export function useProxiedPlace(getServer: () => TestS3): ProxiedPlace {
+  const at = {} as ProxiedPlace;
+  beforeAll(async () => {
+    const { endpoint } = await getServer().newPlace('lock');
+    at.proxy = await startFaultProxy(endpoint ?? '');
+  });
+  afterAll(() => at.proxy.stop());
+  beforeEach(async () => {
+    at.proxy.clear();
+    at.location = await getServer().newPlace('lock');
+  });
+  return at;
 }
 
 /** Files that wait on this machine, and uploads that were begun. */

@@ -8,10 +8,10 @@ import {
   PutObjectCommand,
   PutObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import { startFaultProxy } from '../../../test/support/fault-proxy.ts';
-import type { FaultProxy, Seen } from '../../../test/support/fault-proxy.ts';
+import type { Seen } from '../../../test/support/fault-proxy.ts';
 import { freePort } from '../../../test/support/cli.ts';
 import { isGivenS3 } from '../../../test/support/s3.ts';
 import type { TestS3 } from '../../../test/support/s3.ts';
@@ -23,7 +23,7 @@ import { lockVersion } from '../s3/object-lock.ts';
 import { LOCK_CHECKS, probeS3 } from '../s3/probe.ts';
 import type { LockCheck } from '../s3/probe.ts';
 import { inPieces, readWhole, sha256Of } from './blob-conformance.ts';
-import { LARGE_BYTES, SMALL } from './s3-blobs.ts';
+import { LARGE_BYTES, SMALL, useProxiedPlace } from './s3-blobs.ts';
 
 const LIMITS = { ...SMALL, pauseMsMin: 1, pauseMsMax: 4 };
 /** So that nothing of a test is there for ever. */
@@ -66,18 +66,10 @@ export function describeS3Lock(getServer: () => TestS3): void {
   });
 
   describe('Object Lock', () => {
-    let location: S3Location;
+    const at = useProxiedPlace(getServer);
     let blobs: S3Blobs;
-    let proxy: FaultProxy;
-    beforeAll(async () => {
-      const { endpoint } = await getServer().newPlace('lock');
-      proxy = await startFaultProxy(endpoint ?? '');
-    });
-    afterAll(() => proxy.stop());
-    beforeEach(async () => {
-      proxy.clear();
-      location = await getServer().newPlace('lock');
-      blobs = openS3Blobs(location, LIMITS);
+    beforeEach(() => {
+      blobs = openS3Blobs(at.location, LIMITS);
     });
 
     it.each([100, LARGE_BYTES])('a locked blob of %d bytes is one that the server refuses to remove', async (size) => {
@@ -89,10 +81,10 @@ export function describeS3Lock(getServer: () => TestS3): void {
       expect(put.lockedUntilMs - untilMs).toBeGreaterThanOrEqual(0);
       if (!isGivenS3) expect(put.lockedUntilMs - untilMs).toBeLessThan(1000);
       await expect(blobs.remove(put.name)).rejects.toMatchObject({ code: 'conflict' });
-      const [version, ...others] = await versionsOf(getServer(), location);
+      const [version, ...others] = await versionsOf(getServer(), at.location);
       expect(others).toEqual([]);
       const { client } = getServer();
-      const object = { Bucket: location.bucket, Key: version?.Key, VersionId: version?.VersionId };
+      const object = { Bucket: at.location.bucket, Key: version?.Key, VersionId: version?.VersionId };
       for (const BypassGovernanceRetention of [false, true])
         await expect(
           client.send(new DeleteObjectCommand({ ...object, BypassGovernanceRetention })),
@@ -103,8 +95,8 @@ export function describeS3Lock(getServer: () => TestS3): void {
 
     it('a blob that was locked can be locked for longer, and never for less', async () => {
       const first = await blobs.putLocked(inPieces('x'), soon());
-      const [version] = await versionsOf(getServer(), location);
-      const s3 = openConnection(location, LIMITS);
+      const [version] = await versionsOf(getServer(), at.location);
+      const s3 = openConnection(at.location, LIMITS);
       const object = { key: version?.Key ?? '', versionId: version?.VersionId ?? '' };
       expect(await lockVersion(s3, object, first.lockedUntilMs - 60_000)).toBe(first.lockedUntilMs);
       expect(await lockVersion(s3, object, first.lockedUntilMs + 60_000)).toBe(first.lockedUntilMs + 60_000);
@@ -118,7 +110,7 @@ export function describeS3Lock(getServer: () => TestS3): void {
       await expect(blobs.remove(name)).rejects.toMatchObject({ code: 'conflict' });
       await blobs.hold(name, false);
       await blobs.remove(name);
-      expect(await versionsOf(getServer(), location)).toEqual([]);
+      expect(await versionsOf(getServer(), at.location)).toEqual([]);
       await expect(blobs.hold(name, true)).rejects.toMatchObject({ code: 'not-found' });
     });
 
@@ -135,15 +127,15 @@ export function describeS3Lock(getServer: () => TestS3): void {
     );
 
     it('a server that says it locks and does not is noticed, and nothing is kept', async () => {
-      const liar = openS3Blobs({ ...location, endpoint: proxy.url }, LIMITS);
-      proxy.plan(
+      const liar = openS3Blobs({ ...at.location, endpoint: at.proxy.url }, LIMITS);
+      at.proxy.plan(
         { kind: 'answer', status: 200 },
         { match: ({ method, path }) => method === 'PUT' && path.includes('?retention') },
       );
       await expect(liar.putLocked(inPieces('x'), soon())).rejects.toMatchObject({ code: 'setting' });
-      expect(await versionsOf(getServer(), location)).toEqual([]);
+      expect(await versionsOf(getServer(), at.location)).toEqual([]);
       const { name } = await blobs.put(inPieces('y'));
-      proxy.plan(
+      at.proxy.plan(
         { kind: 'answer', status: 200 },
         { match: ({ method, path }) => method === 'PUT' && path.includes('legal-hold') },
       );
