@@ -28,6 +28,7 @@ import { createLooks } from './looks.ts';
 import { dropRoute, dueDeliveries, noteAnswer, planNews, planNotices, settleDelivery } from './plan.ts';
 import type { TellingRoute } from './plan.ts';
 import { causeOf, createProbes, isAtRisk } from './probes.ts';
+import type { ProbeParts } from './probes.ts';
 import { describeTarget, makeRoute, parseRoute, ROUTES_MAX } from './routes.ts';
 import type { AlertRoute, RouteOf, RouteRequest } from './routes.ts';
 import type { Answer } from './senders/answer.ts';
@@ -40,6 +41,8 @@ import type { Change } from './watch.ts';
 export type AlertsParts = {
   readonly archive: Archive;
   readonly ring: Ring;
+  readonly spools: ProbeParts['spools'];
+  readonly relays: ProbeParts['relays'];
   /** Data directory, whose disk is watched. */
   readonly directory: string;
   readonly now: () => number;
@@ -235,15 +238,11 @@ function alertCare(desk: Desk) {
 }
 
 function watching(desk: Desk) {
-  const { archive, ring, directory, now, state, routes, journal, log } = desk;
+  const { archive, ring, spools, relays, directory, now, state, routes, journal, log } = desk;
   const failingMedia = new Map<string, MediaFailing>();
   const freeBytes = desk.freeBytes === undefined ? {} : { freeBytes: desk.freeBytes };
   const probes = createProbes({
-    archive,
-    ring,
-    directory,
-    now,
-    state,
+    ...{ archive, ring, spools, relays, directory, now, state },
     failingMedia,
     routes: () => [...routes.values()],
     ...freeBytes,

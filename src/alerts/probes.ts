@@ -6,11 +6,14 @@ import { statfs } from 'node:fs/promises';
 
 import type { Archive } from '../archive/archive.ts';
 import type { Source } from '../archive/registry.ts';
+import type { RelayView } from '../capture/known-relay.ts';
 import type { Ring } from '../capture/ring.ts';
+import type { SpoolState } from '../capture/spool.ts';
 import type { MediaFailing } from '../capture/work.ts';
 import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
 import { CartularyError } from '../model/errors.ts';
 import { formatId } from '../model/ids.ts';
+import type { RelayId } from '../model/ids.ts';
 import { isDiskFailed, isDiskFull } from '../store/thread.ts';
 import type { ConditionCode } from './conditions.ts';
 import { isoTime } from './notice.ts';
@@ -26,6 +29,9 @@ export type ProbeParts = {
   readonly now: () => number;
   readonly state: AlertState;
   readonly routes: () => readonly AlertRoute[];
+  /** What waits to be filed: on this node, and on the relays that are its subjects. */
+  readonly spools: () => readonly { readonly subject?: RelayId; readonly state: SpoolState }[];
+  readonly relays: () => readonly RelayView[];
   /** Media that fail, as they were told of (`onMediaFailing`). */
   readonly failingMedia: Map<string, MediaFailing>;
   /** Free bytes of the disk; handed in by tests. */
@@ -55,6 +61,7 @@ const SIGNATURE_NEWS_MS = DAY;
 const EVENT_NEWS_MS = DAY;
 const BACKUP_AGE_MS_MAX = 2 * DAY;
 const JOB_OVERDUE_MS = 15 * MINUTE;
+const SPOOL_WAIT_MS = 5 * MINUTE;
 const ROUTE_FAILING_MS = 10 * MINUTE;
 /** Records by which the index may be behind, as for those who search; and how long it may stand still behind the log. */
 const BEHIND_MAX = 20_000;
@@ -73,6 +80,8 @@ export function createProbes(parts: ProbeParts): Probe[] {
   const { archive } = parts;
   return [
     { covers: ['not-keeping'], everyMs: MINUTE, whenStuck: 'not-keeping', look: () => lookForKeeping(archive) },
+    { covers: ['spool-damaged', 'spool-waiting'], everyMs: 0, look: async () => lookAtSpools(parts) },
+    { covers: ['relay-away'], everyMs: 0, look: async () => lookAtRelays(parts) },
     { covers: ['signing-stalled'], everyMs: 0, whenStuck: 'signing-stalled', look: () => lookForSigning(archive) },
     { covers: ['disk-full', 'disk-low'], everyMs: 0, look: () => lookAtDisk(parts) },
     { covers: ['bad-signatures'], everyMs: 0, look: () => lookAtSignatures(parts) },
@@ -98,6 +107,27 @@ async function lookForKeeping(archive: Archive): Promise<Finding[]> {
     if (isDiskFailed(cause)) throw cause;
     return [{ code: 'not-keeping', facts: { cause: causeOf(cause) } }];
   }
+}
+
+/** What waits longer than filing takes, or takes half of the room that there is. */
+function lookAtSpools({ spools, now }: ProbeParts): Finding[] {
+  return spools().flatMap(({ subject, state }): Finding[] => {
+    const { envelopes, bytes, bytesMax, oldestMs, damaged } = state;
+    const whose = subject === undefined ? {} : { subject };
+    const where = subject ?? 'this node';
+    const found: Finding[] = damaged > 0 ? [{ code: 'spool-damaged', ...whose, facts: { where, damaged } }] : [];
+    if (oldestMs === undefined || (now() - oldestMs < SPOOL_WAIT_MS && bytes < bytesMax / 2)) return found;
+    const facts = { where, envelopes, bytes, bytesMax, since: isoTime(oldestMs) };
+    return [...found, { code: 'spool-waiting', ...whose, facts }];
+  });
+}
+
+function lookAtRelays({ relays }: ProbeParts): Finding[] {
+  return relays().flatMap(({ relay, failingSinceMs }): Finding[] =>
+    failingSinceMs === undefined
+      ? []
+      : [{ code: 'relay-away', subject: relay.id, facts: { relay: relay.id, since: isoTime(failingSinceMs) } }],
+  );
 }
 
 /** Whether everything that is durable is in a signed checkpoint, once it was asked for. */
