@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
-import { isKeptFromOthers, isLoopback, readSettings } from './settings.ts';
+import { isKeptFromOthers, isLoopback, readSettings, withPassphrase } from './settings.ts';
 
 const place = mkdtempSync(join(tmpdir(), 'cartulary-settings-'));
 afterAll(() => rmSync(place, { recursive: true }));
@@ -50,6 +50,7 @@ describe('settings', () => {
       publicUrl: 'https://shop.example/archive',
       rootKeyPath: '/etc/keys/root.key',
       passphrase: 'correct horse battery staple',
+      passphraseFile: passphrase,
       tlsCert: 'c.pem',
       tlsKey: 'k.pem',
       logLevel: 'silent',
@@ -120,6 +121,23 @@ describe('settings', () => {
     expect(() => read({ CARTULARY_ROLES: 'edge,boss' })).toThrow('edge, work, api');
     expect(() => readSettings({ CARTULARY_SHARED: '/srv' }, {}, join(place, 'none'))).toThrow('CARTULARY_DATABASE');
     expect(() => readSettings({ CARTULARY_ROLES: 'edge' }, {}, join(place, 'none'))).toThrow('CARTULARY_SHARED');
+  });
+  it('of a relay are those that it needs, and nothing of the archive', () => {
+    const edgeKey = Buffer.alloc(32, 7).toString('base64');
+    const relay = {
+      CARTULARY_ROLES: 'relay',
+      CARTULARY_EDGE_KEY_FILE: file('edge.key', `${edgeKey}\n`),
+      CARTULARY_PUBLIC_URL: 'https://hooks.example',
+    };
+    const read = (more: Record<string, string | undefined>) =>
+      readSettings({ ...relay, ...more }, {}, join(place, 'none'));
+    expect(read({})).toMatchObject({ roles: ['relay'], edgeKey });
+    expect(() => read({ CARTULARY_EDGE_KEY_FILE: file('no.key', 'x') })).toThrow('holds no edge key');
+    expect(() => read({ CARTULARY_ROLES: 'relay,api' })).toThrow('a relay does nothing else');
+    expect(() => read({ CARTULARY_EDGE_KEY_FILE: undefined })).toThrow('CARTULARY_EDGE_KEY_FILE');
+    expect(() => read({ CARTULARY_PUBLIC_URL: undefined })).toThrow('CARTULARY_PUBLIC_URL');
+    expect(() => read({ CARTULARY_DATABASE: 'postgres://127.0.0.1/c' })).toThrow('CARTULARY_DATABASE is nothing');
+    expect(() => read({ CARTULARY_KEYS: 'file:/etc/root.key' })).toThrow('CARTULARY_KEYS is nothing');
   });
   it('say where backups go, part by part, when, and for how long', () => {
     const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret' };
@@ -223,6 +241,17 @@ describe('settings', () => {
     expect(() => readSettings({}, {}, file('c.yaml', 'a: [\n'))).toThrow(/not valid YAML/);
     expect(() => readSettings({}, {}, file('d.yaml', 'nonsense: 1\n'))).toThrow(/nonsense is not a setting/);
     expect(readSettings({}, {}, file('e.yaml', ''))).toMatchObject({ logLevel: 'info' });
+  });
+  it('do without a passphrase that is given later, where that is wanted, and read it then', () => {
+    const later = join(place, 'later');
+    const given = { CARTULARY_PASSPHRASE_FILE: later };
+    expect(() => readSettings(given, {}, join(place, 'none'))).toThrow('there is no file');
+    const settings = readSettings(given, {}, join(place, 'none'), true);
+    expect(withPassphrase(settings).passphrase).toBeUndefined();
+    file('later', 'a long passphrase\n', 0o644);
+    expect(() => withPassphrase(settings)).toThrow('others can read');
+    file('later', 'a long passphrase\n');
+    expect(withPassphrase(settings).passphrase).toBe('a long passphrase');
   });
   it('read a passphrase only from a file that nobody else can read', () => {
     expect(

@@ -27,14 +27,15 @@ const address = z
   .refine(({ port }) => port <= 65_535, 'has a port of at most 65535');
 
 const ROLES = ['edge', 'work', 'api'] as const;
+const RELAY = 'relay';
 
-/** What a node of an archive does: take in what platforms send; do what goes on by itself; answer people and programs. */
-export type Role = (typeof ROLES)[number];
+/** What a node of an archive does: take in what platforms send; do what goes on by itself; answer people and programs. A relay is none of its nodes: it takes in for them. */
+export type Role = (typeof ROLES)[number] | typeof RELAY;
 
 const roles = z
   .string()
   .transform((text) => text.split(',').map((role) => role.trim()))
-  .pipe(z.array(z.enum(ROLES, { error: `is a list of ${ROLES.join(', ')}` })).min(1));
+  .pipe(z.array(z.enum([...ROLES, RELAY], { error: `is a list of ${ROLES.join(', ')}, or relay` })).min(1));
 
 /** An address to listen on. */
 export type ListenAddress = { readonly host: string; readonly port: number };
@@ -71,6 +72,7 @@ const schema = z.strictObject({
   blobs: z.string().min(1).optional(),
   keys: z.string().startsWith('file:', 'is file:PATH; other key providers come later').optional(),
   passphraseFile: z.string().min(1).optional(),
+  edgeKeyFile: z.string().min(1).optional(),
   tlsCert: z.string().min(1).optional(),
   tlsKey: z.string().min(1).optional(),
   backup: z.string().min(1).optional(),
@@ -95,7 +97,7 @@ type RawSettings = z.infer<typeof schema>;
 type BackupKey = Extract<keyof RawSettings, `backup${string}`>;
 
 /** The settings of one start. */
-export type Settings = Readonly<Omit<RawSettings, 'blobs' | 'keys' | 'passphraseFile' | 'roles' | BackupKey>> & {
+export type Settings = Readonly<Omit<RawSettings, 'blobs' | 'keys' | 'edgeKeyFile' | 'roles' | BackupKey>> & {
   readonly roles: readonly Role[];
   readonly backup?: BackupSettings;
   /** With credentials, which are not to be shown. */
@@ -103,6 +105,8 @@ export type Settings = Readonly<Omit<RawSettings, 'blobs' | 'keys' | 'passphrase
   readonly rootKeyPath?: string;
   /** From the passphrase file; kept apart from what may be shown. */
   readonly passphrase?: string;
+  /** Text of the file with the edge key; as the passphrase. */
+  readonly edgeKey?: string;
 };
 
 /**
@@ -132,6 +136,7 @@ const NAMES: Readonly<Record<string, keyof z.input<typeof schema>>> = {
   CARTULARY_BLOBS: 'blobs',
   CARTULARY_KEYS: 'keys',
   CARTULARY_PASSPHRASE_FILE: 'passphraseFile',
+  CARTULARY_EDGE_KEY_FILE: 'edgeKeyFile',
   CARTULARY_TLS_CERT: 'tlsCert',
   CARTULARY_TLS_KEY: 'tlsKey',
   CARTULARY_BACKUP: 'backup',
@@ -147,12 +152,14 @@ const NAMES: Readonly<Record<string, keyof z.input<typeof schema>>> = {
 /**
  * Reads the settings.
  * @param overrides from the command line, e.g. `--data DIR`
+ * @param isLockable may the passphrase be given later? Its file need not be there then
  * @throws CartularyError `setting`, one line that names the setting
  */
 export function readSettings(
   environment: Readonly<Record<string, string | undefined>>,
   overrides: Readonly<Partial<Record<keyof z.input<typeof schema>, string>>> = {},
   configPath = 'cartulary.yaml',
+  isLockable = false,
 ): Settings {
   const given: Record<string, unknown> = { ...readConfigFile(configPath) };
   for (const [name, value] of Object.entries(environment)) {
@@ -173,7 +180,7 @@ export function readSettings(
       `${name} ${issue?.code === 'unrecognized_keys' ? 'is not a setting' : (issue?.message ?? 'is not valid')}`,
     );
   }
-  return Object.freeze(checkSettings(parsed.data, environment));
+  return Object.freeze(checkSettings(parsed.data, environment, isLockable));
 }
 
 /** What a setting is called in the environment; a key that is none, as it was written. */
@@ -189,10 +196,10 @@ function isPlainUrl(text: string): boolean {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-function checkSettings(raw: RawSettings, environment: Environment): Settings {
+function checkSettings(raw: RawSettings, environment: Environment, isLockable: boolean): Settings {
   const {
     keys,
-    passphraseFile,
+    edgeKeyFile,
     blobs,
     shared,
     roles: given,
@@ -220,7 +227,8 @@ function checkSettings(raw: RawSettings, environment: Environment): Settings {
       'setting',
       'CARTULARY_SHARED is for several nodes, whose records are in CARTULARY_DATABASE',
     );
-  if (given !== undefined && shared === undefined)
+  if (given?.includes(RELAY) === true) assertRelay(raw, given);
+  else if (given !== undefined && shared === undefined)
     throw new CartularyError('setting', 'CARTULARY_ROLES is for one of several nodes; give CARTULARY_SHARED as well');
   if (backup === undefined && (backupKeys ?? backupHeads ?? backupDestroyed) !== undefined)
     throw new CartularyError('setting', 'CARTULARY_BACKUP says where the content of backups goes; set it too');
@@ -234,8 +242,22 @@ function checkSettings(raw: RawSettings, environment: Environment): Settings {
       ? {}
       : { backup: { places: readBackupPlaces(raw, backup, environment), every, keepDays, keepKeysDays } }),
     ...(keys === undefined ? {} : { rootKeyPath: parseLocalRootLocation(keys) }),
-    ...(passphraseFile === undefined ? {} : { passphrase: readPassphrase(passphraseFile) }),
+    ...readPassphrase(rest.passphraseFile, isLockable),
+    ...(edgeKeyFile === undefined ? {} : { edgeKey: readEdgeKey(edgeKeyFile) }),
   };
+}
+
+/** A relay has no part in the archive, and what it needs it must be told. */
+function assertRelay(raw: RawSettings, roles: readonly Role[]): void {
+  const refuse = (text: string): never => {
+    throw new CartularyError('setting', text);
+  };
+  if (roles.length > 1) refuse('CARTULARY_ROLES: a relay does nothing else');
+  if (raw.edgeKeyFile === undefined) refuse('a relay needs CARTULARY_EDGE_KEY_FILE, which "cartulary relay add" makes');
+  if (raw.publicUrl === undefined)
+    refuse('a relay needs CARTULARY_PUBLIC_URL, which platforms sign: the same as the archive has');
+  for (const key of ['shared', 'database', 'blobs', 'keys', 'passphraseFile', 'backup'] as const)
+    if (raw[key] !== undefined) refuse(`${nameOf(key)} is nothing that a relay may have`);
 }
 
 /** What goes to a database on another machine is sealed, but who may write there is not. */
@@ -295,8 +317,24 @@ export function isLoopback(host: string): boolean {
   return name === 'localhost' || name === '::1' || name === '[::1]' || (isIPv4(name) && name.startsWith('127.'));
 }
 
-function readPassphrase(path: string): string {
-  return readSecretFile('CARTULARY_PASSPHRASE_FILE', path).replace(/\r?\n$/, '');
+function readEdgeKey(path: string): string {
+  const text = readSecretFile('CARTULARY_EDGE_KEY_FILE', path).trim();
+  if (/^[A-Za-z0-9+/]{43}=$/.test(text)) return text;
+  throw new CartularyError(
+    'setting',
+    `CARTULARY_EDGE_KEY_FILE: ${path} holds no edge key, which is 32 random bytes in base64 ("openssl rand -base64 32")`,
+  );
+}
+
+/** @param isLockable may the file be missing? */
+function readPassphrase(path: string | undefined, isLockable: boolean): { passphrase?: string } {
+  if (path === undefined || (isLockable && !existsSync(path))) return {};
+  return { passphrase: readSecretFile('CARTULARY_PASSPHRASE_FILE', path).replace(/\r?\n$/, '') };
+}
+
+/** The same settings with the passphrase that its file holds now, if there is one. @throws CartularyError `setting` */
+export function withPassphrase(settings: Settings): Settings {
+  return { ...settings, ...readPassphrase(settings.passphraseFile, true) };
 }
 
 /** Reads a file that only this process may read. @param name of the setting that names it */

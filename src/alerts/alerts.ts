@@ -15,7 +15,6 @@ import { SYSTEM_ACTOR } from '../archive/recorder.ts';
 import type { RecordActor } from '../archive/recorder.ts';
 import type { WatchRecord } from '../archive/watching.ts';
 import type { Ring } from '../capture/ring.ts';
-import type { SpoolState } from '../capture/spool.ts';
 import type { MediaFailing } from '../capture/work.ts';
 import { CartularyError } from '../model/errors.ts';
 import type { AuditAct } from '../model/event.ts';
@@ -29,7 +28,7 @@ import { dropRoute, dueDeliveries, noteAnswer, planNews, planNotices, settleDeli
 import type { TellingRoute } from './plan.ts';
 import { createLookout } from './node-look.ts';
 import { causeOf, isAtRisk } from './probes.ts';
-import type { Machine } from './probes.ts';
+import type { Machine, ProbeParts } from './probes.ts';
 import { describeTarget, makeRoute, parseRoute, ROUTES_MAX } from './routes.ts';
 import type { AlertRoute, RouteOf, RouteRequest } from './routes.ts';
 import type { Answer } from './senders/answer.ts';
@@ -42,8 +41,8 @@ import type { Change } from './watch.ts';
 export type AlertsParts = {
   readonly archive: Archive;
   readonly ring: Ring;
-  /** What waits on this disk to be filed. */
-  readonly spool: () => SpoolState | undefined;
+  readonly spools: ProbeParts['spools'];
+  readonly relays: ProbeParts['relays'];
   /** Does this node keep an index? */
   readonly follows: boolean;
   readonly machine: Machine;

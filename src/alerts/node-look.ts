@@ -88,10 +88,10 @@ function keepLooked(looks: () => Promise<Looked>): { look(): Promise<Looked>; la
 
 /** How this node is, for the others. */
 async function tellCondition(
-  { machine, spool }: Pick<ProbeParts, 'machine' | 'spool'>,
+  { machine, spools }: Pick<ProbeParts, 'machine' | 'spools'>,
   { findings }: Looked,
 ): Promise<NodeCondition> {
-  const waiting = spool();
+  const waiting = spools().find(({ subject }) => subject === undefined)?.state;
   return {
     diskFreeBytes: await machine.diskFree(),
     memoryFreeBytes: machine.memoryFree(),

@@ -4,12 +4,14 @@
  */
 import type { Archive } from '../archive/archive.ts';
 import type { Source } from '../archive/registry.ts';
+import type { RelayView } from '../capture/known-relay.ts';
 import type { Ring } from '../capture/ring.ts';
 import type { SpoolState } from '../capture/spool.ts';
 import type { MediaFailing } from '../capture/work.ts';
 import { parseSignedCheckpoint } from '../ledger/checkpoint.ts';
 import { CartularyError } from '../model/errors.ts';
 import { formatId } from '../model/ids.ts';
+import type { RelayId } from '../model/ids.ts';
 import { isDiskFailed, isDiskFull } from '../store/thread.ts';
 import type { ConditionCode } from './conditions.ts';
 import { isoTime } from './notice.ts';
@@ -24,10 +26,11 @@ export type ProbeParts = {
   readonly now: () => number;
   readonly state: AlertState;
   readonly routes: () => readonly AlertRoute[];
+  /** What waits to be filed: on this node, and on the relays that are its subjects. */
+  readonly spools: () => readonly { readonly subject?: RelayId; readonly state: SpoolState }[];
+  readonly relays: () => readonly RelayView[];
   /** Media that fail, as they were told of (`onMediaFailing`). */
   readonly failingMedia: Map<string, MediaFailing>;
-  /** What waits on this disk to be filed; undefined where nothing ever does. */
-  readonly spool: () => SpoolState | undefined;
   /** Does this node keep an index? */
   readonly follows: boolean;
   readonly machine: Machine;
@@ -59,15 +62,13 @@ const MIB = 1024 * 1024;
 export const DISK_LOW_BYTES = 2048 * MIB;
 const DISK_FULL_BYTES = 512 * MIB;
 const MEMORY_LOW_BYTES = 128 * MIB;
-/** What waits in the spool is filed within seconds where the database is there. */
-const SPOOL_AGE_MS_MAX = 5 * MINUTE;
-const SPOOL_PERCENT_MAX = 50;
 /** How long a refused request counts as news: a platform that is refused comes again within a day. */
 const SIGNATURE_NEWS_MS = DAY;
 /** How long envelopes that could not be read, and gaps, count as news. */
 const EVENT_NEWS_MS = DAY;
 const BACKUP_AGE_MS_MAX = 2 * DAY;
 const JOB_OVERDUE_MS = 15 * MINUTE;
+const SPOOL_WAIT_MS = 5 * MINUTE;
 const ROUTE_FAILING_MS = 10 * MINUTE;
 /** Records by which the index may be behind, as for those who search; and how long it may stand still behind the log. */
 const BEHIND_MAX = 20_000;
@@ -87,7 +88,8 @@ export function createOwnProbes(parts: ProbeParts): Probe[] {
   return [
     { covers: ['disk-full', 'disk-low'], everyMs: 0, look: () => lookAtDisk(parts) },
     { covers: ['memory-low'], everyMs: 0, look: async () => lookAtMemory(parts) },
-    { covers: ['spool-waiting', 'spool-damaged'], everyMs: 0, look: async () => lookAtSpool(parts) },
+    { covers: ['spool-damaged', 'spool-waiting'], everyMs: 0, look: async () => lookAtSpools(parts) },
+    { covers: ['relay-away'], everyMs: 0, look: async () => lookAtRelays(parts) },
     { covers: ['bad-signatures'], everyMs: 0, look: () => lookAtSignatures(parts) },
     { covers: ['ring-damaged'], everyMs: HOUR, look: () => lookAtRing(parts) },
     { covers: ['media-at-risk'], everyMs: 0, look: async () => lookAtMedia(parts) },
@@ -122,6 +124,27 @@ async function lookForKeeping(archive: Archive): Promise<Finding[]> {
   }
 }
 
+/** What waits longer than filing takes, or takes half of the room that there is. */
+function lookAtSpools({ spools, now }: ProbeParts): Finding[] {
+  return spools().flatMap(({ subject, state }): Finding[] => {
+    const { envelopes, bytes, bytesMax, oldestMs, damaged } = state;
+    const whose = subject === undefined ? {} : { subject };
+    const where = subject ?? 'this node';
+    const found: Finding[] = damaged > 0 ? [{ code: 'spool-damaged', ...whose, facts: { where, damaged } }] : [];
+    if (oldestMs === undefined || (now() - oldestMs < SPOOL_WAIT_MS && bytes < bytesMax / 2)) return found;
+    const facts = { where, envelopes, bytes, bytesMax, since: isoTime(oldestMs) };
+    return [...found, { code: 'spool-waiting', ...whose, facts }];
+  });
+}
+
+function lookAtRelays({ relays }: ProbeParts): Finding[] {
+  return relays().flatMap(({ relay, failingSinceMs }): Finding[] =>
+    failingSinceMs === undefined
+      ? []
+      : [{ code: 'relay-away', subject: relay.id, facts: { relay: relay.id, since: isoTime(failingSinceMs) } }],
+  );
+}
+
 /** Whether everything that is durable is in a signed checkpoint, once it was asked for. */
 export async function lookForSigning(archive: Archive): Promise<Finding[]> {
   const records = await archive.size();
@@ -142,17 +165,6 @@ async function lookAtDisk({ machine }: ProbeParts): Promise<Finding[]> {
 function lookAtMemory({ machine }: ProbeParts): Finding[] {
   const free = machine.memoryFree();
   return free < MEMORY_LOW_BYTES ? [{ code: 'memory-low', facts: { free: Math.floor(free / MIB) } }] : [];
-}
-
-function lookAtSpool({ spool, now }: ProbeParts): Finding[] {
-  const found = spool();
-  if (found === undefined) return [];
-  const { envelopes, bytes, bytesMax, oldestMs, damaged } = found;
-  const findings: Finding[] = damaged > 0 ? [{ code: 'spool-damaged', facts: { files: damaged } }] : [];
-  const percent = Math.round((100 * bytes) / bytesMax);
-  if (oldestMs !== undefined && (now() - oldestMs > SPOOL_AGE_MS_MAX || percent > SPOOL_PERCENT_MAX))
-    findings.push({ code: 'spool-waiting', facts: { envelopes, since: isoTime(oldestMs), percent } });
-  return findings;
 }
 
 async function lookAtSignatures({ archive, ring, now }: ProbeParts): Promise<Finding[]> {

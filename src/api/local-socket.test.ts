@@ -10,7 +10,7 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 
 import { callLocalSocket, serveLocalSocket } from './local-socket.ts';
 import { localContext } from './operation.ts';
-import type { Service } from './service.ts';
+import type { Face, Service } from './service.ts';
 
 const users = vi.hoisted(() => ({ hasName: true }));
 vi.mock('node:os', async (importOriginal) => {
@@ -73,7 +73,7 @@ describe('the process that holds the data directory', () => {
   it.each(['', '{"q":', 'undefined'])('refuses arguments that are no JSON: %j', async (body) => {
     const path = join(place, 'holder');
     const operation = { name: 'echo', run: async (args: unknown) => args };
-    const socket = await serveLocalSocket(path, {} as Service, [operation]);
+    const socket = await serveLocalSocket(path, { open: () => ({}), whyClosed: () => undefined } as Face, [operation]);
     try {
       expect(await callLocalSocket(path, 'echo', [1], () => undefined)).toEqual({ result: [1] });
       const answer = await new Promise<string>((resolve, reject) => {

@@ -13,7 +13,7 @@ import { z } from 'zod';
 import { asSystemError, CartularyError, ERRORS, isErrorCode } from '../model/errors.ts';
 import { localContext } from './operation.ts';
 import type { Operation, OperationContext } from './operation.ts';
-import type { Service } from './service.ts';
+import type { Face } from './service.ts';
 
 /** Lines of an answer: progress as it goes, then one result or error. */
 const lineSchema = z.union([
@@ -36,7 +36,7 @@ const ARGUMENT_BYTES_MAX = 4 * 1024 * 1024;
 /** Serves operations on the socket. Whoever holds the data directory's lock may take over a socket that a dead process left. */
 export async function serveLocalSocket(
   path: string,
-  service: Service,
+  face: Face,
   operations: readonly Operation[],
 ): Promise<{ close(): Promise<void> }> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -44,7 +44,7 @@ export async function serveLocalSocket(
   rmSync(path, { force: true });
   const byName = new Map(operations.map((operation) => [operation.name, operation]));
   const server = createServer((request, response) => {
-    void answer(service, byName, request, response);
+    void answer(face, byName, request, response);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -61,7 +61,7 @@ export async function serveLocalSocket(
 }
 
 async function answer(
-  service: Service,
+  face: Face,
   operations: ReadonlyMap<string, Operation>,
   request: IncomingMessage,
   response: ServerResponse,
@@ -76,11 +76,15 @@ async function answer(
     const operation = operations.get((request.url ?? '').slice(1));
     if (operation === undefined) throw new CartularyError('not-found', 'there is no such operation');
     const args = parseArguments(await readBody(request));
+    const runClosed = face.whyClosed() === undefined ? undefined : operation.runClosed;
     write({
-      result: await operation.run(
-        args,
-        localContext(service, abort.signal, (progress) => write({ progress })),
-      ),
+      result:
+        runClosed === undefined
+          ? await operation.run(
+              args,
+              localContext(face.open(), abort.signal, (progress) => write({ progress })),
+            )
+          : await runClosed(args, face),
     });
   } catch (cause) {
     write({ error: describeError(cause) });

@@ -10,7 +10,7 @@ import type { Caller } from '../archive/caller.ts';
 import { checkShape } from '../model/check-shape.ts';
 import { CartularyError } from '../model/errors.ts';
 import { describeIssue } from './problem.ts';
-import type { Service } from './service.ts';
+import type { Face, Service } from './service.ts';
 
 /** What an operation may do besides answering. */
 export type OperationContext = {
@@ -24,24 +24,27 @@ export type OperationContext = {
 export type Operation = {
   readonly name: string;
   readonly run: (args: unknown, context: OperationContext) => Promise<unknown>;
+  /** What it does where the archive is not open; without it, it says why it is not. */
+  readonly runClosed?: (args: unknown, face: Face) => Promise<unknown>;
 };
 
-/** Defines an operation. */
+/** Defines an operation. @param runClosed what it does where the archive is not open */
 export function defineOperation<Schema extends z.ZodType>(
   name: string,
   schema: Schema,
   run: (args: z.output<Schema>, context: OperationContext) => Promise<unknown>,
+  runClosed?: (args: z.output<Schema>, face: Face) => Promise<unknown>,
 ): Operation {
+  const check = (args: unknown): z.output<Schema> => {
+    const parsed = checkShape(schema, args);
+    if (parsed.success) return parsed.data;
+    const { field, message } = describeIssue(parsed.error);
+    throw new CartularyError('bad-input', message, { cause: parsed.error, detail: { field } });
+  };
   return {
     name,
-    async run(args, context) {
-      const parsed = checkShape(schema, args);
-      if (!parsed.success) {
-        const { field, message } = describeIssue(parsed.error);
-        throw new CartularyError('bad-input', message, { cause: parsed.error, detail: { field } });
-      }
-      return run(parsed.data, context);
-    },
+    run: async (args, context) => run(check(args), context),
+    ...(runClosed === undefined ? {} : { runClosed: async (args, face) => runClosed(check(args), face) }),
   };
 }
 

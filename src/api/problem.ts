@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { CartularyError, ERRORS } from '../model/errors.ts';
 import type { ErrorCode } from '../model/errors.ts';
 import { TOO_BUSY } from './admission.ts';
-import type { Service } from './service.ts';
+import type { Face } from './service.ts';
 
 /** The body of an error answer. */
 export const problemSchema = z
@@ -101,11 +101,11 @@ export function sendProblem(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
-  { log, admission }: Pick<Service, 'log' | 'admission'>,
+  { log, edge }: Pick<Face, 'log' | 'edge'>,
 ): void {
   const { code, message, detail } = classify(error);
   const { status, title, hint } = ERRORS[code];
-  if (code === 'overloaded') admission.noteRefusal(message);
+  if (code === 'overloaded') noteRefusal(edge, message);
   else if (status >= 500) log.error({ code, requestId: request.id, cause: describeCause(error) }, 'request failed');
   if (status === 503 || status === 429) void reply.header('retry-after', retryAfter());
   // Fastify would close the connection while the sender still writes, and the sender would see a broken pipe instead of this answer. What comes is thrown away
@@ -127,6 +127,15 @@ export function sendProblem(
         requestId: request.id,
       }),
     );
+}
+
+/** A relay that knows of no source yet has nobody to tell. */
+function noteRefusal(edge: Face['edge'], message: string): void {
+  try {
+    edge().admission.noteRefusal(message);
+  } catch (cause) {
+    if (!(cause instanceof CartularyError)) throw cause;
+  }
 }
 
 /** Bytes of a body that are waited for before a request is refused: an answer that comes while its sender still writes is not always read. */

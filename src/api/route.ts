@@ -7,7 +7,7 @@ import type { z } from 'zod';
 import type { Scope } from '../access/api-keys.ts';
 import { authenticateApiKey } from '../access/api-keys.ts';
 import type { Caller } from '../archive/caller.ts';
-import type { Service } from './service.ts';
+import type { Face, Service } from './service.ts';
 
 type Schemas = { readonly params?: z.ZodType; readonly query?: z.ZodType; readonly body?: z.ZodType };
 type Parsed<S extends Schemas> = {
@@ -37,7 +37,7 @@ export type Route = {
   readonly example: string;
   readonly tag: 'records' | 'messages' | 'alerts';
   readonly bodyBytesMax?: number;
-  readonly register: (app: FastifyInstance, service: Service) => void;
+  readonly register: (app: FastifyInstance, face: Face) => void;
 };
 
 /** Defines an operation; what `handle` returns is sent as JSON unless it has answered itself. */
@@ -51,16 +51,17 @@ export function defineRoute<S extends Schemas>(
   const callers = new WeakMap<FastifyRequest, Caller>();
   return {
     ...route,
-    register(app, service) {
+    register(app, face) {
       app.route({
         method: route.method,
         url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
         ...(route.bodyBytesMax === undefined ? {} : { bodyLimit: route.bodyBytesMax }),
         // Before the body is read: who has no key cannot make us take one in.
         onRequest: async (request) => {
-          callers.set(request, authenticate(request, service));
+          callers.set(request, authenticate(request, face.open()));
         },
         async handler(request, reply) {
+          const service = face.open();
           const caller = callers.get(request) ?? authenticate(request, service);
           void reply.header('cache-control', 'no-store');
           const input = {

@@ -8,10 +8,9 @@ import type { RequestListener } from 'node:http';
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 
 import { fastify } from 'fastify';
-import type { FastifyInstance, FastifyListenOptions } from 'fastify';
+import type { FastifyInstance, FastifyListenOptions, FastifyReply } from 'fastify';
 
 import { standardEventsJsonSchema, STANDARD_EVENTS_VERSION } from '../capture/connectors/standard-webhooks-schema.ts';
-import type { SpoolState } from '../capture/spool.ts';
 import { CartularyError, ERRORS } from '../model/errors.ts';
 import type { SourceId } from '../model/ids.ts';
 import type { ListenAddress, Settings } from '../settings.ts';
@@ -20,6 +19,8 @@ import { TOO_BUSY } from './admission.ts';
 import { createBodyRoom } from './body-room.ts';
 import type { BodyRoom } from './body-room.ts';
 import { CAN_SHARE, openDoors, probeAddress } from './doors.ts';
+import { describeSpool } from './edge.ts';
+import type { Edge } from './edge.ts';
 import { describeApi } from './openapi.ts';
 import { answerBrokenRequest, refuseQuickly, rememberAnswered, sendProblem } from './problem.ts';
 import type { Route } from './route.ts';
@@ -28,7 +29,8 @@ import { registerHooks } from './routes/hooks.ts';
 import { registerLog } from './routes/log.ts';
 import { MESSAGE_ROUTES } from './routes/messages.ts';
 import { RECORD_ROUTES } from './routes/records.ts';
-import type { Service } from './service.ts';
+import { registerRelay } from './routes/relay.ts';
+import type { Face } from './service.ts';
 
 /** Every described operation. */
 export const ROUTES: readonly Route[] = [...RECORD_ROUTES, ...MESSAGE_ROUTES, ...ALERT_ROUTES];
@@ -48,10 +50,15 @@ export type Server = {
 };
 
 /** Starts listening. Port 0 takes a free one. */
-export async function startServer(service: Service): Promise<Server> {
+export async function startServer(service: Face): Promise<Server> {
   const { settings } = service;
-  const [takesIn, answers] = [settings.roles.includes('edge'), settings.roles.includes('api')];
-  const main = buildApp(service, { hooks: takesIn && settings.hooksListen === undefined, api: answers });
+  const [answers, isRelay] = [settings.roles.includes('api'), settings.roles.includes('relay')];
+  const takesIn = isRelay || settings.roles.includes('edge');
+  const main = buildApp(service, {
+    hooks: takesIn && settings.hooksListen === undefined,
+    api: answers,
+    relay: isRelay,
+  });
   const hooks = settings.hooksListen === undefined ? undefined : buildApp(service, { hooks: takesIn, api: false });
   const face = await listen(main, settings.listen, settings);
   const hooksFace =
@@ -67,8 +74,11 @@ export async function startServer(service: Service): Promise<Server> {
   };
 }
 
+/** What an application answers. */
+export type Faces = { readonly hooks: boolean; readonly api: boolean; readonly relay?: boolean };
+
 /** Builds an application without listening. */
-export function buildApp(service: Service, faces: { readonly hooks: boolean; readonly api: boolean }): FastifyInstance {
+export function buildApp(service: Face, faces: Faces): FastifyInstance {
   const { settings } = service;
   const app = fastify({
     genReqId: () => randomUUID(),
@@ -101,23 +111,36 @@ export function buildApp(service: Service, faces: { readonly hooks: boolean; rea
     void reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
-  app.get('/readyz', async (_request, reply) => {
-    const { archive, admission, keeping, spool } = service;
-    const overloaded = admission.isFull();
-    if (service.isLeaving()) return reply.status(503).send({ status: 'leaving', overloaded });
-    // Whoever has a spool takes in what comes while the database is away.
-    const size = keeping.isSpooling() ? Promise.resolve(undefined) : archive.size();
-    const records = await size.catch((cause: unknown) => {
-      if (spool === undefined || !settings.roles.includes('edge')) throw cause;
-    });
-    const waiting = spool === undefined ? {} : { spool: describeSpool(spool.state()) };
-    return { status: records === undefined ? 'spooling' : 'ready', records, overloaded, ...waiting };
-  });
+  app.get('/readyz', (_request, reply) => answerReady(service, reply));
   const room = createBodyRoom();
   if (faces.hooks) registerHooks(app, service, room);
   if (faces.api) registerApi(app, service, room);
+  if (faces.relay === true && service.relay !== undefined) registerRelay(app, service.relay, room);
   refuseEarly(app, service);
   return app;
+}
+
+/** Says whether requests should be sent here, which is so as long as what platforms send is taken in, and what this process is at. */
+async function answerReady(service: Face, reply: FastifyReply): Promise<unknown> {
+  if (service.isLeaving()) return reply.status(503).send({ status: 'leaving' });
+  const { roles } = service.settings;
+  const { admission, keeping, spool } = service.edge();
+  const overloaded = admission.isFull();
+  const waiting = spool === undefined ? {} : { spool: describeSpool(spool.state()) };
+  if (service.relay !== undefined) return { status: 'relay', overloaded, ...waiting };
+  const why = service.whyClosed();
+  const takesIn = spool !== undefined && roles.includes('edge');
+  if (why !== undefined) {
+    const status = why.code === 'locked' ? 'locked' : 'spooling';
+    return reply.status(takesIn ? 200 : 503).send({ status, overloaded, ...waiting });
+  }
+  const { archive } = service.open();
+  // Whoever has a spool takes in what comes while the database is away.
+  const size = keeping.isSpooling() ? Promise.resolve(undefined) : archive.size();
+  const records = await size.catch((cause: unknown) => {
+    if (!takesIn || !archive.isRemote) throw cause;
+  });
+  return { status: records === undefined ? 'spooling' : 'ready', records, overloaded, ...waiting };
 }
 
 /** Whoever comes when as many are here as may be is sent away; the limit of the server's own socket would not know of those who came by another. */
@@ -131,29 +154,39 @@ function limitConnections(app: FastifyInstance): void {
 }
 
 /** Stands in front of everything else: whoever cannot be let in costs as little as can be. */
-function refuseEarly(app: FastifyInstance, service: Service): void {
+function refuseEarly(app: FastifyInstance, service: Face): void {
   const handlers = app.server.listeners('request') as RequestListener[];
   app.server.removeAllListeners('request').on('request', (request, response) => {
-    if (service.admission.isFull() && bringsRecords(service, request.url ?? '')) {
-      service.admission.noteRefusal(TOO_BUSY);
+    const edge = findEdge(service);
+    if (edge?.admission.isFull() === true && bringsRecords(edge, request.url ?? '')) {
+      edge.admission.noteRefusal(TOO_BUSY);
       refuseQuickly(request, response);
     } else for (const handle of handlers) handle(request, response);
   });
+}
+
+/** The way in, once this process knows of one. */
+function findEdge(service: Face): Edge | undefined {
+  try {
+    return service.edge();
+  } catch {
+    return undefined;
+  }
 }
 
 /**
  * Does a request bring what must be kept, and may it be refused? Inline sources may not: their shop's traffic goes on without us.
  * @param url as it came, from a stranger
  */
-function bringsRecords({ archive }: Service, url: string): boolean {
+function bringsRecords({ findSource }: Edge, url: string): boolean {
   const end = url.indexOf('?');
   const path = end === -1 ? url : url.slice(0, end);
   if (path === '/api/v1/records') return true;
   if (!path.startsWith('/hooks/')) return false;
-  return archive.registry.findSource(path.slice('/hooks/'.length) as SourceId)?.teeUrl === undefined;
+  return findSource(path.slice('/hooks/'.length) as SourceId)?.teeUrl === undefined;
 }
 
-function registerApi(app: FastifyInstance, service: Service, room: BodyRoom): void {
+function registerApi(app: FastifyInstance, service: Face, room: BodyRoom): void {
   // Made when it is first asked for: it takes 0.1 s.
   const made: { description?: Record<string, unknown> } = {};
   app.get('/api/v1/openapi.json', async () => (made.description ??= describeApi(ROUTES, version())));
@@ -175,13 +208,9 @@ function registerApi(app: FastifyInstance, service: Service, room: BodyRoom): vo
   });
 }
 
-function describeSpool({ envelopes, bytes, bytesMax, oldestMs }: SpoolState) {
-  return { envelopes, bytes, bytesMax, oldestAt: oldestMs === undefined ? null : new Date(oldestMs).toISOString() };
-}
+type Listener = { readonly url: string; close(): Promise<void> };
 
-type Face = { readonly url: string; close(): Promise<void> };
-
-async function listen(app: FastifyInstance, wanted: ListenAddress, settings: Settings): Promise<Face> {
+async function listen(app: FastifyInstance, wanted: ListenAddress, settings: Settings): Promise<Listener> {
   limitConnections(app);
   const address = CAN_SHARE ? await probeAddress(wanted) : wanted;
   // `reusePort` is Node's; Fastify passes it on and has no type for it.

@@ -1,6 +1,8 @@
 /**
  * The running product: the open house, its way in, its jobs. Faces (HTTP, local socket, CLI) stand on it.
  */
+import { stat } from 'node:fs/promises';
+
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 
@@ -12,16 +14,17 @@ import type { Archive } from '../archive/archive.ts';
 import type { Caller } from '../archive/caller.ts';
 import { openHouse } from '../archive/house.ts';
 import type { House } from '../archive/house.ts';
-import type { Source } from '../archive/registry.ts';
 import type { ReceiveParts } from '../capture/receive.ts';
 import { createKeeping } from '../capture/keeping.ts';
-import type { Keeping } from '../capture/keeping.ts';
+import type { RelayDesk } from '../capture/relay-desk.ts';
+import { createRelays } from '../capture/relays.ts';
+import type { Relays } from '../capture/relays.ts';
+import { spoolKeysOf } from '../capture/spool-file.ts';
 import { openRing } from '../capture/ring.ts';
 import type { Ring } from '../capture/ring.ts';
 import { openSpool } from '../capture/spool.ts';
 import type { Spool } from '../capture/spool.ts';
 import { createInlineGaps } from '../capture/inline-gaps.ts';
-import type { InlineGaps } from '../capture/inline-gaps.ts';
 import type { WorkParts } from '../capture/work.ts';
 import { CartularyError } from '../model/errors.ts';
 import { housePlaceOf } from '../settings.ts';
@@ -31,44 +34,53 @@ import type { ThreadStarter } from '../store/thread-sharing.ts';
 import { version } from '../version.ts';
 import { createBackups } from './backups.ts';
 import type { Backups } from './backups.ts';
-import { createAdmission } from './admission.ts';
-import type { Admission } from './admission.ts';
+import { createAlarm, createLoggedAdmission, publicUrlOf } from './edge.ts';
+import type { Edge } from './edge.ts';
 import { createLead } from './lead.ts';
 import type { Lead } from './lead.ts';
 import { createLoops, errorName } from './loops.ts';
 import type { Loops } from './loops.ts';
 
-/** What faces are given. */
-export type Service = {
+/** What HTTP and the local socket stand on: an open archive, or one that cannot be opened now, whose way in is open all the same. */
+export type Face = {
   readonly settings: Settings;
-  readonly house: House;
-  readonly archive: Archive;
-  readonly ring: Ring;
   readonly log: Logger;
-  readonly receive: ReceiveParts;
-  readonly inlineGaps: InlineGaps;
-  readonly keeping: Keeping;
-  /** Where records are on another machine. */
-  readonly spool: Spool | undefined;
-  readonly admission: Admission;
-  readonly work: WorkParts;
-  readonly alerts: Alerts;
-  readonly lead: Lead;
-  /** Backups that are made by themselves; undefined where no place for them is set. */
-  readonly backups: Backups | undefined;
-  /** Is this a make-believe shop? */
-  readonly isDemo: boolean;
-  readonly now: () => number;
-  /** Base of the URLs given to platforms. */
-  publicUrl(): string;
+  /** The way in as it is now. */
+  edge(): Edge;
+  /** The open archive. @throws CartularyError `locked`, `database-away`; `not-found` where this is a relay */
+  open(): Service;
+  /** Why it is not open; undefined where it is. */
+  whyClosed(): CartularyError | undefined;
+  /** Tries to open it now. @param passphrase of its root key. @throws CartularyError why it cannot be opened */
+  unlock(passphrase: string | undefined): Promise<void>;
+  /** What a relay has for the archive that it belongs to. */
+  readonly relay?: RelayDesk;
   /** Is this node about to stop, so that whoever spreads requests should leave it out? */
   isLeaving(): boolean;
   /** Says so. */
   leave(): void;
-  /** Starts what goes on by itself: jobs and polls. @param url under which this node is reached */
-  startWork(url: string): void;
   close(): Promise<void>;
 };
+
+/** What faces are given of an open archive. */
+export type Service = Edge &
+  Omit<Face, 'relay'> & {
+    readonly house: House;
+    readonly archive: Archive;
+    readonly ring: Ring;
+    readonly receive: ReceiveParts;
+    readonly work: WorkParts;
+    /** What is known of the relays of the archive. */
+    readonly relays: Relays;
+    readonly alerts: Alerts;
+    readonly lead: Lead;
+    /** Backups that are made by themselves; undefined where no place for them is set. */
+    readonly backups: Backups | undefined;
+    /** Is this a make-believe shop? */
+    readonly isDemo: boolean;
+    /** Starts what goes on by itself: jobs and polls. @param url under which this node is reached */
+    startWork(url: string): void;
+  };
 
 export type ServiceOptions = {
   readonly now?: () => number;
@@ -81,6 +93,10 @@ export type ServiceOptions = {
   /** What the machine has left, for tests. */
   readonly machine?: Partial<Machine>;
   readonly isDemo?: boolean;
+  /** Does the caller hold the data directory already? */
+  readonly isHeld?: boolean;
+  /** Where what came before the archive could be opened waits. */
+  readonly spool?: Spool;
 };
 
 const WORK_EVERY_MS = 500;
@@ -101,6 +117,10 @@ const BACKUP_EVERY_MS = 5000;
 /** Puts into the bucket what became full of the log, and months of the index that are over and were left alone for as long. */
 const SHARE_LOG_EVERY_MS = 60_000;
 const SHARE_MONTHS_EVERY_MS = 600_000;
+/** Writes down what guarding takes, where something was changed. */
+const EDGE_EVERY_MS = 1000;
+/** Fetches what relays have taken in. */
+const RELAY_EVERY_MS = 1000;
 
 /** A logger that writes one JSON line an event to standard error: no message text, address, secret or key. */
 export function createLogger(level: Settings['logLevel']): Logger {
@@ -112,23 +132,47 @@ export async function openService(settings: Settings, options: ServiceOptions = 
   const log = createLogger(settings.logLevel);
   const now = options.now ?? Date.now;
   const onFatal = options.onFatal ?? ((cause: unknown) => exitOnFatal(log, settings.data, cause));
-  const follows = settings.roles.some((role) => role !== 'edge');
   const house = await openHouse({
     ...housePlaceOf(settings),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
+    isHeld: options.isHeld ?? false,
     now,
     onFatal,
-    follows,
+    follows: isFollowing(settings),
     onStalled: (cause) =>
       log.error({ cause: errorName(cause) }, 'the log is not being signed; capture goes on. Run "cartulary doctor"'),
   });
+  try {
+    return await putTogether(house, settings, options, { log, now, onFatal });
+  } catch (cause) {
+    await house.close().catch(() => undefined);
+    throw cause;
+  }
+}
+
+/** Does this node keep an index? */
+function isFollowing({ roles }: Settings): boolean {
+  return roles.some((role) => role !== 'edge');
+}
+
+type Basics = Pick<Service, 'log' | 'now'> & { readonly onFatal: (cause: unknown) => void };
+
+async function putTogether(
+  house: House,
+  settings: Settings,
+  options: ServiceOptions,
+  { log, now, onFatal }: Basics,
+): Promise<Service> {
   const { archive } = house;
   const ring = openRing(archive.layout.ring, archive.spool, (bytes) => archive.randomBytes(bytes));
   const stop = new AbortController();
   const { signal } = stop;
+  const spool = options.spool ?? (await findSpool(settings, archive));
+  const relays = createRelays({ archive, ring, now, log, signal });
   const alerts = await openAlerts({
-    ...{ archive, ring, now, log, signal, follows },
-    spool: () => spool?.state(),
+    ...{ archive, ring, now, log, signal, follows: isFollowing(settings) },
+    spools: () => [...(spool === undefined ? [] : [{ state: spool.state() }]), ...relays.spools()],
+    relays: () => relays.list(),
     machine: { ...machineOf(settings.data), ...options.machine },
   });
   const work: WorkParts = {
@@ -139,7 +183,6 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     ...(options.allowPrivate === undefined ? {} : { allowPrivate: options.allowPrivate }),
   };
   const loops = createLoops({ signal, log, onFatal });
-  const spool = archive.isRemote ? await openSpool(archive.layout.spool, archive.spool) : undefined;
   const keeping = createKeeping({
     archive,
     spool,
@@ -152,7 +195,7 @@ export async function openService(settings: Settings, options: ServiceOptions = 
   const backups = createBackups({ archive, settings, data: house.layout, now, log, signal });
   const lead = createLead(archive, alerts, settings.roles.includes('work'));
   const life = { isLeaving: false };
-  return {
+  const service: Service = {
     settings,
     house,
     archive,
@@ -164,40 +207,47 @@ export async function openService(settings: Settings, options: ServiceOptions = 
     lead,
     keeping,
     spool,
+    relays,
     backups,
     isDemo: options.isDemo ?? false,
     receive: { archive, ring, now, onBadSignature: createAlarm(log, now) },
     inlineGaps: createInlineGaps(archive, now, signal),
-    admission: createAdmission({
-      now: () => performance.now(),
-      onRefused: (why, count) => log.warn({ why, count }, 'asked to come again: they were not acknowledged'),
-    }),
-    publicUrl: () =>
-      settings.publicUrl ?? `${settings.tlsCert === undefined ? 'http' : 'https'}://${formatHost(settings)}`,
+    admission: createLoggedAdmission(log),
+    findSource: (id) => archive.registry.findSource(id),
+    whyUnsure: () => undefined,
+    answerChallenge: archive.answerChallenge,
+    publicUrl: () => publicUrlOf(settings),
+    edge: () => service,
+    open: () => service,
+    whyClosed: () => undefined,
+    unlock: () => Promise.resolve(),
     isLeaving: () => life.isLeaving,
     leave: () => void (life.isLeaving = true),
-    startWork: (url) => startWork({ settings, archive, alerts, work, lead, keeping, spool, backups, loops, now }, url),
+    startWork: (url) => startWork({ ...service, loops }, url),
     async close() {
       stop.abort();
-      await Promise.all([loops.settled(), alerts.settled()]);
+      await Promise.all([loops.settled(), alerts.settled(), relays.settled()]);
       await spool?.close();
       if (archive.node !== undefined)
         await sayNode({ settings, archive, alerts, lead, now }, '', true).catch(() => undefined);
       await house.close();
     },
   };
+  return service;
 }
 
-type WorkingParts = Pick<
-  Service,
-  'settings' | 'archive' | 'alerts' | 'work' | 'lead' | 'keeping' | 'spool' | 'backups' | 'now'
-> & {
-  readonly loops: Loops;
-};
+/** Where what comes can wait: on a node whose database may be away, or whose keys may be locked at its next start; and where something waits from then. */
+async function findSpool({ edgeKey }: Settings, { isRemote, layout, spool }: Archive): Promise<Spool | undefined> {
+  const isThere = isRemote || edgeKey !== undefined || (await stat(layout.spool).catch(() => undefined)) !== undefined;
+  return isThere ? openSpool(layout.spool, spoolKeysOf(spool)) : undefined;
+}
+
+type WorkingParts = Service & { readonly loops: Loops };
 
 function startWork(parts: WorkingParts, url: string): void {
-  const { settings, archive, alerts, work, lead, keeping, spool, backups, loops } = parts;
+  const { settings, archive, alerts, work, lead, keeping, spool, relays, backups, loops } = parts;
   if (spool !== undefined) loops.start(FILE_EVERY_MS, () => keeping.fileWaiting());
+  if (settings.roles.includes('edge')) keepEdge(parts, loops);
   if (archive.node !== undefined) {
     loops.start(LOOK_EVERY_MS, () => alerts.lookHere());
     loops.start(SIGN_EVERY_MS, () => sayNode(parts, url, false));
@@ -214,6 +264,7 @@ function startWork(parts: WorkingParts, url: string): void {
   startOnly(LOOK_EVERY_MS, () => alerts.look());
   startOnly(TELL_EVERY_MS, async () => alerts.startTelling());
   startOnly(TELL_EVERY_MS, () => alerts.beat());
+  startOnly(RELAY_EVERY_MS, () => relays.visit());
   if (backups !== undefined) startOnly(BACKUP_EVERY_MS, () => backups.work());
   const { signal } = work;
   startOnly(SHARE_LOG_EVERY_MS, async () => void (await archive.shareLog(signal)));
@@ -235,25 +286,19 @@ async function sayNode(
   });
 }
 
-/** A wrong secret must be seen at once, but a flood must not fill the log: one line a minute and source, with the count. */
-function createAlarm(log: Logger, now: () => number): (source: Source, reason: string) => void {
-  const last = new Map<string, { atMs: number; count: number }>();
-  return (source, reason) => {
-    const known = last.get(source.id) ?? { atMs: Number.NEGATIVE_INFINITY, count: 0 };
-    known.count += 1;
-    if (now() - known.atMs >= 60_000) {
-      log.warn(
-        { source: source.id, reason, count: known.count },
-        'bad signature: refused, and kept in the ring. Is the secret of this source right?',
-      );
-      known.atMs = now();
-      known.count = 0;
-    }
-    last.set(source.id, known);
-  };
+/** Writes down what guarding takes, again and again. */
+function keepEdge({ settings, archive, house, now }: Service, loops: Loops): void {
+  const parts = { path: house.layout.edge, edgeKey: settings.edgeKey, now };
+  let upkeep: (() => Promise<void>) | undefined;
+  loops.start(EDGE_EVERY_MS, async () => {
+    // Loaded by who serves: a command does not.
+    upkeep ??= (await import('../capture/edge-upkeep.ts')).createEdgeUpkeep(archive, parts);
+    await upkeep();
+  });
 }
 
-function exitOnFatal(log: Logger, data: string, cause: unknown): void {
+/** Ends the process, saying what a person must do. */
+export function exitOnFatal(log: Logger, data: string, cause: unknown): void {
   if (isDiskFailed(cause)) {
     log.fatal(
       { cause: errorName(cause), what: describeDiskFailure(cause) },
@@ -273,9 +318,4 @@ function describeDiskFailure(cause: unknown): string {
   if (cause instanceof CartularyError) return cause.message;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   return `archive.db: ${code.replace('SQLITE_IOERR_', '').toLowerCase()}`;
-}
-
-function formatHost(settings: Settings): string {
-  const { host, port } = settings.hooksListen ?? settings.listen;
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -39,6 +39,7 @@ import { openJobPayload } from './opening.ts';
 import type { RecordActor, RecordDraft, RecordOutcome } from './recorder.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
 import type { Source } from './registry.ts';
+import { relayCare } from './relay-care.ts';
 import { sendApart, sendBackup } from './send-backup.ts';
 import type { SendRequest, SentBackup } from './send-backup.ts';
 import { reachPlaces } from './backup-places.ts';
@@ -469,6 +470,7 @@ function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: 
       registry.adopt({ key });
     },
 
+    ...relayCare(registry, allow, commitSetting),
     newSourceId: (): SourceId => formatId('source', parts.random.take(16)),
     randomBytes: (bytes: number): Uint8Array => parts.random.take(bytes),
     findKey: (id: ApiKeyId): ApiKey | undefined => registry.findKey(id),

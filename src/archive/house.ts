@@ -23,6 +23,7 @@ import { createKeyring, unwrapKeyring, wrapKeyring } from '../vault/keyring.ts';
 import { createRandomPool } from '../vault/random.ts';
 import { formatRecoveryKit } from '../vault/recovery-kit.ts';
 import { createLocalRoot, openLocalRoot } from '../vault/root-provider.ts';
+import type { HpkeKeyPair } from '../vault/hpke.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import type { LocalRoot, RootDescription } from '../vault/root-provider.ts';
 import { createSealer } from '../vault/seal.ts';
@@ -55,6 +56,8 @@ export type HouseOptions = HousePlace & {
   readonly follows?: boolean;
   /** How its threads run; all of them from the start on where nothing is said. */
   readonly threads?: ThreadStarter;
+  /** Does the caller hold the data directory already? */
+  readonly isHeld?: boolean;
   /** A thread died or the disk failed: the process must end. */
   readonly onFatal?: (cause: unknown) => void;
   /** Something derived has stalled (signing, moving the log): capture goes on, a person must look. */
@@ -161,13 +164,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       `there is no archive in ${layout.common}; run "cartulary init --data ${layout.directory} --name SHOP"`,
     );
   }
-  const lock = lockDirectory(layout.lock);
+  const lock = options.isHeld === true ? undefined : lockDirectory(layout.lock);
   try {
     // First: where a newer version wrote it, that is what is wrong with every other file as well.
     const entry = await readHouseFile(layout);
-    const rootKeyPath = options.rootKeyPath ?? layout.rootKey;
-    if (options.shared === undefined) await removeTemporaries(rootKeyPath);
-    const root = await openLocalRoot({ path: rootKeyPath, passphrase: options.passphrase });
+    const root = await openRoot(layout, options);
     const archive = await openArchive(layout, entry, root, options);
     return {
       layout,
@@ -177,12 +178,37 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       async close() {
         await archive.close();
         root.destroy();
-        lock.release();
+        lock?.release();
       },
     };
   } catch (cause) {
-    lock.release();
+    lock?.release();
     throw reviveError(cause);
+  }
+}
+
+async function openRoot(layout: DataLayout, { rootKeyPath, passphrase, shared }: HousePlace): Promise<LocalRoot> {
+  const path = rootKeyPath ?? layout.rootKey;
+  if (shared === undefined) await removeTemporaries(path);
+  return openLocalRoot({ path, passphrase });
+}
+
+/**
+ * The key pair of an archive's spool, without opening the archive: for a node whose database is away.
+ * @throws CartularyError `key-missing`, `corrupt`
+ */
+export async function openSpoolKey(options: HousePlace): Promise<HpkeKeyPair> {
+  const layout = dataLayout(options.directory, options.shared);
+  const entry = await readHouseFile(layout);
+  const root = await openRoot(layout, options);
+  try {
+    const keyring = await openKeyring(archiveLayout(layout, entry.id as ArchiveId), root);
+    const { publicKey, privateKey } = keyring.spoolKey;
+    const own = { publicKey, privateKey: new Uint8Array(privateKey) };
+    keyring.destroy();
+    return own;
+  } finally {
+    root.destroy();
   }
 }
 
@@ -213,7 +239,10 @@ async function openArchive(
   });
   const link = await openNodeLink(location);
   const { threads: starter = createThreadStarter('ready') } = options;
-  const store = await openStore(location, onFatal, starter);
+  const store = await openStore(location, onFatal, starter).catch(async (cause: unknown) => {
+    await link.close();
+    throw cause;
+  });
   if (location.engine === 'postgres') await assertRecords(place, store.reader);
   const media = blobLocation(place, archiveId, options.blobs, node);
   const blobs = await openBlobs(media);

@@ -19,6 +19,8 @@ export type DataLayout = {
   readonly run: string;
   readonly socket: string;
   readonly lock: string;
+  /** What this machine knows of the archive while it cannot open it (`edge-keyring.ts`). */
+  readonly edge: string;
   readonly signer: string;
 };
 
@@ -28,7 +30,7 @@ export type ArchiveLayout = {
   readonly index: string;
   readonly log: string;
   readonly blobs: string;
-  /** What was acknowledged while the database was away. */
+  /** What was acknowledged while the archive could not be written to. */
   readonly spool: string;
   /** Media on their way to S3. */
   readonly incoming: string;
@@ -64,6 +66,7 @@ export function dataLayout(directory: string, shared?: string): DataLayout {
     run: `${base}/run`,
     socket: `${base}/run/cartulary.sock`,
     lock: `${base}/run/lock`,
+    edge: `${base}/edge.keyring`,
     signer: shared === undefined ? `${base}.signer` : `${common}/signer`,
   };
 }

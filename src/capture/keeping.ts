@@ -1,6 +1,6 @@
 /**
- * Keeping what a platform sent, whether the database is there or not: while it is away, envelopes go into the spool and are acknowledged; once it is back they are filed by the ordinary
- * way, and what was filed before is known there.
+ * Keeping what a platform sent, whether the archive can be written to or not: while its database is away or its keys are locked, envelopes go into the spool and are acknowledged; later they
+ * are filed by the ordinary way, and what was filed before is known there.
  */
 import { CartularyError, isDatabaseAway } from '../model/errors.ts';
 import type { Archive } from '../archive/archive.ts';
@@ -13,10 +13,12 @@ import type { Connector } from './connector.ts';
 import type { GuardedEnvelope } from './guard/guard.ts';
 import type { Received } from './receive.ts';
 import type { Spool, SpooledEnvelope } from './spool.ts';
+import { spoolKeysOf } from './spool-file.ts';
 
 export type KeepingParts = {
-  readonly archive: Archive;
-  /** Undefined where the records are on this machine: there is nothing that could be away. */
+  /** Undefined while it cannot be opened. */
+  readonly archive: Archive | undefined;
+  /** Undefined where nothing can be away. */
   readonly spool: Spool | undefined;
   /** Told when it begins to spool, and when all of it is filed. */
   readonly onSpooling: (isSpooling: boolean, waiting: number) => void;
@@ -39,31 +41,25 @@ const PATIENCE_MS = 3000;
 
 /** What reads platforms, loaded for the first envelope: a command that looks something up gets none. */
 async function loadReceiving() {
-  const [{ takeEnvelope }, { getConnector }, { guardEnvelope }] = await Promise.all([
+  const [{ takeEnvelope }, { fileSpooled }, { guardEnvelope }] = await Promise.all([
     import('./receive.ts'),
-    import('./source-view.ts'),
+    import('./spooled.ts'),
     import('./guard/guard.ts'),
   ]);
-  return { takeEnvelope, getConnector, guardEnvelope };
+  return { takeEnvelope, fileSpooled, guardEnvelope };
 }
 type Receiving = Awaited<ReturnType<typeof loadReceiving>>;
 
 export function createKeeping(parts: KeepingParts): Keeping {
   const { archive, spool, onSpooling, onFatal } = parts;
   const patienceMs = parts.patienceMs ?? PATIENCE_MS;
-  let isAway = false;
+  let isAway = archive === undefined;
   let loading: Promise<Receiving> | undefined;
   const receiving = (): Promise<Receiving> => (loading ??= loadReceiving());
   let asking: Promise<number> | undefined;
-  const file = async ({ source: id, envelope, verdict, findings }: SpooledEnvelope): Promise<unknown> => {
-    const { takeEnvelope, getConnector } = await receiving();
-    const source = archive.registry.findSource(id);
-    if (source === undefined) throw new CartularyError('not-found', 'the source of what waits is not known');
-    return orAway(patienceMs, takeEnvelope({ archive }, source, getConnector(source), envelope, verdict, findings));
-  };
   /** Asks once at a time, however long it takes to be answered. */
-  const isThere = async (): Promise<boolean> => {
-    asking ??= archive.size().finally(() => (asking = undefined));
+  const isThere = async ({ size }: Archive): Promise<boolean> => {
+    asking ??= size().finally(() => (asking = undefined));
     return orAway(patienceMs, asking).then(
       () => true,
       () => false,
@@ -73,10 +69,14 @@ export function createKeeping(parts: KeepingParts): Keeping {
     isSpooling: () => isAway,
     async keep(source, connector, envelope, verdict) {
       const { takeEnvelope, guardEnvelope } = await receiving();
-      if (spool === undefined) return takeEnvelope({ archive }, source, connector, envelope, verdict);
-      if (!isAway) {
+      if (archive !== undefined && (spool === undefined || !archive.isRemote))
+        return takeEnvelope({ archive }, source, connector, envelope, verdict);
+      if (spool === undefined) throw new CartularyError('internal', 'there is nothing to keep it in');
+      const name = crypto.randomUUID();
+      if (archive !== undefined && !isAway) {
         try {
-          return await orAway(patienceMs, takeEnvelope({ archive }, source, connector, envelope, verdict));
+          // Under its name, since it may be committed although nobody heard of it.
+          return await orAway(patienceMs, takeEnvelope({ archive }, source, connector, envelope, verdict, { name }));
         } catch (cause) {
           if (!isDatabaseAway(cause)) throw cause;
           if (!isAway) onSpooling(true, spool.state().envelopes);
@@ -84,22 +84,23 @@ export function createKeeping(parts: KeepingParts): Keeping {
         }
       }
       const guarded = guardEnvelope(envelope, { oneTimeCodes: source.maskOneTimeCodes });
-      await putGuarded(spool, source, guarded, verdict).catch((cause: unknown) => {
+      await putGuarded(spool, guarded, { id: name, source: source.id, verdict }).catch((cause: unknown) => {
         if (isDiskFailed(cause)) onFatal(cause);
         throw cause;
       });
       return { answer: connector.acknowledgement, stored: 0, duplicates: 0, quarantined: false };
     },
     async fileWaiting() {
-      if (spool === undefined || (!isAway && spool.state().envelopes === 0)) return;
-      if (!(await isThere())) return;
+      if (archive === undefined || spool === undefined || (!isAway && spool.state().envelopes === 0)) return;
+      if (!(await isThere(archive))) return;
+      const { fileSpooled } = await receiving();
       // From here on what comes is filed at once, so that this ends.
       const wasAway = isAway;
       isAway = false;
       try {
-        await spool.drain(file);
+        await spool.drain(spoolKeysOf(archive.spool), (one) => orAway(patienceMs, fileSpooled(archive, one)));
       } catch (cause) {
-        isAway = isDatabaseAway(cause);
+        isAway = archive.isRemote && isDatabaseAway(cause);
         throw cause;
       }
       if (wasAway) onSpooling(false, spool.state().envelopes);
@@ -109,21 +110,17 @@ export function createKeeping(parts: KeepingParts): Keeping {
 
 async function putGuarded(
   spool: Spool,
-  source: Source,
-  guarded: GuardedEnvelope,
-  verdict: SignatureVerdict,
+  { envelope, findings }: GuardedEnvelope,
+  one: Omit<SpooledEnvelope, 'envelope' | 'findings'>,
 ): Promise<void> {
   try {
-    await spool.put({
-      source: source.id,
-      envelope: guarded.envelope,
-      verdict,
-      ...(guarded.findings === undefined ? {} : { findings: guarded.findings }),
-    });
+    await spool.put({ ...one, envelope, ...(findings === undefined ? {} : { findings }) });
   } catch (cause) {
     const isFull = isDiskFull(cause) || (cause instanceof CartularyError && cause.code === 'too-large');
     if (!isFull) throw cause;
-    throw new CartularyError('database-away', 'the database is away, and no more may wait for it here', { cause });
+    throw new CartularyError('database-away', 'what comes cannot be filed, and no more may wait for it here', {
+      cause,
+    });
   }
 }
 

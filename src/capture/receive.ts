@@ -32,13 +32,27 @@ export type Received = {
   readonly quarantined: boolean;
 };
 
-/** What receiving needs. */
-export type ReceiveParts = {
-  readonly archive: Archive;
-  readonly ring: Ring;
+/** What checking whose an envelope is needs. */
+export type VerifyParts = {
+  readonly ring: Pick<Ring, 'put'>;
   readonly now: () => number;
   /** Told of each refused signature; alarms are its business. */
   readonly onBadSignature: (source: Source, reason: string) => void;
+  /** Why the secrets that are known here may be others than those of now: no sender is told that his signature is wrong then. */
+  readonly whyUnsure?: () => CartularyError | undefined;
+};
+
+/** What receiving needs. */
+export type ReceiveParts = VerifyParts & { readonly archive: Archive; readonly ring: Ring };
+
+/** What is known of an envelope that came before: it is filed from where it waited, or read again. */
+export type Before = {
+  /** What guard took out of it when it came. */
+  readonly findings?: GuardFindings | undefined;
+  /** What is told by it if its platform gives it no name, so that it may be filed again and again and is kept once. */
+  readonly name?: string | undefined;
+  /** Why it is kept as quarantine without being read. */
+  readonly doubt?: string | undefined;
 };
 
 /** Milliseconds after which the platform is asked for content that a report promised. */
@@ -56,7 +70,7 @@ export async function receiveEnvelope(parts: ReceiveParts, source: Source, envel
 
 /**
  * Takes an envelope whose origin is certain: signed, asked for by us, or sent with an API key. Whatever fails rejects and never throws, since inline sources go on without us.
- * @param guardedBefore what guard took out of it when it came, where it is read again
+ * @param before what is known of it, where it came before
  */
 export async function takeEnvelope(
   parts: Pick<ReceiveParts, 'archive'>,
@@ -64,9 +78,9 @@ export async function takeEnvelope(
   connector: Connector,
   envelope: Envelope,
   verdict: SignatureVerdict | undefined,
-  guardedBefore?: GuardFindings,
+  before: Before = {},
 ): Promise<Received> {
-  const { drafts, quarantined } = draftEnvelope(source, connector, envelope, verdict, guardedBefore);
+  const { drafts, quarantined } = draftEnvelope(source, connector, envelope, verdict, before);
   return acknowledge(parts.archive.record(drafts), connector.acknowledgement, quarantined);
 }
 
@@ -76,23 +90,46 @@ function draftEnvelope(
   connector: Connector,
   envelope: Envelope,
   verdict: SignatureVerdict | undefined,
-  guardedBefore: GuardFindings | undefined,
+  before: Before,
 ): { readonly drafts: readonly RecordDraft[]; readonly quarantined: boolean } {
   const guarded = guardEnvelope(envelope, { oneTimeCodes: source.maskOneTimeCodes });
   const findings =
-    guarded.findings === undefined && guardedBefore === undefined
+    guarded.findings === undefined && before.findings === undefined
       ? undefined
-      : { ...guardedBefore, ...guarded.findings };
+      : { ...before.findings, ...guarded.findings };
   const found = {
     ...(verdict === undefined ? {} : { verdict }),
     ...(findings === undefined ? {} : { findings }),
   };
-  const read = readOrQuarantine(connector, guarded.envelope, viewSource(source, connector));
+  const { name, doubt } = before;
+  const reader = name === undefined ? connector : readByName(connector, name);
+  const read =
+    doubt === undefined
+      ? readOrQuarantine(reader, guarded.envelope, viewSource(source, connector))
+      : new UnreadableEnvelope(doubt);
   if (read instanceof UnreadableEnvelope)
-    return { drafts: [quarantineDraft(source, connector, guarded.envelope, found, read.reason)], quarantined: true };
+    return {
+      drafts: [quarantineDraft(source, connector, guarded.envelope, found, { reason: read.reason, name })],
+      quarantined: true,
+    };
   const drafts: RecordDraft[] = [];
   for (const part of read) drafts.push(...draftsOfPart(source, connector, guarded.envelope, part, found));
   return { drafts, quarantined: false };
+}
+
+/**
+ * The connector as it reads what may be filed or read more than once: an event that its platform gives nothing to tell it by is told by a name of ours, so that it is kept once.
+ * @param name of what is read
+ */
+export function readByName(connector: Connector, name: string): Connector {
+  return {
+    ...connector,
+    read: (envelope, source) =>
+      connector.read(envelope, source).map((part, place) => ({
+        ...part,
+        events: part.events.map((event, index) => ({ dedupe: `${name}|${place}.${index}`, ...event })),
+      })),
+  };
 }
 
 /** What the sender is told, once it is true. */
@@ -114,10 +151,10 @@ async function acknowledge(
 
 /**
  * Checks whose an envelope is. A bad one is kept in the ring.
- * @throws CartularyError `bad-signature`
+ * @throws CartularyError `bad-signature`; what `whyUnsure` says, where it does
  */
 export async function verifyEnvelope(
-  parts: ReceiveParts,
+  parts: VerifyParts,
   source: Source,
   connector: Connector,
   envelope: Envelope,
@@ -126,6 +163,8 @@ export async function verifyEnvelope(
   if (result.ok) return result.verdict;
   parts.onBadSignature(source, result.reason);
   await parts.ring.put(source.id, envelope, looksOfCards);
+  const unsure = parts.whyUnsure?.();
+  if (unsure !== undefined) throw unsure;
   throw new CartularyError('bad-signature', `the signature is ${result.reason}`, { detail: { reason: result.reason } });
 }
 
@@ -186,13 +225,15 @@ function quarantineDraft(
   connector: Connector,
   envelope: Envelope,
   found: Found,
-  reason: string,
+  { reason, name }: { readonly reason: string; readonly name: string | undefined },
 ): RecordDraft {
+  const id = `quarantine:${name ?? crypto.randomUUID()}`;
   return {
     event: {
       kind: 'quarantine',
       reason,
-      target: { platform: connector.platform, account: source.id, id: `quarantine:${crypto.randomUUID()}` },
+      ...(name === undefined ? {} : { dedupe: id }),
+      target: { platform: connector.platform, account: source.id, id },
       occurredAt: receiptInstant(envelope.receivedAtMs),
     },
     actor: sourceActor(source),

@@ -3,12 +3,14 @@
  */
 import type { Source } from '../archive/registry.ts';
 import type { Envelope } from '../model/envelope.ts';
-import type { LoggedRecord, RawSlice } from '../model/record.ts';
+import type { ArchiveRecord, LoggedRecord, RawSlice } from '../model/record.ts';
 import type { Connector } from './connector.ts';
 import { restoreEnvelope } from './raw-slice.ts';
-import { receiveEnvelope, takeEnvelope } from './receive.ts';
+import { readByName, receiveEnvelope, takeEnvelope } from './receive.ts';
 import type { ReceiveParts } from './receive.ts';
+import { verifySignature } from './signatures.ts';
 import { getConnector, viewSource } from './source-view.ts';
+import { DOUBTED } from './spooled.ts';
 
 /** What reading again gave. */
 export type Reprocessed = {
@@ -37,12 +39,14 @@ export async function reprocessQuarantine(
       if (record.raw === undefined || source === undefined) continue;
       result.envelopes += 1;
       const envelope = restoreEnvelope(record.raw, record.capturedAt.ms);
-      if (!canRead(connectorOf(source), source, envelope)) {
+      if (!isBelieved(record, source, envelope) || !canRead(connectorOf(source), source, envelope)) {
         result.stillUnreadable += 1;
         continue;
       }
       const connector = readAgain(connectorOf(source), record.record, record.raw);
-      const taken = await takeEnvelope(parts, source, connector, envelope, record.raw.verdict, record.raw.guarded);
+      const taken = await takeEnvelope(parts, source, connector, envelope, record.raw.verdict, {
+        findings: record.raw.guarded,
+      });
       result.stored += taken.stored;
       result.duplicates += taken.duplicates;
     }
@@ -52,18 +56,14 @@ export async function reprocessQuarantine(
   return result;
 }
 
-/**
- * The connector as it reads what was kept before: a slice stays a slice, and an event that its platform gives nothing to tell it by is told by
- * the record that it is read from, so that reading again and again keeps it once.
- */
+/** The connector as it reads what was kept before: a slice stays a slice, and what has no name is told by the record that it is read from. */
 function readAgain(connector: Connector, record: string, raw: RawSlice): Connector {
+  const named = readByName(connector, `again|${record}`);
+  if (raw.cut !== true) return named;
   return {
-    ...connector,
+    ...named,
     read: (envelope, source) =>
-      connector.read(envelope, source).map((part, place) => ({
-        ...(raw.cut === true ? { body: part.body ?? envelope.body } : part),
-        events: part.events.map((event, index) => ({ dedupe: `again|${record}|${place}.${index}`, ...event })),
-      })),
+      named.read(envelope, source).map((part) => ({ ...part, body: part.body ?? envelope.body })),
   };
 }
 
@@ -102,6 +102,12 @@ async function isTaken(parts: ReceiveParts, source: Source, envelope: Envelope):
   } catch {
     return false;
   }
+}
+
+/** What is doubted is released by a valid signature and by nothing else. */
+function isBelieved({ event }: ArchiveRecord, source: Source, envelope: Envelope): boolean {
+  if (event.kind !== 'quarantine' || event.reason !== DOUBTED) return true;
+  return verifySignature(getConnector(source).signature, envelope, source.secrets, envelope.receivedAtMs).ok;
 }
 
 function canRead(connector: Connector, source: Source, envelope: Envelope): boolean {

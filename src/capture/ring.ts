@@ -132,8 +132,18 @@ export function openRing(directory: string, keys: HpkeKeyPair, random: (bytes: n
   };
 }
 
+/** Says of each refused envelope whether it is within what a flood may cost, for who keeps them elsewhere. */
+export function createRates(): (source: SourceId, envelope: Envelope) => boolean {
+  const seconds = new Map<SourceId, Pick<Shelf, 'second'>>();
+  return (source, envelope) => {
+    const known = seconds.get(source) ?? { second: { startMs: Number.NEGATIVE_INFINITY, count: 0, bytes: 0 } };
+    seconds.set(source, known);
+    return isWithinRate(known, envelope);
+  };
+}
+
 /** What a flood may cost: envelopes and bytes a second and source; above it they are only counted. */
-function isWithinRate(shelf: Shelf, { receivedAtMs, body }: Envelope): boolean {
+function isWithinRate(shelf: Pick<Shelf, 'second'>, { receivedAtMs, body }: Envelope): boolean {
   // Either way: a clock that was set back must not count everything into one second.
   if (Math.abs(receivedAtMs - shelf.second.startMs) >= 1000)
     shelf.second = { startMs: receivedAtMs, count: 0, bytes: 0 };

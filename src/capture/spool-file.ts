@@ -1,6 +1,7 @@
 /**
  * How envelopes lie in a spool file: frames, each a group that became durable at once, sealed to the archive's public key (RFC 9180) and under a MAC, since anybody who has the disk could
- * seal to a public key. A frame is a head of 48 bytes (bytes of the body, envelopes, time of the oldest, MAC) and the body.
+ * seal to a public key. A frame is a head of 48 bytes (bytes of the body, envelopes, time of the oldest, MAC) and the body. Whoever writes one needs the public key and the key of the MAC
+ * and can open none (`SpoolSealing`); whoever files them has the private key.
  */
 import { z } from 'zod';
 
@@ -15,6 +16,8 @@ import { decodeEnvelope, encodeEnvelope } from './ring-envelope.ts';
 
 /** An envelope whose origin is certain, as guard left it. */
 export type SpooledEnvelope = {
+  /** Random: what it says that its platform gives no name to is known by it when it is filed again. What an older program wrote has none. */
+  readonly id?: string;
   readonly source: SourceId;
   readonly envelope: Envelope;
   readonly verdict: SignatureVerdict;
@@ -25,8 +28,10 @@ export type SpooledEnvelope = {
 /** What is known of a frame without opening it. */
 export type FrameHead = { readonly bytes: number; readonly envelopes: number; readonly oldestMs: number };
 
+/** What a frame is written with. */
+export type SpoolSealing = { readonly publicKey: Uint8Array; readonly mac: Uint8Array };
 /** What a frame is opened and checked with. */
-export type SpoolKeys = { readonly pair: HpkeKeyPair; readonly mac: Uint8Array };
+export type SpoolOpening = { readonly privateKey: Uint8Array; readonly mac: Uint8Array };
 
 export const FRAME_HEAD_BYTES = 48;
 /** Bytes of a body at most: a group is of one turn of the loop, and what is longer is none of ours. */
@@ -36,6 +41,7 @@ const PLAIN_BYTES = 16;
 
 const groupSchema = z.array(
   z.strictObject({
+    id: z.string().max(64).exactOptional(),
     source: z.custom<SourceId>((value) => typeof value === 'string'),
     verdict: z.strictObject({
       scheme: z.string(),
@@ -48,17 +54,22 @@ const groupSchema = z.array(
   }),
 );
 
-/** The keys of an archive's spool. */
-export function spoolKeysOf(pair: HpkeKeyPair): SpoolKeys {
-  return { pair, mac: hkdfSha256(pair.privateKey, new Uint8Array(0), Buffer.from('cartulary/spool/mac/v1'), 32) };
+/**
+ * The keys of a spool.
+ * @param pair the archive's
+ * @param relay the id of the relay whose spool it is: it cannot pass for another, nor for a node of the archive
+ */
+export function spoolKeysOf(pair: HpkeKeyPair, relay = ''): SpoolSealing & SpoolOpening {
+  const mac = hkdfSha256(pair.privateKey, Buffer.from(relay), Buffer.from('cartulary/spool/mac/v1'), 32);
+  return { ...pair, mac };
 }
 
 /** Writes a group as a frame. */
-export function encodeFrame(keys: SpoolKeys, group: readonly SpooledEnvelope[]): Uint8Array {
+export function encodeFrame(keys: SpoolSealing, group: readonly SpooledEnvelope[]): Uint8Array {
   const plain = JSON.stringify(
     group.map(({ envelope, ...one }) => ({ ...one, envelope: Buffer.from(encodeEnvelope(envelope)).toString('utf8') })),
   );
-  const body = sealTo(keys.pair.publicKey, { info: INFO, aad: new Uint8Array(0) }, Buffer.from(plain, 'utf8'));
+  const body = sealTo(keys.publicKey, { info: INFO, aad: new Uint8Array(0) }, Buffer.from(plain, 'utf8'));
   const head = Buffer.alloc(PLAIN_BYTES);
   head.writeUInt32BE(body.length, 0);
   head.writeUInt32BE(group.length, 4);
@@ -78,13 +89,13 @@ export function readFrameHead(file: Uint8Array, at: number): FrameHead | undefin
  * Opens the frame that begins at a place.
  * @throws CartularyError `corrupt` where it was altered, or is not this archive's
  */
-export function openFrame(keys: SpoolKeys, file: Uint8Array, at: number, { bytes }: FrameHead): SpooledEnvelope[] {
+export function openFrame(keys: SpoolOpening, file: Uint8Array, at: number, { bytes }: FrameHead): SpooledEnvelope[] {
   const head = file.subarray(at, at + PLAIN_BYTES);
   const mac = file.subarray(at + PLAIN_BYTES, at + FRAME_HEAD_BYTES);
   const body = file.subarray(at + FRAME_HEAD_BYTES, at + FRAME_HEAD_BYTES + bytes);
   if (!equalConstantTime(mac, hmacSha256(keys.mac, head, body)))
     throw new CartularyError('corrupt', 'a frame of the spool was altered');
-  return parseGroup(openSealed(keys.pair.privateKey, { info: INFO, aad: new Uint8Array(0) }, body));
+  return parseGroup(openSealed(keys.privateKey, { info: INFO, aad: new Uint8Array(0) }, body));
 }
 
 /** Reads the opened bytes of a frame. @throws CartularyError `corrupt` */

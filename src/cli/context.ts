@@ -33,9 +33,9 @@ export function parseCount(option: string, text: string): number {
   return Number(text);
 }
 
-/** Settings of a command. */
-export function settingsOf(options: CommonOptions): Settings {
-  return readSettings(process.env, options.data === undefined ? {} : { data: options.data });
+/** Settings of a command. @param isLockable may the passphrase be given later? */
+export function settingsOf(options: CommonOptions, isLockable = false): Settings {
+  return readSettings(process.env, options.data === undefined ? {} : { data: options.data }, undefined, isLockable);
 }
 
 /**
@@ -48,7 +48,7 @@ export async function runOperation<Result>(
   args: unknown,
   what = 'working',
 ): Promise<Result> {
-  const settings = settingsOf(options);
+  const settings = settingsOf(options, true);
   const { socket } = dataLayout(settings.data);
   const progress = createProgress(what);
   try {
@@ -57,7 +57,7 @@ export async function runOperation<Result>(
       const answer = await callLocalSocket(socket, name, args, (value) => progress.update(value));
       if (answer !== undefined) return answer.result as Result;
     }
-    return (await runHere(settings, name, args, (value) => progress.update(value))) as Result;
+    return (await runHere(settingsOf(options), name, args, (value) => progress.update(value))) as Result;
   } finally {
     progress.end();
   }

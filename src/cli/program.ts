@@ -83,6 +83,16 @@ const COMMANDS: readonly Definition[] = [
     async () => (await import('./commands/nodes.ts')).defineNodes,
   ],
   [
+    'relay',
+    'machines in front of this network that take in what platforms send',
+    async () => (await import('./commands/relay.ts')).defineRelay,
+  ],
+  [
+    'unlock',
+    'open an archive that was started while its root key was locked',
+    async () => (await import('./commands/unlock.ts')).defineUnlock,
+  ],
+  [
     'doctor',
     'what is well, what is not, and what to do about it',
     async () => (await import('./commands/doctor.ts')).defineDoctor,

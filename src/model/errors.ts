@@ -31,7 +31,11 @@ export const ERRORS = {
     hint: 'Try again as Retry-After says. Where it stays so, look at the database.',
   },
   stopping: { status: 503, title: 'The server is stopping', hint: 'Try again in a moment.' },
-  locked: { status: 503, title: 'The archive is locked', hint: 'Unlock its root key and start again.' },
+  locked: {
+    status: 503,
+    title: 'The archive is locked',
+    hint: 'Try again as Retry-After says. Whoever runs it: see that its root key can be read, or run "cartulary unlock".',
+  },
   'data-held': {
     status: 409,
     title: 'Another process holds the data directory',

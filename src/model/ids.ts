@@ -17,6 +17,7 @@ export type SourceId = Branded<'SourceId'>;
 export type ApiKeyId = Branded<'ApiKeyId'>;
 export type AlertId = Branded<'AlertId'>;
 export type AlertRouteId = Branded<'AlertRouteId'>;
+export type RelayId = Branded<'RelayId'>;
 
 /** Prefix of each kind of id. */
 export const ID_PREFIX = {
@@ -29,6 +30,7 @@ export const ID_PREFIX = {
   apiKey: 'key_',
   alert: 'alt_',
   alertRoute: 'rte_',
+  relay: 'rly_',
 } as const;
 
 /** The kinds of id and the type of each. */
@@ -42,6 +44,7 @@ export type IdOf = {
   apiKey: ApiKeyId;
   alert: AlertId;
   alertRoute: AlertRouteId;
+  relay: RelayId;
 };
 
 /** Bytes of an id. */

@@ -29,8 +29,25 @@ export type ThreadStarter = {
 
 /** Makes a starter for one house. */
 export function createThreadStarter(use: ThreadUse): ThreadStarter {
-  const { start, end } = use === 'shared' ? shareThread() : { start: startThread, end: async () => undefined };
+  const { start, end } = use === 'shared' ? shareThread() : startApart();
   return { start, end, open: async (begin, onFailed) => (use === 'ready' ? begin() : startOnUse(begin, onFailed)) };
+}
+
+/** Starts each by itself, and knows which have not ended. */
+function startApart(): Pick<ThreadStarter, 'start' | 'end'> {
+  const running = new Set<() => Promise<void>>();
+  return {
+    async start<Calls extends CallTable>(url: URL, setup: unknown, options: ThreadOptions): Promise<Thread<Calls>> {
+      const thread = await startThread<Calls>(url, setup, options);
+      const end = async (): Promise<void> => {
+        running.delete(end);
+        await thread.end();
+      };
+      running.add(end);
+      return { ...thread, end };
+    },
+    end: async () => void (await Promise.all([...running].map((endOne) => endOne()))),
+  };
 }
 
 /** A thread that several share holds what several hold. */

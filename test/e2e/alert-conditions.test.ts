@@ -14,6 +14,7 @@ import { initHouse } from '../../src/archive/house.ts';
 import type { Source } from '../../src/archive/registry.ts';
 import { receiveEnvelope } from '../../src/capture/receive.ts';
 import type { Envelope } from '../../src/model/envelope.ts';
+import type { RelayId } from '../../src/model/ids.ts';
 import { workJobs } from '../../src/capture/work.ts';
 import { readSettings } from '../../src/settings.ts';
 import {
@@ -53,8 +54,8 @@ afterEach(async () => {
   await place.remove();
 });
 
-async function open(): Promise<void> {
-  const settings = readSettings({ CARTULARY_DATA: place.data, CARTULARY_LOG_LEVEL: 'silent' });
+async function open(more: Record<string, string> = {}): Promise<void> {
+  const settings = readSettings({ CARTULARY_DATA: place.data, CARTULARY_LOG_LEVEL: 'silent', ...more });
   service = await openService(settings, {
     now: () => clock.ms,
     machine: { diskFree: async () => disk.free, memoryFree: () => disk.memory },
@@ -62,9 +63,9 @@ async function open(): Promise<void> {
   });
 }
 
-async function reopen(): Promise<void> {
+async function reopen(more: Record<string, string> = {}): Promise<void> {
   await service.close();
-  await open();
+  await open(more);
 }
 
 function addRoute(
@@ -172,6 +173,46 @@ const message = (id: string, media: object[] = []): string =>
       media,
     },
   });
+
+describe('what was acknowledged before the log', () => {
+  it('is told of where it waits too long, or cannot be opened any more, and is over when it is filed', async () => {
+    const edgeKeyFile = join(place.path, 'edge.key');
+    await writeFile(edgeKeyFile, Buffer.alloc(32, 7).toString('base64'), { mode: 0o600 });
+    await reopen({ CARTULARY_EDGE_KEY_FILE: edgeKeyFile });
+    const { id } = await addSource();
+    const verdict = { scheme: 'standard-webhooks', result: 'valid' } as const;
+    await service.spool?.put({ id: 'one', source: id, envelope: envelope(message('m1')), verdict });
+    await look(4);
+    expect(codes()).toEqual([]);
+    await look(2);
+    await look(2);
+    expect(codes()).toEqual(['spool-waiting']);
+    await service.keeping.fileWaiting();
+    await look();
+    expect(codes()).toEqual([]);
+    await writeFile(join(service.archive.layout.spool, '000000000001.spool.damaged'), 'x');
+    await reopen({ CARTULARY_EDGE_KEY_FILE: edgeKeyFile });
+    await look();
+    expect(codes()).toEqual(['spool-damaged']);
+  });
+
+  it('is told of where it waits on a relay that does not answer', async () => {
+    const id = 'rly_00000000000000000000000000000001' as RelayId;
+    const key = Buffer.alloc(32, 7).toString('base64');
+    // Nobody listens there.
+    const relay = { id, name: 'dmz', url: 'http://127.0.0.1:9', key, createdAtMs: clock.ms };
+    await service.archive.putRelay(LOCAL_CALLER, id, relay);
+    await service.relays.visit();
+    await service.relays.settled();
+    await look();
+    await look(3);
+    expect(codes()).toEqual(['relay-away']);
+    await service.archive.putRelay(LOCAL_CALLER, id, undefined);
+    await look();
+    await look(2);
+    expect(codes()).toEqual([]);
+  });
+});
 
 describe('a condition', () => {
   it('is found, told over every route, acknowledged, and over when it is over; all of it on record', async () => {
@@ -488,8 +529,8 @@ describe('telling', () => {
   });
 });
 
-/** Those of archives with several nodes, or with records elsewhere, are in node-alerts.test.ts. */
-const OF_NODES = ['spool-waiting', 'spool-damaged', 'node-silent', 'clock-apart'];
+/** Those of archives with several nodes are in node-alerts.test.ts. */
+const OF_NODES = ['node-silent', 'clock-apart'];
 
 afterAll(() => {
   const here = Object.keys(CONDITIONS).filter((code) => !OF_NODES.includes(code));

@@ -420,7 +420,8 @@ describe('in front of the shop’s handler', () => {
     const archive = { ...t.service.archive, record };
     const never = (): void => undefined;
     const keeping = createKeeping({ archive, spool: undefined, onSpooling: never, onFatal: never });
-    return buildApp({ ...t.service, archive, keeping }, { hooks: true, api: false });
+    const service = { ...t.service, archive, keeping, edge: () => service, open: () => service };
+    return buildApp(service, { hooks: true, api: false });
   };
   const send = async (
     app: FastifyInstance,

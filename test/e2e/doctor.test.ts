@@ -89,7 +89,17 @@ describe('doctor', () => {
         ...['way in: name', 'way in: certificate', 'way in', 'clock', 'door of main number', 'door of help desk'],
         ...['signatures', 'disk', 'durable writes', 'records'],
         ...['root key', 'data directory', 'page encryption', 'media', 'jobs', 'log', 'search index', 'search'],
-        ...['backups', 'restore drill', 'in good hands', 'tokens', 'nodes', 'spool', 'alert routes', 'alerts'],
+        ...[
+          'backups',
+          'restore drill',
+          'in good hands',
+          'tokens',
+          'nodes',
+          'spool',
+          'relays',
+          'alert routes',
+          'alerts',
+        ],
       ]);
       for (const name of [
         'way in: name',

@@ -16,6 +16,7 @@ import { receiveEnvelope } from '../../src/capture/receive.ts';
 import type { Envelope } from '../../src/model/envelope.ts';
 import type { ArchiveId } from '../../src/model/ids.ts';
 import { readSettings } from '../../src/settings.ts';
+import { spoolKeysOf } from '../../src/capture/spool-file.ts';
 import { makePlace, until } from '../support/cli.ts';
 import { startTestServer, whyNoServer } from '../support/postgres.ts';
 import type { TestServer } from '../support/postgres.ts';
@@ -169,13 +170,13 @@ describe.skipIf(missing !== undefined)(
         lossAtMs: undefined,
       });
       const verdict = { result: 'valid', scheme: 'standard-webhooks' } as const;
-      await edge.spool?.put({ source: source.id, envelope: envelope(wrong), verdict });
+      await edge.spool?.put({ id: 'one', source: source.id, envelope: envelope(wrong), verdict });
       await pass(12);
       expect(codes()).toEqual(only('bad-signatures', 'media-at-risk', 'spool-waiting'));
       expect(openAlerts().find(({ code }) => code === 'bad-signatures')?.subject).toBe(
         `${source.id} at ${edge.archive.node}`,
       );
-      await edge.spool?.drain(async () => undefined);
+      await edge.spool?.drain(spoolKeysOf(edge.archive.spool), async () => undefined);
       await edge.ring.release(source.id, async () => true);
       await pass(12);
       expect(codes()).toEqual(only());

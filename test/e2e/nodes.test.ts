@@ -11,6 +11,7 @@ import { makePlace, runCli, runJson, serve, until } from '../support/cli.ts';
 import type { Served } from '../support/cli.ts';
 import { startTestServer, whyNoServer } from '../support/postgres.ts';
 import type { TestServer } from '../support/postgres.ts';
+import { killWhileFiling } from '../support/texts.ts';
 import { AUTH_TOKEN, inboundFields, inParallel, signedForm } from '../support/twilio.ts';
 
 const missing = whyNoServer();
@@ -38,6 +39,11 @@ const run = <Result>(name: Name, args: readonly string[]): Promise<Result> =>
 
 async function start(name: Name): Promise<void> {
   nodes.set(name, await serve(dataOf(name), { env: envOf(name) }));
+}
+
+async function restart(name: Name): Promise<void> {
+  await get(name).kill();
+  await start(name);
 }
 
 const get = (name: Name): Served => {
@@ -222,9 +228,28 @@ describe.skipIf(missing !== undefined)(
           const ready = await (await fetch(`${get('edge').url}/readyz`)).json();
           expect(ready).toMatchObject({ status: 'spooling', spool: { envelopes: expect.any(Number) as number } });
           await get('edge').kill();
+          // One that starts meanwhile knows its sources from when it last ran.
+          await Promise.all([start('edge'), restart('b')]);
+          expect(await sendAll(790, 850)).toEqual(new Set([200]));
+          const refused = await fetch(`${get('b').url}/api/v1/messages?q=parcel`, { headers: { authorization } });
+          expect([refused.status, await refused.json()]).toEqual([
+            503,
+            expect.objectContaining({ type: '/problems/database-away' }) as object,
+          ]);
+          const unknown = await fetch(`${get('edge').url}/hooks/src_${'0'.repeat(32)}`, { method: 'POST' });
+          expect(unknown.status).toBe(503);
+          const doctor = await runCli(['doctor', '--json', '--data', dataOf('edge')], envOf('edge'));
+          expect(JSON.parse(doctor.stdout)).toMatchObject({
+            ok: false,
+            checks: [{ name: 'archive' }, { name: 'spool' }],
+          });
+          // One that never ran knows none, and says so.
+          const fresh = await runCli(['start', '--data', join(place.path, 'fresh')], envOf('edge'));
+          expect([fresh.code, fresh.stderr]).toEqual([1, expect.stringContaining('has not run before') as string]);
         } finally {
           await database.asAdministrator(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
         }
+        await killWhileFiling(get('edge'), 0);
         await start('edge');
         for (const one of ['a', 'b'] as const)
           await until(`${one} finds all`, async () => (await total(one)) === acknowledged.size, 60);
@@ -249,7 +274,7 @@ describe.skipIf(missing !== undefined)(
       };
       const restarting = restartAll();
       const statuses = new Set<number>();
-      let number = 800;
+      let number = 900;
       for (; !life.isOver; number += 1) {
         statuses.add(await send(number, 'letter'));
         // A search counts a thousand.
@@ -260,7 +285,7 @@ describe.skipIf(missing !== undefined)(
       for (const name of ['a', 'b'] as const)
         await until(
           `${name} finds all`,
-          async () => (await total(name, 'letter')) === Math.min(number - 800, 1000),
+          async () => (await total(name, 'letter')) === Math.min(number - 900, 1000),
           60,
         );
     });

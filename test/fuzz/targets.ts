@@ -2,6 +2,7 @@
 import { ALERT_TARGETS } from './alerts.ts';
 import { API_TARGETS } from './api.ts';
 import { CAPTURE_TARGETS } from './capture.ts';
+import { EDGE_TARGETS } from './edge.ts';
 import { IMPORT_TARGETS } from './imports.ts';
 import { LEDGER_TARGETS } from './ledger.ts';
 import { MODEL_TARGETS, SEARCH_TARGETS, STORE_TARGETS } from './store.ts';
@@ -17,5 +18,6 @@ export const TARGETS: readonly Target[] = [
   ...CAPTURE_TARGETS,
   ...IMPORT_TARGETS,
   ...API_TARGETS,
+  ...EDGE_TARGETS,
   ...ALERT_TARGETS,
 ];

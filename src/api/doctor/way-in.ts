@@ -11,6 +11,8 @@ import { request } from 'undici';
 import { within } from '../../jobs/within.ts';
 import type { Source } from '../../archive/registry.ts';
 import { findConnector } from '../../capture/connectors/list.ts';
+import { parseEdgeKey } from '../../capture/edge-keyring.ts';
+import { relayChallenge } from '../../capture/relay-auth.ts';
 import { signTest } from '../../capture/sign-test.ts';
 import type { TestRequest } from '../../capture/sign-test.ts';
 import { isLoopback } from '../../settings.ts';
@@ -46,11 +48,12 @@ async function lookAtWayIn(service: Service, signal: AbortSignal): Promise<reado
   if (name.state === 'failed') return [name, notTried(CERTIFICATE), notTried(SERVER)];
   const certificate = await tryCertificate(base);
   if (certificate.state === 'failed') return [name, certificate, notTried(SERVER)];
-  const { check, clockMs } = await tryServer(service, signal);
+  const { check, clockMs, answerer } = await tryServer(service, signal);
   const checks = [name, certificate, check, await tryClock(service, clockMs, signal)];
   if (clockMs === undefined || check.state === 'failed') return checks;
   const sources = service.archive.registry.listSources().filter(({ removedAtMs }) => removedAtMs === undefined);
-  for (const source of sources.slice(0, SOURCES_MAX)) checks.push(await tryDoor(service, source, signal));
+  for (const source of sources.slice(0, SOURCES_MAX))
+    checks.push(await tryDoor({ ...service, ...answerer }, source, signal));
   return checks;
 }
 
@@ -143,11 +146,22 @@ async function ask(url: string, signal: AbortSignal, sent?: TestRequest): Promis
   }
 }
 
-/** Is what answers at the public address this very archive? */
+/** Who can answer at the public address: this server, or a relay of its archive. */
+type Answerer = { readonly who: string; readonly answerChallenge: (text: string) => string };
+
+function answerersOf({ answerChallenge, archive }: Service): Answerer[] {
+  const relays = archive.registry.listRelays().map(({ name, key }) => ({
+    who: `relay ${name}`,
+    answerChallenge: (text: string) => relayChallenge(parseEdgeKey(key), text),
+  }));
+  return [{ who: 'this server', answerChallenge }, ...relays];
+}
+
+/** Is what answers at the public address this very archive, or its relay? */
 async function tryServer(
   service: Service,
   signal: AbortSignal,
-): Promise<{ readonly check: Check; readonly clockMs: number | undefined }> {
+): Promise<{ readonly check: Check; readonly clockMs: number | undefined; readonly answerer?: Answerer }> {
   const url = service.publicUrl();
   const nonce = randomBytes(16).toString('hex');
   const answer = await ask(`${url}${CHALLENGE_PATH}${nonce}`, signal);
@@ -171,19 +185,24 @@ async function tryServer(
       `${url}${CHALLENGE_PATH}… answers ${answer.status}`,
       'Something stands before this server that does not let /hooks/ through; see docs/way-in.md.',
     );
-  if (readJson<{ answer: string }>(answer.text)?.answer !== service.archive.answerChallenge(`way-in ${nonce}`))
+  const said = readJson<{ answer: string }>(answer.text)?.answer;
+  const answerer = answerersOf(service).find((one) => one.answerChallenge(`way-in ${nonce}`) === said);
+  if (answerer === undefined)
     return say(
       'failed',
       `another server than this one answers at ${url}`,
       'Point the proxy, or CARTULARY_PUBLIC_URL, to this one: what platforms send now goes elsewhere.',
     );
   if (isHere)
-    return say(
-      'warning',
-      `${url} is reached from this machine only`,
-      'See docs/way-in.md, then set CARTULARY_PUBLIC_URL.',
-    );
-  return { check: well(SERVER, `${url} leads to this server`), clockMs };
+    return {
+      ...say(
+        'warning',
+        `${url} is reached from this machine only`,
+        'See docs/way-in.md, then set CARTULARY_PUBLIC_URL.',
+      ),
+      answerer,
+    };
+  return { check: well(SERVER, `${url} leads to ${answerer.who}`), clockMs, answerer };
 }
 
 function readJson<Value>(text: string): Partial<Value> | undefined {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { within } from '../../jobs/within.ts';
 import type { Caller } from '../../archive/caller.ts';
 import { parseSignedCheckpoint } from '../../ledger/checkpoint.ts';
+import type { SpoolState } from '../../capture/spool.ts';
 import { CartularyError, ERRORS } from '../../model/errors.ts';
 import { assertNotPlaintext } from '../../vault/page-encryption.ts';
 import { version } from '../../version.ts';
@@ -14,7 +15,8 @@ import type { Check, Step } from '../doctor/check.ts';
 import { MACHINE_STEPS } from '../doctor/machine.ts';
 import { WAY_IN } from '../doctor/way-in.ts';
 import { defineOperation } from '../operation.ts';
-import type { Service } from '../service.ts';
+import type { Edge } from '../edge.ts';
+import type { Face, Service } from '../service.ts';
 import { describeNode } from './nodes.ts';
 
 export type { Check } from '../doctor/check.ts';
@@ -37,6 +39,7 @@ const ARCHIVE_STEPS: readonly Step[] = [
 const TOLD_STEPS: readonly Step[] = [
   { name: 'nodes', msMax: 10_000, look: probeNodes },
   { name: 'spool', msMax: 10_000, look: probeSpool },
+  { name: 'relays', msMax: 10_000, look: probeRelays },
   { name: 'alert routes', msMax: 10_000, look: async (service) => probeRoutes(service) },
   { name: 'alerts', msMax: 10_000, look: async (service) => probeAlerts(service) },
 ];
@@ -207,10 +210,28 @@ async function probeIndex(service: Service): Promise<Check> {
 }
 
 /** Whether something was acknowledged that is not filed yet. */
-async function probeSpool({ spool, keeping, now }: Service): Promise<Check> {
+async function probeSpool({ spool, keeping, now }: Edge): Promise<Check> {
   const name = 'spool';
   if (spool === undefined) return { name, state: 'ok', text: 'none is needed: the records are on this machine' };
-  const { envelopes, bytes, bytesMax, oldestMs, damaged } = spool.state();
+  const state = spool.state();
+  const found = describeWaiting(name, state, now());
+  if (found.state !== 'warning' || !keeping.isSpooling()) return found;
+  return { ...found, state: 'failed', hint: 'They are filed by themselves once the archive can be written to.' };
+}
+
+/** What waits where the archive is not open. A relay is fetched from: that something waits for a moment is as it should be. */
+async function probeClosed(face: Face): Promise<Check> {
+  const edge = face.edge();
+  if (face.relay === undefined || edge.spool === undefined) return probeSpool(edge);
+  return describeWaiting('spool', edge.spool.state(), edge.now());
+}
+
+/** @param name of the step */
+function describeWaiting(
+  name: string,
+  { envelopes, bytes, bytesMax, oldestMs, damaged }: SpoolState,
+  nowMs: number,
+): Check {
   if (damaged > 0)
     return {
       name,
@@ -219,15 +240,28 @@ async function probeSpool({ spool, keeping, now }: Service): Promise<Check> {
       hint: 'What is in them was acknowledged and is not in the archive: keep the files, look at the disk (dmesg), and ask the platforms for that time again.',
     };
   if (oldestMs === undefined) return { name, state: 'ok', text: 'nothing waits' };
-  const text = `${envelopes} envelope(s) wait, ${bytes} of at most ${bytesMax} bytes, the oldest for ${Math.round((now() - oldestMs) / 1000)} s`;
-  if (!keeping.isSpooling())
-    return { name, state: 'warning', text, hint: 'They are being filed; look again in a minute.' };
-  return {
-    name,
-    state: 'failed',
-    text,
-    hint: 'The database is away: bring it back, and they are filed by themselves.',
-  };
+  const text = `${envelopes} envelope(s) wait, ${bytes} of at most ${bytesMax} bytes, the oldest for ${Math.round((nowMs - oldestMs) / 1000)} s`;
+  return { name, state: 'warning', text, hint: 'They are being filed; look again in a minute.' };
+}
+
+/** Whether what relays take in arrives. */
+async function probeRelays({ relays, lead, now }: Service): Promise<readonly Check[]> {
+  const name = 'relays';
+  const known = relays.list();
+  if (known.length === 0) return [{ name, state: 'ok', text: 'there is none' }];
+  if (!lead.isHere()) return [{ name, state: 'ok', text: `${known.length}, which another node fetches from` }];
+  return known.map(({ relay, heardMs, failure, spool }): Check => {
+    const own = `relay ${relay.name}`;
+    if (failure !== undefined || heardMs === undefined)
+      return {
+        name: own,
+        state: 'failed',
+        text: `${failure ?? 'it was not heard of yet'}${heardMs === undefined ? '' : `; last heard of ${new Date(heardMs).toISOString()}`}`,
+        hint: `Look whether it runs, whether this machine reaches ${relay.url}, and at its edge key. What it takes in meanwhile waits on its disk.`,
+      };
+    const nothing = { name: own, state: 'ok', text: 'it answers' } as const;
+    return spool === undefined ? nothing : describeWaiting(own, spool, now());
+  });
 }
 
 /** Whether all nodes are there, where the archive has several. */
@@ -279,14 +313,44 @@ async function probeRoutes({ lead }: Service): Promise<Check> {
   return { name, state: 'warning', text, hint };
 }
 
-const doctor = defineOperation('doctor', z.strictObject({}), async (_args, { service, signal, progress }) => {
-  const checks: Check[] = [];
-  for (const [index, step] of STEPS.entries()) {
-    progress({ done: index, total: STEPS.length, what: step.name });
-    checks.push(...(await take(step, service, signal)));
-  }
+const doctor = defineOperation(
+  'doctor',
+  z.strictObject({}),
+  async (_args, { service, signal, progress }) => {
+    const checks: Check[] = [];
+    for (const [index, step] of STEPS.entries()) {
+      progress({ done: index, total: STEPS.length, what: step.name });
+      checks.push(...(await take(step, service, signal)));
+    }
+    return report(checks);
+  },
+  async (_args, face) => report([describeFace(face), await probeClosed(face)]),
+);
+
+function report(checks: readonly Check[]) {
   return { ok: checks.every(({ state }) => state !== 'failed'), version: version(), node: process.version, checks };
-});
+}
+
+/** What this process is at, where its archive is not open. */
+function describeFace(face: Face): Check {
+  const why = face.whyClosed();
+  if (face.relay === undefined)
+    return {
+      name: 'archive',
+      state: 'failed',
+      text: why?.message ?? 'it is not open',
+      hint: ERRORS[why?.code ?? 'internal'].hint,
+    };
+  const unsure = face.edge().whyUnsure();
+  return unsure === undefined
+    ? { name: 'relay', state: 'ok', text: 'its archive fetches what it takes in' }
+    : {
+        name: 'relay',
+        state: 'failed',
+        text: unsure.message,
+        hint: 'Look whether the archive runs ("cartulary relay list" there) and reaches this machine. What comes meanwhile waits on this disk.',
+      };
+}
 
 /** Takes a step; one that throws or does not end is a finding. */
 async function take({ name, msMax, look }: Step, service: Service, signal: AbortSignal): Promise<readonly Check[]> {

@@ -22,6 +22,8 @@ const GROUPS: Readonly<Record<string, () => Promise<readonly Operation[]>>> = {
   handover: loadCare,
   capacity: async () => (await import('./capacity.ts')).CAPACITY_OPERATIONS,
   node: async () => (await import('./nodes.ts')).NODE_OPERATIONS,
+  relay: async () => (await import('./relays.ts')).RELAY_OPERATIONS,
+  unlock: async () => (await import('./unlock.ts')).UNLOCK_OPERATIONS,
   alert: async () => (await import('./alerts.ts')).ALERT_OPERATIONS,
 };
 

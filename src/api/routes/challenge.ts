@@ -9,7 +9,8 @@ import { verifySignature } from '../../capture/signatures.ts';
 import { CartularyError } from '../../model/errors.ts';
 import type { Envelope } from '../../model/envelope.ts';
 import { equalConstantTime, sha256 } from '../../vault/hash.ts';
-import type { Service } from '../service.ts';
+import type { Edge } from '../edge.ts';
+import type { Face } from '../service.ts';
 
 /** Where the addresses begin: below the hooks, since proxies let nothing else through. */
 export const CHALLENGE_PATH = '/hooks/challenge/';
@@ -20,17 +21,19 @@ const TOKEN = /^[0-9a-f]{64}$/;
 export type DoorAnswer = { readonly result: string; readonly bodySha256: string };
 
 /** `GET /hooks/challenge/{nonce}`: answers as only this archive can. */
-export function registerChallenge(app: FastifyInstance, { archive }: Service): void {
+export function registerChallenge(app: FastifyInstance, service: Face): void {
   app.get(`${CHALLENGE_PATH}:nonce`, async (request, reply) => {
     const { nonce } = request.params as { nonce: string };
     if (!NONCE.test(nonce)) throw new CartularyError('not-found', 'there is nothing at this address');
-    return reply.header('cache-control', 'no-store').send({ answer: archive.answerChallenge(`way-in ${nonce}`) });
+    return reply
+      .header('cache-control', 'no-store')
+      .send({ answer: service.edge().answerChallenge(`way-in ${nonce}`) });
   });
 }
 
 /** The token that lets a test of a source in. */
-export function doorToken({ archive }: Pick<Service, 'archive'>, source: Source, nonce: string): string {
-  return nonce + archive.answerChallenge(`door ${source.id} ${nonce}`);
+export function doorToken({ answerChallenge }: Pick<Edge, 'answerChallenge'>, source: Source, nonce: string): string {
+  return nonce + answerChallenge(`door ${source.id} ${nonce}`);
 }
 
 /**
@@ -38,7 +41,7 @@ export function doorToken({ archive }: Pick<Service, 'archive'>, source: Source,
  * @throws CartularyError `not-found` for whoever is not this archive's own doctor
  */
 export async function answerAtDoor(
-  service: Service,
+  edge: Edge,
   {
     source,
     envelope,
@@ -52,10 +55,10 @@ export async function answerAtDoor(
   },
 ): Promise<FastifyReply> {
   const { token } = request.params as { token: string };
-  const expected = doorToken(service, source, token.slice(0, 32));
+  const expected = doorToken(edge, source, token.slice(0, 32));
   if (!TOKEN.test(token) || !equalConstantTime(Buffer.from(token, 'hex'), Buffer.from(expected, 'hex')))
     throw new CartularyError('not-found', 'there is nothing at this address');
-  const found = verifySignature(getConnector(source).signature, envelope, source.secrets, service.now());
+  const found = verifySignature(getConnector(source).signature, envelope, source.secrets, edge.now());
   const answer: DoorAnswer = {
     result: found.ok ? found.verdict.result : found.reason,
     bodySha256: Buffer.from(sha256(envelope.body)).toString('hex'),

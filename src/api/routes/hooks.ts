@@ -16,7 +16,8 @@ import { CartularyError, ERRORS } from '../../model/errors.ts';
 import type { Envelope } from '../../model/envelope.ts';
 import { parseId } from '../../model/ids.ts';
 import type { BodyRoom } from '../body-room.ts';
-import type { Service } from '../service.ts';
+import type { Edge } from '../edge.ts';
+import type { Face } from '../service.ts';
 import { answerAtDoor, CHALLENGE_PATH, registerChallenge } from './challenge.ts';
 
 /** Requests of inline sources under way at once; above it their senders are asked to come again. */
@@ -24,16 +25,17 @@ const INLINE_MAX = 2000;
 const INFLATE = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) } as const;
 
 /** Registers the hooks, in a scope of their own because bodies must stay bytes. */
-export function registerHooks(app: FastifyInstance, service: Service, room: BodyRoom): void {
+export function registerHooks(app: FastifyInstance, face: Face, room: BodyRoom): void {
   let inline = 0;
-  registerChallenge(app, service);
+  registerChallenge(app, face);
   void app.register(async (scope) => {
     // Nothing is read for a source that there is not.
     scope.addHook('onRequest', async (request) => {
-      getSource(service, (request.params as { sourceId: string }).sourceId);
+      getSource(face.edge(), (request.params as { sourceId: string }).sourceId);
     });
     room.register(scope);
     scope.post(`${CHALLENGE_PATH}:sourceId/:token`, { bodyLimit: LIMITS.hookBodyBytesMax }, async (request, reply) => {
+      const service = face.edge();
       const source = getSource(service, (request.params as { sourceId: string }).sourceId);
       return answerAtDoor(service, { source, envelope: await makeEnvelope(service, request), request, reply });
     });
@@ -42,6 +44,7 @@ export function registerHooks(app: FastifyInstance, service: Service, room: Body
       url: '/hooks/:sourceId',
       bodyLimit: LIMITS.hookBodyBytesMax,
       async handler(request, reply) {
+        const service = face.edge();
         const source = getSource(service, (request.params as { sourceId: string }).sourceId);
         if (source.teeUrl === undefined) return receive(service, source, request, reply);
         // In front of the shop's own handler its traffic goes on though we are busy, as far as that can be had.
@@ -58,7 +61,7 @@ export function registerHooks(app: FastifyInstance, service: Service, room: Body
 }
 
 async function receive(
-  service: Service,
+  service: Edge,
   source: Source,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -74,7 +77,7 @@ async function receive(
 
 /** In front of the shop's handler: both at once; the answer is the handler's, and never waits long for us. */
 async function receiveInline(
-  service: Service,
+  service: Edge,
   source: Source,
   teeUrl: string,
   request: FastifyRequest,
@@ -96,7 +99,7 @@ async function receiveInline(
  * @throws CartularyError of status 4xx, where the sender is at fault
  */
 async function beginKeeping(
-  service: Service,
+  service: Edge,
   source: Source,
   request: FastifyRequest,
 ): Promise<{ readonly done: Promise<unknown> }> {
@@ -112,11 +115,12 @@ async function beginKeeping(
   }
 }
 
-function getSource(service: Service, text: string): Source {
+/** @throws CartularyError `not-found`; where it may be known elsewhere and not here, why that is, since platforms do not send again after a 404 */
+function getSource(service: Edge, text: string): Source {
   const id = parseIdOrUndefined(text);
-  const source = id === undefined ? undefined : service.archive.registry.findSource(id);
+  const source = id === undefined ? undefined : service.findSource(id);
   if (source === undefined || source.removedAtMs !== undefined)
-    throw new CartularyError('not-found', 'there is no such source');
+    throw service.whyUnsure() ?? new CartularyError('not-found', 'there is no such source');
   return source;
 }
 
@@ -129,7 +133,7 @@ function parseIdOrUndefined(text: string): Source['id'] | undefined {
 }
 
 /** The request as it came. */
-function makeRequest(service: Service, request: FastifyRequest): PassedRequest {
+function makeRequest(service: Edge, request: FastifyRequest): PassedRequest {
   const headers: [string, string][] = [];
   const { rawHeaders } = request.raw;
   for (let index = 0; index + 1 < rawHeaders.length; index += 2)
@@ -142,7 +146,7 @@ function makeRequest(service: Service, request: FastifyRequest): PassedRequest {
   };
 }
 
-async function makeEnvelope(service: Service, request: FastifyRequest): Promise<Envelope> {
+async function makeEnvelope(service: Edge, request: FastifyRequest): Promise<Envelope> {
   const passed = makeRequest(service, request);
   return {
     ...passed,

@@ -7,11 +7,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { authenticateApiKey } from '../../access/api-keys.ts';
 import { assertAllowed } from '../../archive/caller.ts';
 import { CartularyError } from '../../model/errors.ts';
-import type { Service } from '../service.ts';
+import type { Face, Service } from '../service.ts';
 
 /** Registers the log of the archive. */
-export function registerLog(app: FastifyInstance, service: Service): void {
+export function registerLog(app: FastifyInstance, face: Face): void {
   app.get('/log/:archiveId/*', async (request, reply) => {
+    const service = face.open();
     const { archiveId, '*': path } = request.params as { archiveId: string; '*': string };
     if (archiveId !== service.archive.id) throw new CartularyError('not-found', 'there is no such log');
     if (path === 'vkey') return sendText(reply, `${service.archive.vkey}\n`);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 
+import { wasHereBefore } from '../../api/closed.ts';
 import { initHouse } from '../../archive/house.ts';
 import { isInitialised } from '../../archive/house-file.ts';
 import { dataLayout } from '../../archive/layout.ts';
@@ -9,7 +10,7 @@ import type { Settings } from '../../settings.ts';
 import { settingsOf, withCommonOptions } from '../context.ts';
 import type { CommonOptions } from '../context.ts';
 import { paint, print, say } from '../output.ts';
-import { serve } from '../serve.ts';
+import { serve, serveRelay } from '../serve.ts';
 import { startDemo } from './demo.ts';
 
 type Options = CommonOptions & { readonly demo?: boolean; readonly name?: string; readonly mustExist?: boolean };
@@ -25,8 +26,12 @@ export function defineStart(command: Command): void {
     )
     .action(async (options: Options) => {
       if (options.demo === true) return startDemo(options);
-      const settings = settingsOf(options);
-      if (!(await isInitialised(dataLayout(settings.data, settings.shared)))) {
+      const settings = settingsOf(options, true);
+      if (settings.roles.includes('relay')) return serveRelay(settings);
+      const layout = dataLayout(settings.data, settings.shared);
+      if (!(await isInitialised(layout)) && !(await wasHereBefore(layout))) {
+        // What is made under a passphrase must have it.
+        settingsOf(options);
         if (options.mustExist === true)
           throw new CartularyError(
             'not-found',

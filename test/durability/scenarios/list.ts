@@ -11,6 +11,7 @@ import { MODEL } from './model.ts';
 import { NODES } from './nodes.ts';
 import { OVERLOAD } from './overload.ts';
 import { POWER_CUT } from './power-cut.ts';
+import { RELAY } from './relay.ts';
 import { SOAK } from './soak.ts';
 import { UNSYNCED } from './unsynced.ts';
 
@@ -24,6 +25,7 @@ export const SCENARIOS: readonly Scenario[] = [
   MIXED,
   BACKUP,
   NODES,
+  RELAY,
   OVERLOAD,
   SOAK,
   FUZZ,
