@@ -8,6 +8,7 @@ import { CartularyError } from '../../model/errors.ts';
 import type { AppendEntry, AppendResult } from '../store.ts';
 import { planAppend } from './append-plan.ts';
 import type { AppendPlan, Known, LogHead } from './append-plan.ts';
+import { clockAhead } from './clock.ts';
 import { bytesOfUuid, uuidOf } from './connection.ts';
 import { ensureMonth, monthNumber } from './schema.ts';
 import { commitDurably } from './transaction.ts';
@@ -215,11 +216,16 @@ async function write(
     head.size,
     month,
   );
+  const aheadMs = jobs.length === 0 ? 0 : await clockAhead(client);
   for (const { no, seq, job } of jobs)
     await client.query({
       name: 'add-job',
       text: 'INSERT INTO job (archive, kind, no, seq, due_at, loss_at, payload) VALUES ($1, $2, $3, $4, $5, $6, $7)',
-      values: [archive, job.kind, no, seq, job.dueAtMs, job.lossAtMs ?? null, Buffer.from(job.payload)],
+      values: [
+        ...[archive, job.kind, no, seq, job.dueAtMs + aheadMs],
+        job.lossAtMs === undefined ? null : job.lossAtMs + aheadMs,
+        Buffer.from(job.payload),
+      ],
     });
   for (const [name, value] of settings) await putSetting(client, archive, name, value);
   if (isNewMonth)
