@@ -319,16 +319,21 @@ export async function untilFiled(product: Product): Promise<void> {
 async function untilSameRoot(rig: Rig, nodes: readonly Node[]): Promise<void> {
   const deadline = performance.now() + FILED_MS_MAX;
   const heads = new Map<string, Set<string>>();
+  let last: string[] = [];
   while (performance.now() < deadline) {
     const texts = await Promise.all(
       nodes.map(async ({ product }) => (await fetch(`${product.url}/log/${product.archiveId}/checkpoint`)).text()),
     );
     const seen = texts.map((text) => text.split('\n', 3));
+    last = seen.map(([, size = '']) => size);
     // What was ever published of one size has one root, whoever published it.
     for (const [, size = '', root = ''] of seen) heads.set(size, (heads.get(size) ?? new Set()).add(root));
     if ([...heads.values()].some((roots) => roots.size > 1)) return rig.complain('two nodes published two roots');
     if (new Set(seen.map(([, size]) => size)).size === 1) return rig.count('root equal on all nodes');
     await pause(200);
   }
-  rig.complain('the nodes did not come to one root');
+  const states = nodes.map(
+    ({ product, server }, at) => `${product.url}: ${last[at] ?? ''}: ${server.log().slice(-700)}`,
+  );
+  rig.complain(`the nodes did not come to one root: ${states.join('; ')}`);
 }
