@@ -257,9 +257,7 @@ function startWork(parts: WorkingParts, url: string): void {
   loops.start(WORK_EVERY_MS, async () => (await import('../capture/work.ts')).workJobs(work));
   const startOnly = (everyMs: number, act: () => Promise<void>): void => loops.start(everyMs, () => lead.run(act));
   startOnly(FINISH_EVERY_MS, async () => void (await archive.finishDestructions()));
-  startOnly(EPOCH_EVERY_MS, async () => {
-    if (await archive.isEpochOver()) await archive.rotateEpoch(ITSELF);
-  });
+  startOnly(EPOCH_EVERY_MS, () => archive.careForEpochs(ITSELF));
   startOnly(POLL_EVERY_MS, async () => (await import('../capture/poll.ts')).pollSources(work));
   startOnly(LOOK_EVERY_MS, () => alerts.look());
   startOnly(TELL_EVERY_MS, async () => alerts.startTelling());

@@ -28,7 +28,7 @@ import { describeVerification, runVerification, UnrecordedError, verifyOnRecord 
 import { noteUnfinished } from './unfinished-files.ts';
 import { destroyMessage, finishDestructions } from './destroy.ts';
 import { destructionListPath } from './destruction-list.ts';
-import { beginEpoch, isEpochOver } from './epoch-care.ts';
+import { beginEpoch, endEpochs, findEpochStep } from './epoch-care.ts';
 import { keepMedium } from './keep-medium.ts';
 import type { IncomingMedium } from './keep-medium.ts';
 import type { DataLayout } from './layout.ts';
@@ -323,6 +323,17 @@ function lookups(parts: ArchiveParts, act: Act, watch: Watching) {
 }
 
 function upkeep(parts: ArchiveParts, act: Act, watch: Watching) {
+  const describe = ({ epoch, rewrapped, destroyed }: EpochRotation): AuditAct['detail'] => ({
+    epoch,
+    rewrapped,
+    destroyed,
+  });
+  /**
+   * Begins a new epoch, where the records are in PostgreSQL: what was erased is in no older copy of the database any more.
+   * @param keepsFormer not before a day has passed
+   */
+  const rotateEpoch = (caller: Caller, keepsFormer: boolean): Promise<EpochRotation> =>
+    act(caller, 'operate', 'rotate-epoch', {}, () => beginEpoch(parts.store, parts.now(), keepsFormer), describe);
   return {
     /** Builds again from the records what is derived of them: the files of the log, the search index, the states of messages. */
     rebuild: (
@@ -365,19 +376,14 @@ function upkeep(parts: ArchiveParts, act: Act, watch: Watching) {
         (report) => ({ records: report.records, bytes: report.bytes }),
       ),
 
-    /** Begins a new epoch, where the records are in PostgreSQL: what was erased is in no older copy of the database any more. */
-    rotateEpoch: (caller: Caller): Promise<EpochRotation> =>
-      act(
-        caller,
-        'operate',
-        'rotate-epoch',
-        {},
-        () => beginEpoch(parts.store, parts.now()),
-        ({ epoch, rewrapped }) => ({ epoch, rewrapped }),
-      ),
+    rotateEpoch,
 
-    /** Is it time for that? */
-    isEpochOver: (): Promise<boolean> => isEpochOver(parts.store, parts.now()),
+    /** Does with the epochs what it is time for. */
+    async careForEpochs(caller: Caller): Promise<void> {
+      const step = await findEpochStep(parts.store, parts.now());
+      if (step === 'begin') await rotateEpoch(caller, true);
+      if (step === 'end') await act(caller, 'operate', 'end-epochs', {}, () => endEpochs(parts.store), describe);
+    },
 
     /** Finishes destructions that a crash cut off. @returns how many there were */
     finishDestructions: (): Promise<number> => parts.link.alone('destroy', () => finishDestructions(parts)),

@@ -3,22 +3,46 @@
  * (DESIGN §6). Where the records are in a file there are none: what is deleted there stands in no copy that we do not know.
  */
 import { CartularyError } from '../model/errors.ts';
-import { findEpochStart, rotateEpoch } from '../store/engine.ts';
+import { finishEpoch, listEpochStarts, rotateEpoch } from '../store/engine.ts';
 import type { EpochRotation, StoreLocation } from '../store/engine.ts';
 
-/** An erasure is complete when the keys of this many days are gone, and with them the copies of the keys that are made for backups. */
-export const EPOCH_DAYS = 7;
+/** A new epoch begins after so many days; the key of the one before stays for so many more. */
+const EPOCH_DAYS = 7;
+const FORMER_DAYS = 1;
 const DAY_MS = 86_400_000;
 
-/** Begins a new epoch. @throws CartularyError `bad-input` where there are none; as `rotateEpoch` */
-export function beginEpoch(location: StoreLocation, nowMs: number): Promise<EpochRotation> {
-  if (location.engine !== 'postgres')
-    throw new CartularyError('bad-input', 'the records of this archive are in a file, which has no epochs');
-  return rotateEpoch(location, nowMs);
+/**
+ * Begins a new epoch.
+ * @param keepsFormer does the key of the epoch that ends stay for a day? An asynchronous replica that takes over before it has the new epoch is unreadable without it
+ * @throws CartularyError `bad-input` where there are none; as `rotateEpoch`
+ */
+export function beginEpoch(location: StoreLocation, nowMs: number, keepsFormer: boolean): Promise<EpochRotation> {
+  return rotateEpoch(assertEpochs(location), nowMs, keepsFormer);
 }
 
-/** Is it time for a new epoch? */
-export async function isEpochOver(location: StoreLocation, nowMs: number): Promise<boolean> {
-  const sinceMs = await findEpochStart(location);
-  return sinceMs !== undefined && nowMs - sinceMs >= EPOCH_DAYS * DAY_MS;
+/** Destroys the keys of the epochs that are over. @throws CartularyError as `beginEpoch` */
+export function endEpochs(location: StoreLocation): Promise<EpochRotation> {
+  return finishEpoch(assertEpochs(location));
+}
+
+/** Is it time for a new epoch, or for the end of those before? */
+export async function findEpochStep(location: StoreLocation, nowMs: number): Promise<EpochStep | undefined> {
+  return stepAfter(await listEpochStarts(location), nowMs);
+}
+
+/** What can be due. */
+type EpochStep = 'begin' | 'end';
+
+/** What is due. @param starts when the epochs began whose keys are there, oldest first */
+export function stepAfter(starts: readonly number[], nowMs: number): EpochStep | undefined {
+  const newest = starts.at(-1);
+  if (newest === undefined) return undefined;
+  // One that begins in the future was begun by a clock that was wrong, and would last until then.
+  if (nowMs - newest >= EPOCH_DAYS * DAY_MS || newest - nowMs >= DAY_MS) return 'begin';
+  return starts.length > 1 && nowMs - newest >= FORMER_DAYS * DAY_MS ? 'end' : undefined;
+}
+
+function assertEpochs(location: StoreLocation): Extract<StoreLocation, { engine: 'postgres' }> {
+  if (location.engine === 'postgres') return location;
+  throw new CartularyError('bad-input', 'the records of this archive are in a file, which has no epochs');
 }

@@ -45,7 +45,7 @@ import { finishWhatWasBegun } from './on-opening.ts';
 import { nameNode } from './node-name.ts';
 import { openRegistry } from './registry.ts';
 import { readSignerMemory, writeSignerMemory } from './signer-memory.ts';
-import { formerVkeysOf } from './succession.ts';
+import { formerVkeysOf, leaveFormerLog } from './succession.ts';
 import { startArchiveThreads } from './threads.ts';
 import { threadSetup } from './threads/workspace.ts';
 
@@ -230,6 +230,7 @@ async function openArchive(
   const keyring = await openKeyring(place, root);
   const location = storeLocation(place, archiveId, keyring, options.database);
   if (location.engine === 'sqlite') await assertDatabase(place);
+  await leaveFormerLog(place, archiveId, entry.origin);
   await mkdir(place.index, { recursive: true, mode: 0o700 });
   const random = createRandomPool();
   const sealer = createSealer({

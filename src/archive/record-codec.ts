@@ -65,3 +65,9 @@ export function succeededHead(bytes: Uint8Array): Head {
     throw new CartularyError('corrupt', 'this record of a succession names no head');
   return { origin, size, root: Buffer.from(root, 'base64') };
 }
+
+/** From which leaf on the old log of a succession is lost; its whole size where the record does not say. @throws CartularyError `corrupt` */
+export function lostFromOf(bytes: Uint8Array): number {
+  const lostFrom = parseRecordHead(bytes).event.extra?.['lostFrom'];
+  return typeof lostFrom === 'number' && lostFrom >= 0 ? lostFrom : succeededHead(bytes).size;
+}

@@ -1,13 +1,16 @@
 /**
- * When a log cannot go on (DESIGN §5.6): a restore brought back less than was signed. The archive then opens a successor, a log of another name. It holds again all leaves
- * that were saved, at the same places, so that every proof of them has its like in it; the first leaf after them commits to the head of the old log, which can so be
+ * When a log cannot go on (DESIGN §5.6): a restore brought back less than was signed, or the database lost it. The archive then opens a successor, a log of another name. It holds again all leaves
+ * that were saved, at the same places, so that every proof of them has its like in it; a leaf after them (the first one, after a restore) commits to the head of the old log, which can so be
  * neither denied nor continued, and a gap says which range is lost.
  */
+import { readFile, rename, rm } from 'node:fs/promises';
+
 import { CartularyError } from '../model/errors.ts';
 import { createNoteSigner, formatVkey } from '../ledger/note.ts';
 import type { ArchiveId } from '../model/ids.ts';
 import type { ArchiveParts } from './archive-parts.ts';
 import { firstOriginOf } from './layout.ts';
+import type { ArchiveLayout } from './layout.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
 import { systemDraft } from './system-draft.ts';
 
@@ -61,4 +64,17 @@ export async function recordSuccession(
   ]);
   if (outcomes.some(({ status }) => status !== 'stored'))
     throw new CartularyError('internal', 'the succession of the log could not be put on record');
+}
+
+/**
+ * Puts the files of a log that was succeeded aside, before a node opens: they stay beside the new ones, since they prove what is lost. The index goes: it has words of records that are
+ * not there, and lacks some that are.
+ */
+export async function leaveFormerLog(layout: ArchiveLayout, archiveId: ArchiveId, origin: string): Promise<void> {
+  const vkey = await readFile(layout.vkey, 'utf8').catch(() => undefined);
+  const name = vkey?.slice(0, vkey.indexOf('+'));
+  const first = firstOriginOf(archiveId);
+  if (name === undefined || generationOf(name, first) >= generationOf(origin, first)) return;
+  await rm(layout.index, { recursive: true, force: true });
+  await rename(layout.log, `${layout.log}.${generationOf(name, first)}`);
 }

@@ -144,18 +144,31 @@ export async function withoutNodes<Result>(
   return link.withoutNodes(place, act);
 }
 
-/** When the newest epoch began (ms since 1970); undefined for an engine without epochs. */
-export async function findEpochStart(location: StoreLocation): Promise<number | undefined> {
-  if (location.engine === 'sqlite') return undefined;
-  const { openEpochs } = await import('./postgres/epochs.ts');
-  return openEpochs(location).newest().sinceMs;
+/** When the epochs began whose keys are there (ms since 1970), oldest first; none for an engine without epochs. */
+export async function listEpochStarts(location: StoreLocation): Promise<number[]> {
+  if (location.engine === 'sqlite') return [];
+  const { readEpochs } = await import('./postgres/epochs.ts');
+  return readEpochs(location)
+    .toSorted((one, other) => one.epoch - other.epoch)
+    .map(({ sinceMs }) => sinceMs);
 }
 
-/** Begins a new epoch and destroys the keys of those before. @throws CartularyError `conflict` where another node does it, `database-away` */
+/**
+ * Begins a new epoch and destroys the keys of those before.
+ * @param keepsFormer but for that of the epoch that ends, until `finishEpoch`
+ * @throws CartularyError `conflict` where another node does it, `database-away`
+ */
 export async function rotateEpoch(
   location: Extract<StoreLocation, { engine: 'postgres' }>,
   nowMs: number,
+  keepsFormer: boolean,
 ): Promise<EpochRotation> {
   const postgres = await import('./postgres/rotate-epoch.ts');
-  return postgres.rotateEpoch(location, nowMs);
+  return postgres.rotateEpoch(location, nowMs, keepsFormer);
+}
+
+/** Destroys the keys of all epochs but the newest. @throws CartularyError as `rotateEpoch` */
+export async function finishEpoch(location: Extract<StoreLocation, { engine: 'postgres' }>): Promise<EpochRotation> {
+  const postgres = await import('./postgres/rotate-epoch.ts');
+  return postgres.finishEpoch(location);
 }

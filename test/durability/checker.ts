@@ -39,6 +39,8 @@ export type CheckResult = {
   doubled: number;
   checkpoints: number;
   leaves: number;
+  /** Media that are there, each with the bytes that its record names. */
+  blobs: number;
   /** Who checked the log; says why where Go did not. */
   judge: string;
   /** One line for each thing that is not as it must be; the first of them. */
@@ -56,6 +58,7 @@ export function emptyResult(): CheckResult {
     doubled: 0,
     checkpoints: 0,
     leaves: 0,
+    blobs: 0,
     judge: '',
     violations: [],
   };
@@ -63,7 +66,7 @@ export function emptyResult(): CheckResult {
 
 const VIOLATIONS_MAX = 50;
 /** Milliseconds that the index may take to have what was acknowledged. */
-const INDEX_MS_MAX = 60_000;
+const INDEX_MS_MAX = 120_000;
 /** Milliseconds that a capture may lie after the acknowledgement that was read: none, but for the coarseness of two clocks. */
 const CLOCK_MS = 5;
 /** Earlier checkpoints that the product's own verifier is given; Go's is given all. */
@@ -224,6 +227,7 @@ async function checkLog(
     ...product.env,
   });
   const report = code === 0 || code === 1 ? (parseReport(stdout) ?? undefined) : undefined;
+  result.blobs = report?.blobs ?? 0;
   if (report === undefined) violations.push(`(f) verify ended with ${code}: ${stderr}`);
   else if (!report.ok) violations.push(...report.faults.map((fault) => `(f) verify: ${JSON.stringify(fault)}`));
   else if (report.checked + report.destroyed !== report.size)

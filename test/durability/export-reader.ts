@@ -22,7 +22,7 @@ type RecordJson = {
   readonly raw?: { readonly body: string; readonly encoding: string };
 };
 
-/** The captured messages of an export. @throws Error where it has no records */
+/** The messages of an export that the clients sent. @throws Error where it has no records */
 export async function readExport(path: string): Promise<ExportedRecord[]> {
   const zip = await promisify<string, yauzl.Options, yauzl.ZipFile>(yauzl.open)(path, { lazyEntries: true });
   try {
@@ -58,10 +58,13 @@ function parseLine(line: string): ExportedRecord | undefined {
   const { event, raw, capturedAt } = JSON.parse(Buffer.from(record, 'base64').toString('utf8')) as RecordJson;
   if (event.kind !== 'message.created' || raw === undefined) return undefined;
   const body = Buffer.from(raw.body, raw.encoding === 'base64' ? 'base64' : 'utf8');
+  const sid = new URLSearchParams(body.toString('utf8')).get('MessageSid');
+  // What did not come from the clients is counted by whoever brought it in.
+  if (sid === null) return undefined;
   return {
     seq,
     leaf: Buffer.from(leaf, 'base64'),
-    sid: new URLSearchParams(body.toString('utf8')).get('MessageSid') ?? '',
+    sid,
     bodyHash: createHash('sha256').update(body).digest('hex'),
     capturedAtMs: capturedAt.ms,
   };

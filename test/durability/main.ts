@@ -1,5 +1,5 @@
 /**
- * The long form: `npm run test:durability -- [scenario…] [--rounds N | --minutes N] [--svg FILE] [--seed S] [--target NAME] [--json FILE] [--data DIR] [--journal DIR] [--short]`.
+ * The long form: `npm run test:durability -- [scenario…] [--rounds N | --minutes N | --messages N] [--svg FILE] [--seed S] [--target NAME] [--json FILE] [--data DIR] [--journal DIR] [--short]`.
  * Exit codes: 0 all held, 1 something did not, 2 not understood. A scenario that cannot run here is named with the reason.
  */
 import { mkdirSync } from 'node:fs';
@@ -38,6 +38,7 @@ function readOptions(): Options {
     options: {
       rounds: { type: 'string' },
       minutes: { type: 'string' },
+      messages: { type: 'string' },
       svg: { type: 'string' },
       seed: { type: 'string' },
       target: { type: 'string' },
@@ -49,7 +50,7 @@ function readOptions(): Options {
   });
   const unknown = positionals.find((name) => SCENARIOS.every((scenario) => scenario.name !== name));
   if (unknown !== undefined) throw new Error(`"${unknown}" is none of ${SCENARIOS.map(({ name }) => name).join(', ')}`);
-  const rounds = values.rounds ?? values.minutes;
+  const rounds = values.rounds ?? values.minutes ?? values.messages;
   for (const text of [rounds, values.seed])
     if (text !== undefined && !/^\d{1,9}$/.test(text)) throw new Error('--rounds and --seed are whole numbers');
   return {

@@ -3,7 +3,8 @@ import type { CheckResult } from './checker.ts';
 import type { Sample } from './soak-watch.ts';
 
 /** A program or a right that a scenario cannot do without. */
-export type Need = 'root' | 'strace' | 'xfs_io' | 'mkfs.ext4' | 'faketime' | 'postgres' | 'linux';
+export type Need = Tool | 'root' | 'linux' | 'faketime' | 'postgres' | 'standby' | 'namespace' | 's3';
+export type Tool = 'strace' | 'xfs_io' | 'mkfs.ext4' | 'openssl';
 
 /** One run of a scenario. */
 export type ScenarioRun = {

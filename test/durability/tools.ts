@@ -4,8 +4,10 @@ import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-import { whyNoServer } from '../support/postgres.ts';
-import type { Need } from './scenario.ts';
+import { whyNoNamespace } from '../support/net-namespace.ts';
+import { whyNoServer, whyNoStandby } from '../support/postgres.ts';
+import { whyNoS3 } from '../support/s3.ts';
+import type { Need, Tool } from './scenario.ts';
 
 const execFileAsync = promisify(execFile);
 const TOOL_MS_MAX = 60_000;
@@ -40,22 +42,32 @@ export function findFaketimeLibrary(): string | undefined {
   return undefined;
 }
 
+/** Why what is no program is not there; undefined where it is. */
+const REASONS: Readonly<Record<Exclude<Need, Tool>, () => string | undefined>> = {
+  root: () => (process.getuid?.() === 0 ? undefined : 'needs root'),
+  linux: () => (process.platform === 'linux' ? undefined : 'needs linux'),
+  faketime: () => (findFaketimeLibrary() === undefined ? 'faketime is not installed' : undefined),
+  postgres: whyNoServer,
+  standby: whyNoStandby,
+  namespace: whyNoNamespace,
+  s3: whyNoS3,
+};
+
 /** Why a scenario cannot run here; undefined where it can. */
 export function missingNeed(needs: readonly Need[]): string | undefined {
   for (const need of needs) {
-    if (need === 'postgres') {
-      const reason = whyNoServer();
-      if (reason !== undefined) return reason;
-    } else if (
-      need === 'root' ? process.getuid?.() !== 0 : need === 'linux' ? process.platform !== 'linux' : !isInstalled(need)
-    )
-      return need === 'root' || need === 'linux' ? `needs ${need}` : `${need} is not installed`;
+    const reason = isTool(need) ? missingTool(need) : REASONS[need]();
+    if (reason !== undefined) return reason;
   }
   return undefined;
 }
 
-function isInstalled(need: Exclude<Need, 'postgres'>): boolean {
-  return (need === 'faketime' ? findFaketimeLibrary() : findTool(need)) !== undefined;
+function isTool(need: Need): need is Tool {
+  return !Object.hasOwn(REASONS, need);
+}
+
+function missingTool(name: Tool): string | undefined {
+  return findTool(name) === undefined ? `${name} is not installed` : undefined;
 }
 
 /** Runs a program to its end. @throws Error with what it said */

@@ -40,7 +40,7 @@ const revokeKey = defineOperation(
 );
 
 const rotateEpoch = defineOperation('key.rotate-epoch', z.strictObject({}), async (_args, { service, caller }) =>
-  service.archive.rotateEpoch(caller),
+  service.archive.rotateEpoch(caller, false),
 );
 
 /** Operations on keys. */

@@ -69,6 +69,10 @@ const link = await openNodeLink(setup.store);
 await link.alone('sign', () => removeTemporaries(setup.layout.signerMemory));
 await writeFileDurably(setup.layout.vkey, Buffer.from(`${formatVkey(signer)}\n`), 0o644);
 
+/** What to do where records are not those that were signed. */
+const REMEDY =
+  'Nothing more is signed. Stop all nodes; "cartulary key successor" says what is lost, and how the log goes on';
+
 let edge: TreeEdge | undefined;
 /** The last leaf that was published, once this thread has published. */
 let lastLeaf: Uint8Array | undefined;
@@ -112,17 +116,17 @@ async function publish(): Promise<string> {
   if (isDamaged)
     throw new CartularyError('log-damaged', 'the published checkpoint is not one that this log has signed');
   const size = await reader.size();
-  if (checkpoint !== undefined && size === published) return checkpoint;
   if (size < published) {
     throw new CartularyError(
       'corrupt',
-      'the data are older than the log that was published from them; an old copy was put in place',
+      `the data are older than the log that was published from them: an old copy was put in place, or a database without the last records took over. ${REMEDY}`,
       {
         detail: { size, published },
       },
     );
   }
   await assertContinues();
+  if (checkpoint !== undefined && size === published) return checkpoint;
   const grown = await grow(size);
   // The memory is one for all nodes, which sign the same log in turns. What another has signed, this one does not go back behind.
   const [signed, text] = await link.alone('sign', async () => {
@@ -162,7 +166,7 @@ async function assertContinues(): Promise<void> {
   if (entry !== undefined && (leaf === undefined || Buffer.compare(leaf, entry) !== 0))
     throw new CartularyError(
       'corrupt',
-      'the records are not those that were published: an old copy was put in place, or a database without the last records took over. Nothing more is signed; restore the newest backup',
+      `the records are not those that were published: an old copy was put in place, or a database without the last records took over. ${REMEDY}`,
     );
 }
 

@@ -28,7 +28,7 @@ import { servePort, takePlace } from '../../store/thread.ts';
 import type { CallContext } from '../../store/thread.ts';
 import { equalConstantTime, sha256 } from '../../vault/hash.ts';
 import { openBytes } from '../opening.ts';
-import { succeededHead } from '../record-codec.ts';
+import { lostFromOf, succeededHead } from '../record-codec.ts';
 import { readSignerMemory } from '../signer-memory.ts';
 import { destructionListPath, findDestructionList } from '../destruction-list.ts';
 import { DAMAGED, verifyPages, verifyStates } from './verify-database.ts';
@@ -247,7 +247,7 @@ async function verifyRecords(run: Run, log: { readonly size: number }, context: 
         run.destroyedIds.push(destroyed);
         await keys.addDestruction(destroyed);
       }
-      if (succeeded !== undefined) run.succeeds.push({ head: succeeded, from: row.seq });
+      if (succeeded !== undefined) run.succeeds.push({ ...succeeded, from: Math.min(succeeded.from, row.seq) });
       const checking = chains.add(row);
       if (checking !== undefined) await checking;
     }
@@ -302,8 +302,12 @@ async function readBundle(n: number, size: number): Promise<readonly Uint8Array[
   }
 }
 
-/** What a record says that concerns others: the medium that it names, the message whose destruction it states, the log that this one succeeds. */
-type Named = { readonly blob?: string; readonly destroyed?: string; readonly succeeded?: Head };
+/** What a record says that concerns others: the medium that it names, the message whose destruction it states, the log that this one succeeds and from where on it is lost. */
+type Named = {
+  readonly blob?: string;
+  readonly destroyed?: string;
+  readonly succeeded?: { readonly head: Head; readonly from: number };
+};
 const NOTHING: Named = {};
 
 /** Everything of a row that can be checked without its medium. */
@@ -328,7 +332,7 @@ function verifyRow(run: Run, row: RecordRow): Named {
       label.capturedAtMs === leafTimeOf(row.leaf);
     if (!isConsistent) fault(run, 'metadata-differs', 'a record does not say what its leaf or its row say', row.seq);
     run.checked += 1;
-    if (label.kind === 'log.succeeded') return { succeeded: succeededHead(bytes) };
+    if (label.kind === 'log.succeeded') return { succeeded: { head: succeededHead(bytes), from: lostFromOf(bytes) } };
     if (label.kind !== 'media.stored' && label.kind !== 'key.destroyed') return NOTHING;
     const { event } = parseRecordHead(bytes);
     if (event.kind === 'media.stored') return { blob: event.media.blob };

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 
 import { READING_SCOPES, SCOPES } from '../../access/api-keys.ts';
 import { printKit, rememberHead, restoreRoot, rotateRoot, rotateSealKey, shareKit } from '../../archive/key-care.ts';
+import { succeedLog } from '../../archive/log-successor.ts';
 import type { HousePlace } from '../../archive/house-place.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { housePlaceOf } from '../../settings.ts';
@@ -123,6 +124,7 @@ function registerOwnKeys(key: Command): void {
       if (options.json === true) return printJson(head);
       say(`The signer remembers ${head.size} records of ${head.origin}.`);
     });
+  registerSuccessor(key);
   withCommonOptions(
     key
       .command('restore <kit...>')
@@ -132,6 +134,35 @@ function registerOwnKeys(key: Command): void {
     if (options.json === true) return printJson(restored);
     say(`Root key ${restored.rootId} is back at ${restored.location}.`);
   });
+}
+
+function registerSuccessor(key: Command): void {
+  withCommonOptions(
+    key
+      .command('successor')
+      .description(
+        'where the database lost records that were signed: say which, and with --yes go on with a successor of the log (stop all nodes first)',
+      ),
+  )
+    .option('--yes', 'it is meant')
+    .action(async (options: CommonOptions & { yes?: boolean }) => {
+      const found = await succeedLog(placeOf(options), options.yes === true);
+      if (options.json === true) return printJson(found);
+      const { origin, size, lostFrom, records, kinds, firstAt, lastAt, media, opened, logKey } = found;
+      say(`The log ${origin} has ${size} records by its newest signed head; those from ${lostFrom} on are lost.`);
+      for (const [kind, count] of Object.entries(kinds)) print(`${count}  ${kind}`);
+      if (firstAt !== null && lastAt !== null) say(`They were captured from ${firstAt} to ${lastAt}.`);
+      if (media > 0)
+        say(
+          `${media} media are of lost records, and nobody can open them; ${opened ? 'they are gone' : '--yes removes them'}.`,
+        );
+      say(`The database holds ${records} records, ${records - lostFrom} of which came after the loss.`);
+      say(
+        opened
+          ? `The successor begins with the next start. It is signed with a new key, which must be published: ${logKey}`
+          : 'Where the lost records can still be had (the former primary, a newer replica), have the database brought back first. Where they cannot, say --yes: the log goes on as a successor, which names the lost range for good.',
+      );
+    });
 }
 
 type SplitCommand = CommonOptions & { shares: string; threshold: string; holder: string[]; out?: string };

@@ -51,6 +51,7 @@ export function defineVerify(command: Command): void {
 
 const REBUILT = /^(?:checkpoint-(?:invalid|missing)|entr|tile-|subtree-|state-|signing-refused)/;
 const REMEMBERED: ReadonlySet<string> = new Set(['memory-missing', 'list-incomplete']);
+const SHORT: ReadonlySet<string> = new Set(['leaf-differs', 'records-missing', 'rolled-back']);
 const FROM_BACKUP: ReadonlySet<string> = new Set(['blob-missing', 'blob-altered']);
 
 /** What to do about what was found, a line for each way. */
@@ -61,6 +62,11 @@ function remediesOf({ faults }: VerifyReport): string[] {
   return [
     ...(codes.some((code) => REBUILT.test(code))
       ? ['What is derived from the records is built again by "cartulary rebuild"; then verify again.']
+      : []),
+    ...(codes.includes('signing-refused') && codes.some((code) => SHORT.has(code))
+      ? [
+          'Records that were signed are not there, as after a failover to a replica that lacked them: "cartulary key successor" says which, while the archive is stopped.',
+        ]
       : []),
     ...(codes.some((code) => REMEMBERED.has(code))
       ? ['What lies beside the data is written again by "cartulary key remember", while the archive is stopped.']

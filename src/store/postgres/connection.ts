@@ -61,6 +61,7 @@ export async function connect(location: PostgresPlace): Promise<Client> {
     query_timeout: QUERY_MS_MAX,
     // What is asked together is sent together.
     pipeline: true,
+    keepAlive: true,
     types: { getTypeParser },
   });
   // A connection that breaks is told to whoever asks next; without this it ends the process.
@@ -69,6 +70,7 @@ export async function connect(location: PostgresPlace): Promise<Client> {
     await client.connect();
     await client.query(`SET search_path = ${location.schema ?? SCHEMA}`);
     await client.query("SELECT set_config('cartulary.archive', $1, false)", [uuidOf(location.archiveId)]);
+    await client.query(LET_GO);
     await assertDurable(client);
     await assertNotNewer(client);
     return client;
@@ -78,6 +80,14 @@ export async function connect(location: PostgresPlace): Promise<Client> {
     throw new CartularyError('database-away', 'the database cannot be reached', { cause });
   }
 }
+
+/**
+ * A node that vanishes without a word (its power, its network) leaves a session that the server would keep for two hours, with the lock on the log's head, the lead and the turn to
+ * sign; every other node would wait for it. So the server looks after the node when it hears nothing for 5 s and gives it up 15 s later, or 20 s after it sent what nobody confirms,
+ * and a transaction in which nothing happens for 15 s at once (PostgreSQL, "Connections and Authentication: TCP Settings").
+ */
+const LET_GO = `SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000;
+  SET idle_in_transaction_session_timeout = 15000`;
 
 const DURABLE: Readonly<Record<string, readonly string[]>> = {
   synchronous_commit: ['on', 'remote_apply'],
@@ -148,7 +158,7 @@ export function keepConnected(location: PostgresPlace): KeptConnection {
 }
 
 /** SQLSTATE classes and codes of a server that is going, has gone, or takes no more (PostgreSQL, appendix A). */
-const AWAY = /^(?:08|57|53|58|25006|40)/;
+const AWAY = /^(?:08|57|53|58|25006|25P03|40)/;
 
 /** What the client says of its connection, without a code. */
 const OF_CONNECTION =

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { describeStore, makeEntry } from '../testing/conformance.ts';
 import { startTestServer, whyNoServer } from '../../../test/support/postgres.ts';
@@ -13,17 +13,17 @@ import { bringIn } from './bring-in.ts';
 import { connect, uuidOf } from './connection.ts';
 import type { PostgresLocation } from './connection.ts';
 import { joinCopies, openStore, openStoreReader } from '../engine.ts';
-import type { StoreReader, StoreWriter } from '../store.ts';
+import type { JobRow, StoreReader, StoreWriter } from '../store.ts';
 import { beginEpochs, nextEpoch, readEpochs, writeEpochs } from './epochs.ts';
 import { unwrapSecret } from './secret-wrap.ts';
 import type { EpochKey } from './secret-wrap.ts';
 import { openPostgresStore } from './postgres-store.ts';
-import { rotateEpoch } from './rotate-epoch.ts';
+import { finishEpoch, rotateEpoch } from './rotate-epoch.ts';
 import { CartularyError } from '../../model/errors.ts';
-import { MIGRATIONS } from './migrations.ts';
+import { ARCHIVE_TABLES, MIGRATIONS } from './migrations.ts';
 import type { Migration } from './migrations.ts';
-import { ARCHIVE_TABLES } from './migrations.ts';
 import { migrate, SCHEMA, SCHEMA_VERSION } from './schema.ts';
+import { claimJobs, retryJob } from './writer.ts';
 
 const key = randomBytes(32);
 const missing = whyNoServer();
@@ -290,7 +290,7 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     const formerFile = await readFile(location.epochs, 'utf8');
     const more = Array.from({ length: 200 }, (_none, at) => makeEntry(`meanwhile ${at}`));
     const appending = Promise.all(more.map((entry, at) => (at % 2 === 0 ? store : other).writer.append([entry])));
-    const rotated = await rotateEpoch(location, Date.now());
+    const rotated = await rotateEpoch(location, Date.now(), false);
     expect((await appending).flat().every(({ status }) => status === 'stored')).toBe(true);
     expect(rotated).toMatchObject({ epoch: 2, destroyed: 1 });
     const after = await ask<{ epoch: number }>('SELECT DISTINCT epoch FROM message_key', archive);
@@ -319,9 +319,77 @@ describe.skipIf(missing !== undefined)(missing === undefined ? 'PostgreSQL' : `s
     // As if it had been killed once the new key was there, before anybody was told.
     await writeEpochs(location, [...readEpochs(location), nextEpoch(readEpochs(location), Date.now())]);
     await store.writer.append([makeEntry('b')]);
-    expect(await rotateEpoch(location, Date.now())).toMatchObject({ epoch: 3, rewrapped: 2, destroyed: 2 });
+    expect(await rotateEpoch(location, Date.now(), false)).toMatchObject({ epoch: 3, rewrapped: 2, destroyed: 2 });
     expect(await store.reader.readLog(0, 10)).toHaveLength(2);
     await store.close();
+  });
+
+  it('keeps the key of the epoch that ends until it is told, so that a replica that lags can take over', async () => {
+    const archive = await newArchive();
+    const location = locate(archive);
+    const store = await open(archive);
+    await store.writer.append([makeEntry('a'), makeEntry('b')]);
+    const [lagging] = await ask<{ no: number; secret: Buffer }>('SELECT no, secret FROM message_key', archive);
+    expect(await rotateEpoch(location, Date.now(), true)).toMatchObject({ epoch: 2, rewrapped: 2, destroyed: 0 });
+    expect(readEpochs(location).map(({ epoch }) => epoch)).toEqual([1, 2]);
+    // As the replica has it, which the rotation has not reached.
+    const wrapped = `'\\x${lagging?.secret.toString('hex')}'`;
+    await ask(`UPDATE message_key SET secret = ${wrapped}, epoch = 1 WHERE no = ${lagging?.no}`, archive);
+    await ask('UPDATE log_head SET epoch = 1', archive);
+    expect((await store.reader.readLog(0, 10)).map(({ secret }) => secret?.length)).toEqual([32, 32]);
+    expect((await store.writer.append([makeEntry('c')]))[0]?.status).toBe('stored');
+    expect(await finishEpoch(location)).toMatchObject({ epoch: 2, rewrapped: 2, destroyed: 1 });
+    expect(readEpochs(location).map(({ epoch }) => epoch)).toEqual([2]);
+    expect(await store.reader.readLog(0, 10)).toHaveLength(3);
+    // The next rotation keeps one former key, not two.
+    await rotateEpoch(location, Date.now(), true);
+    await rotateEpoch(location, Date.now(), true);
+    expect(readEpochs(location).map(({ epoch }) => epoch)).toEqual([3, 4]);
+    await store.close();
+  });
+
+  it('gives out jobs by its own clock, whatever those of the nodes say', async () => {
+    const DAY_MS = 86_400_000;
+    const archive = await newArchive();
+    const store = await open(archive);
+    const nowMs = Date.now();
+    const job = { kind: 'media', dueAtMs: nowMs, lossAtMs: nowMs + DAY_MS, payload: new Uint8Array() };
+    await store.writer.append([makeEntry('a', { jobs: [job] })]);
+    await store.close();
+    const client = await connect(locate(archive));
+    const claim = (): Promise<readonly JobRow[]> =>
+      claimJobs(client, archive, { kinds: ['media'], limit: 5, nowMs: Date.now(), leaseMs: 60_000 });
+    try {
+      vi.useFakeTimers({ toFake: ['Date'], now: nowMs - 40 * DAY_MS });
+      const [late] = await claim();
+      // Told when it is lost by the clock of whoever asks.
+      expect(Math.abs((late?.lossAtMs ?? 0) - (Date.now() + DAY_MS))).toBeLessThan(60_000);
+      // A node whose clock is days ahead does not take what another has just been given.
+      vi.setSystemTime(nowMs + 40 * DAY_MS);
+      expect(await claim()).toEqual([]);
+      // What it puts off for a second is not put off for days.
+      await retryJob(client, archive, late?.id ?? 0, Date.now() - 1000);
+      vi.setSystemTime(nowMs - 2 * DAY_MS);
+      expect((await claim()).map(({ id }) => id)).toEqual([late?.id]);
+    } finally {
+      vi.useRealTimers();
+      await client.end();
+    }
+  });
+
+  it('lets go of a node that says nothing more, so that the others need not wait for its locks', async () => {
+    const client = await connect(locate(await newArchive()));
+    const { rows } = await client.query<{ name: string; setting: string }>(
+      "SELECT name, setting FROM pg_settings WHERE name ~ '^(tcp_|idle_in_transaction)' ORDER BY name",
+    );
+    await client.end();
+    expect(Object.fromEntries(rows.map(({ name, setting }) => [name, Number(setting)]))).toEqual({
+      idle_in_transaction_session_timeout: 15_000,
+      tcp_keepalives_count: 3,
+      tcp_keepalives_idle: 5,
+      tcp_keepalives_interval: 5,
+      tcp_user_timeout: 20_000,
+    });
   });
 
   it('names the file where an epoch has no key here', async () => {

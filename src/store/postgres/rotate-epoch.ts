@@ -1,5 +1,5 @@
 /**
- * A new epoch: its key is made, everybody is told under the lock of the log's head, every secret is wrapped anew, and the keys of the epochs before are destroyed. From then on what
+ * A new epoch: its key is made, everybody is told under the lock of the log's head, every secret is wrapped anew, and the keys of the epochs before are destroyed, at once or a day later. From then on what
  * was erased cannot be brought back by an older copy of the database: the secrets in it are wrapped under keys that are gone. Each step can be repeated, so a rotation that was cut
  * off is finished by the next.
  */
@@ -7,7 +7,7 @@ import type { Client } from 'pg';
 
 import { CartularyError } from '../../model/errors.ts';
 import { keepConnected, uuidOf } from './connection.ts';
-import type { PostgresLocation } from './connection.ts';
+import type { KeptConnection, PostgresLocation } from './connection.ts';
 import { nextEpoch, openEpochs, readEpochs, writeEpochs } from './epochs.ts';
 import type { Epoch, Epochs } from './epochs.ts';
 import { unwrapSecret, wrapSecret } from './secret-wrap.ts';
@@ -23,28 +23,57 @@ export type EpochRotation = { readonly epoch: number; readonly rewrapped: number
 
 /**
  * Rotates. Appends go on meanwhile.
+ * @param keepsFormer does the key of the epoch that ends stay, until `finishEpoch`? A replica that lags and takes over has secrets that only that key opens
  * @throws CartularyError `database-away` where the database went away; what was begun is finished by the next rotation
  */
-export async function rotateEpoch(location: PostgresLocation, nowMs: number): Promise<EpochRotation> {
-  const archive = uuidOf(location.archiveId);
-  const connection = keepConnected(location);
-  try {
-    await connection.use((client) => lockRotation(client, archive));
+export function rotateEpoch(location: PostgresLocation, nowMs: number, keepsFormer: boolean): Promise<EpochRotation> {
+  return rotating(location, async (connection) => {
     const before = readEpochs(location);
     const next = nextEpoch(before, nowMs);
     // First, and durable: from the moment a row names an epoch its key must be there.
     await writeEpochs(location, [...before, next]);
-    const epochs = openEpochs(location);
-    await connection.use((client) => announce(client, archive, next));
-    let rewrapped = 0;
-    for (let count = -1; count !== 0; rewrapped += count)
-      count = await connection.use((client) => rewrapSome(client, archive, epochs, next));
-    await connection.use((client) => assertNoneLeft(client, archive, next));
-    await writeEpochs(location, [next]);
-    return { epoch: next.epoch, rewrapped, destroyed: before.length };
+    const former = before.find(({ epoch }) => epoch === next.epoch - 1);
+    const kept = keepsFormer && former !== undefined ? [former] : [];
+    const rewrapped = await rewrapAll(location, connection, next);
+    await writeEpochs(location, [...kept, next]);
+    return { epoch: next.epoch, rewrapped, destroyed: before.length - kept.length };
+  });
+}
+
+/** Destroys the keys of all epochs but the newest, under which every secret is wrapped first that is not yet. @throws CartularyError as `rotateEpoch` */
+export function finishEpoch(location: PostgresLocation): Promise<EpochRotation> {
+  return rotating(location, async (connection) => {
+    const all = readEpochs(location);
+    const newest = openEpochs(location).newest();
+    const rewrapped = await rewrapAll(location, connection, newest);
+    await writeEpochs(location, [newest]);
+    return { epoch: newest.epoch, rewrapped, destroyed: all.length - 1 };
+  });
+}
+
+async function rotating<Result>(
+  location: PostgresLocation,
+  act: (connection: KeptConnection) => Promise<Result>,
+): Promise<Result> {
+  const connection = keepConnected(location);
+  try {
+    await connection.use((client) => lockRotation(client, uuidOf(location.archiveId)));
+    return await act(connection);
   } finally {
     await connection.close();
   }
+}
+
+/** Tells everybody of an epoch, and wraps under it what is not. @returns how many there were */
+async function rewrapAll(location: PostgresLocation, connection: KeptConnection, next: Epoch): Promise<number> {
+  const archive = uuidOf(location.archiveId);
+  const epochs = openEpochs(location);
+  await connection.use((client) => announce(client, archive, next));
+  let rewrapped = 0;
+  for (let count = -1; count !== 0; rewrapped += count)
+    count = await connection.use((client) => rewrapSome(client, archive, epochs, next));
+  await connection.use((client) => assertNoneLeft(client, archive, next));
+  return rewrapped;
 }
 
 /** Of several nodes one rotates; the lock goes with its connection. */

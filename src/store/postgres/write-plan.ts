@@ -4,6 +4,7 @@ import type { Client } from 'pg';
 import { CartularyError } from '../../model/errors.ts';
 import type { SettingChange } from '../store.ts';
 import type { AppendPlan, LogHead, PreparedEntry } from './append-plan.ts';
+import { clockAhead } from './clock.ts';
 import { arrayText, joinBytes } from './columns.ts';
 import { WRAPPED_BYTES, wrapSecret } from './secret-wrap.ts';
 import type { EpochKey } from './secret-wrap.ts';
@@ -106,6 +107,7 @@ async function setContents(client: Client, archive: string, { contents }: Append
 async function addJobs(client: Client, archive: string, { jobs }: AppendPlan): Promise<void> {
   if (jobs.length === 0) return;
   const { bytes, begins, ends } = joinBytes(jobs.map(({ job }) => job.payload));
+  const aheadMs = await clockAhead(client);
   await client.query({
     name: 'add-jobs',
     text: `INSERT INTO job (archive, kind, no, seq, due_at, loss_at, payload)
@@ -118,8 +120,8 @@ async function addJobs(client: Client, archive: string, { jobs }: AppendPlan): P
       jobs.map(({ job }) => job.kind),
       arrayText(jobs.map(({ no }) => no)),
       arrayText(jobs.map(({ seq }) => seq)),
-      arrayText(jobs.map(({ job }) => job.dueAtMs)),
-      arrayText(jobs.map(({ job }) => job.lossAtMs ?? null)),
+      arrayText(jobs.map(({ job }) => job.dueAtMs + aheadMs)),
+      arrayText(jobs.map(({ job }) => (job.lossAtMs === undefined ? null : job.lossAtMs + aheadMs))),
       arrayText(begins),
       arrayText(ends),
     ],

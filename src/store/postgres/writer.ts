@@ -5,6 +5,7 @@ import { CartularyError } from '../../model/errors.ts';
 import { toJobRow } from '../job-columns.ts';
 import type { JobColumns } from '../job-columns.ts';
 import type { JobClaim, JobRow, SettingChange, StateRow } from '../store.ts';
+import { clockAhead } from './clock.ts';
 import { uuidOf } from './connection.ts';
 import { arrayText, joinBytes } from './columns.ts';
 import { inTransaction } from './transaction.ts';
@@ -45,6 +46,7 @@ export async function claimJobs(
   archive: string,
   { kinds, limit, nowMs, leaseMs }: JobClaim,
 ): Promise<JobRow[]> {
+  const aheadMs = await clockAhead(client);
   const { rows } = await client.query<JobColumns>({
     name: 'claim-jobs',
     text: `WITH due AS (
@@ -52,12 +54,12 @@ export async function claimJobs(
         ORDER BY loss_at NULLS LAST, due_at LIMIT $4 FOR UPDATE SKIP LOCKED
       ) UPDATE job j SET due_at = $5, lease_until = $5, attempts = attempts + 1 FROM due WHERE j.archive = $1 AND j.id = due.id
       RETURNING j.id, j.kind, j.no, j.seq, j.attempts, j.loss_at, j.payload`,
-    values: [archive, kinds, nowMs, limit, nowMs + leaseMs],
+    values: [archive, kinds, nowMs + aheadMs, limit, nowMs + aheadMs + leaseMs],
   });
   const byLoss = (row: JobColumns): number => row.loss_at ?? Number.POSITIVE_INFINITY;
   return rows
     .toSorted((one, other) => (byLoss(one) === byLoss(other) ? one.id - other.id : byLoss(one) - byLoss(other)))
-    .map(toJobRow);
+    .map((row) => toJobRow({ ...row, loss_at: row.loss_at === null ? null : row.loss_at - aheadMs }));
 }
 
 export async function finishJob(client: Client, archive: string, id: number): Promise<void> {
@@ -68,7 +70,7 @@ export async function retryJob(client: Client, archive: string, id: number, dueA
   await client.query('UPDATE job SET due_at = $3, lease_until = 0 WHERE archive = $1 AND id = $2', [
     archive,
     id,
-    dueAtMs,
+    dueAtMs + (await clockAhead(client)),
   ]);
 }
 

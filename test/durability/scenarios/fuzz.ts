@@ -22,7 +22,13 @@ export const FUZZ: Scenario = {
     else if (accepted === 0) violations.push('nothing was accepted: what is accepted was not checked');
     return {
       ...{ sent: cases, acknowledged: accepted, unacknowledgedKept: 0, again: 0, lost: 0, doubled: 0, checkpoints: 0 },
-      ...{ leaves: 0, judge: 'what must hold of each', violations, faults: { 'parsers given hostile input': targets } },
+      ...{
+        leaves: 0,
+        blobs: 0,
+        judge: 'what must hold of each',
+        violations,
+        faults: { 'parsers given hostile input': targets },
+      },
     };
   },
 };

@@ -6,8 +6,10 @@ import { DISK_FULL } from './disk-full.ts';
 import { FUZZ } from './fuzz.ts';
 import { IO_ERROR } from './io-error.ts';
 import { KILL } from './kill.ts';
+import { LARGE } from './large.ts';
 import { MIXED } from './mixed.ts';
 import { MODEL } from './model.ts';
+import { NETCUT } from './netcut.ts';
 import { NODES } from './nodes.ts';
 import { OVERLOAD } from './overload.ts';
 import { POWER_CUT } from './power-cut.ts';
@@ -26,6 +28,8 @@ export const SCENARIOS: readonly Scenario[] = [
   BACKUP,
   NODES,
   RELAY,
+  NETCUT,
+  LARGE,
   OVERLOAD,
   SOAK,
   FUZZ,

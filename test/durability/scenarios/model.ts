@@ -18,7 +18,17 @@ export const MODEL: Scenario = {
     if (sent === 0) violations.push('nothing was sent: nothing was checked');
     const faults = Object.fromEntries([...spent].map(([name, { times }]) => [name, times]));
     return {
-      ...{ sent, acknowledged: sent, unacknowledgedKept: 0, again: 0, lost: 0, doubled: 0, checkpoints: 0, leaves: 0 },
+      ...{
+        sent,
+        acknowledged: sent,
+        unacknowledgedKept: 0,
+        again: 0,
+        lost: 0,
+        doubled: 0,
+        checkpoints: 0,
+        leaves: 0,
+        blobs: 0,
+      },
       ...{ judge: `its own verify, ${sequences} times`, violations, faults },
     };
   },

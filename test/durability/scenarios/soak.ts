@@ -181,6 +181,7 @@ async function judge(run: ScenarioRun, product: Product, { phases, samples, work
     doubled: 0,
     checkpoints: 0,
     leaves: report.size,
+    blobs: 0,
     judge: 'its own verify',
     violations,
     faults: works,
