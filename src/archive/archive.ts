@@ -17,7 +17,7 @@ import type { AuditAct, MessageKey } from '../model/event.ts';
 import { formatId, idBytes } from '../model/ids.ts';
 import type { ApiKeyId, ConversationId, MessageId, SourceId } from '../model/ids.ts';
 import type { EpochRotation } from '../store/engine.ts';
-import type { JobRow, SettingChange } from '../store/store.ts';
+import type { SettingChange } from '../store/store.ts';
 import { writeBackup } from './backup.ts';
 import type { BackupReport } from './backup.ts';
 import { assertAllowed, callerActor } from './caller.ts';
@@ -35,7 +35,7 @@ import type { DataLayout } from './layout.ts';
 import type { MediaOwner } from './media.ts';
 import { followOthers, listNodes, sayNode } from './nodes.ts';
 import type { KnownNode, NodeSign } from './nodes.ts';
-import { openJobPayload } from './opening.ts';
+import { jobs } from './jobs.ts';
 import type { RecordActor, RecordDraft, RecordOutcome } from './recorder.ts';
 import { SYSTEM_ACTOR } from './recorder.ts';
 import type { Source } from './registry.ts';
@@ -53,13 +53,6 @@ import type { VerifyReport } from './threads/verify-thread.ts';
 import type { ConversationView, FacetsView, MessageDetail, MessagePage } from './views.ts';
 import { watching } from './watching.ts';
 import type { Watching } from './watching.ts';
-
-/** A job with its payload opened. */
-export type OpenJob = JobRow & {
-  readonly owner: MediaOwner;
-  readonly detail: Record<string, unknown>;
-  readonly messageId: MessageId;
-};
 
 /** Progress of long work. */
 export type Progress = { readonly done: number; readonly total: number };
@@ -496,44 +489,6 @@ function changes(parts: ArchiveParts, { act, allow, audit }: { act: Act; allow: 
 
     /** Puts an act of another module on record (imports, exports, backups). */
     audit: (caller: Caller, entry: AuditAct): Promise<void> => audit(callerActor(caller), entry),
-  };
-}
-
-/** Milliseconds until a job that cannot be opened is looked at again. */
-const DAMAGED_JOB_MS = 86_400_000;
-
-function jobs(parts: ArchiveParts) {
-  return {
-    /** Claims due jobs with their payloads opened; those of destroyed messages are dropped. */
-    async claimJobs(kinds: readonly string[], limit: number, leaseMs: number): Promise<OpenJob[]> {
-      const open: OpenJob[] = [];
-      for (const row of await parts.writer.claimJobs(kinds, limit, parts.now(), leaseMs)) {
-        const [message] = await parts.reader.readMessages([row.messageNo]);
-        if (message?.secret === undefined) {
-          await parts.writer.finishJob(row.id);
-          continue;
-        }
-        const owner = { messageId: message.messageId, secret: message.secret };
-        try {
-          const detail = openJobPayload(parts.sealer, owner, row.payload);
-          open.push({ ...row, owner, messageId: formatId('message', message.messageId), detail });
-        } catch {
-          // Damage to one does not hold up the others; it is counted as waiting, and `verify` looks for damage.
-          await parts.writer.retryJob(row.id, parts.now() + DAMAGED_JOB_MS);
-        }
-      }
-      return open;
-    },
-    finishJob: (id: number): Promise<void> => parts.writer.finishJob(id),
-    retryJob: (id: number, dueAtMs: number): Promise<void> => parts.writer.retryJob(id, dueAtMs),
-    countJobs: () => parts.reader.countJobs(),
-    /** Positions of pollers; no record, since they can be found again. */
-    async readPosition(name: string): Promise<string | undefined> {
-      const value = await parts.reader.readSetting(`position/${name}`);
-      return value === undefined ? undefined : Buffer.from(value).toString('utf8');
-    },
-    writePosition: (name: string, value: string): Promise<void> =>
-      parts.writer.putSettings([{ name: `position/${name}`, value: Buffer.from(value, 'utf8') }]),
   };
 }
 

@@ -260,12 +260,7 @@ async function openArchive(
     }),
     keyring.logKey,
     store,
-    {
-      threads: starter,
-      onFatal,
-      onStalled: options.onStalled ?? rethrowLater,
-      follows: options.follows ?? true,
-    },
+    { threads: starter, onFatal, onStalled: options.onStalled ?? rethrowLater, follows: options.follows ?? true },
   );
   const parts: ArchiveParts = {
     id: archiveId,

@@ -2,7 +2,8 @@
  * Guard once more, when more is known: a security code that came in a text of its own says nothing until it is read beside the text before it, and what this version
  * recognises an earlier one may have kept. What is found destroys the message's key, on record.
  */
-import type { Archive, OpenJob } from '../archive/archive.ts';
+import type { Archive } from '../archive/archive.ts';
+import type { OpenJob } from '../archive/jobs.ts';
 import type { Caller } from '../archive/caller.ts';
 import type { MessageView } from '../archive/views.ts';
 import type { BundledMessage } from '../archive/threads/read-thread.ts';

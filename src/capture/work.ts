@@ -2,7 +2,8 @@
  * What is done after the acknowledgement, by durable jobs: media are fetched, ordered by time to loss, and content that a report promised is asked for. What
  * cannot be had becomes a gap record.
  */
-import type { Archive, OpenJob } from '../archive/archive.ts';
+import type { Archive } from '../archive/archive.ts';
+import type { OpenJob } from '../archive/jobs.ts';
 import { SYSTEM_ACTOR } from '../archive/recorder.ts';
 import type { RecordDraft } from '../archive/recorder.ts';
 import type { Source } from '../archive/registry.ts';
