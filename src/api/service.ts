@@ -169,6 +169,7 @@ async function putTogether(
   const { signal } = stop;
   const spool = options.spool ?? (await findSpool(settings, archive));
   const relays = createRelays({ archive, ring, now, log, signal });
+  const edgeCare = createEdgeCare({ settings, archive, house, now });
   const alerts = await openAlerts({
     ...{ archive, ring, now, log, signal, follows: isFollowing(settings) },
     spools: () => [...(spool === undefined ? [] : [{ state: spool.state() }]), ...relays.spools()],
@@ -223,10 +224,11 @@ async function putTogether(
     unlock: () => Promise.resolve(),
     isLeaving: () => life.isLeaving,
     leave: () => void (life.isLeaving = true),
-    startWork: (url) => startWork({ ...service, loops }, url),
+    startWork: (url) => startWork({ ...service, loops, edgeCare }, url),
     async close() {
       stop.abort();
       await Promise.all([loops.settled(), alerts.settled(), relays.settled()]);
+      await edgeCare.finish().catch(() => undefined);
       await spool?.close();
       if (archive.node !== undefined)
         await sayNode({ settings, archive, alerts, lead, now }, '', true).catch(() => undefined);
@@ -242,12 +244,12 @@ async function findSpool({ edgeKey }: Settings, { isRemote, layout, spool }: Arc
   return isThere ? openSpool(layout.spool, spoolKeysOf(spool)) : undefined;
 }
 
-type WorkingParts = Service & { readonly loops: Loops };
+type WorkingParts = Service & { readonly loops: Loops; readonly edgeCare: ReturnType<typeof createEdgeCare> };
 
 function startWork(parts: WorkingParts, url: string): void {
-  const { settings, archive, alerts, work, lead, keeping, spool, relays, backups, loops } = parts;
+  const { settings, archive, alerts, work, lead, keeping, spool, relays, backups, loops, edgeCare } = parts;
   if (spool !== undefined) loops.start(FILE_EVERY_MS, () => keeping.fileWaiting());
-  if (settings.roles.includes('edge')) keepEdge(parts, loops);
+  if (settings.roles.includes('edge')) edgeCare.start(loops);
   if (archive.node !== undefined) {
     loops.start(LOOK_EVERY_MS, () => alerts.lookHere());
     loops.start(SIGN_EVERY_MS, () => sayNode(parts, url, false));
@@ -284,15 +286,21 @@ async function sayNode(
   });
 }
 
-/** Writes down what guarding takes, again and again. */
-function keepEdge({ settings, archive, house, now }: Service, loops: Loops): void {
+/** Keeps at hand what guarding takes, for a start at which the archive cannot be opened. */
+function createEdgeCare({ settings, archive, house, now }: Pick<Service, 'settings' | 'archive' | 'house' | 'now'>) {
   const parts = { path: house.layout.edge, edgeKey: settings.edgeKey, now };
   let upkeep: (() => Promise<void>) | undefined;
-  loops.start(EDGE_EVERY_MS, async () => {
-    // Loaded by who serves: a command does not.
-    upkeep ??= (await import('../capture/edge-upkeep.ts')).createEdgeUpkeep(archive, parts);
-    await upkeep();
-  });
+  return {
+    start(loops: Loops): void {
+      loops.start(EDGE_EVERY_MS, async () => {
+        // Loaded by who serves: a command does not.
+        upkeep ??= (await import('../capture/edge-upkeep.ts')).createEdgeUpkeep(archive, parts);
+        await upkeep();
+      });
+    },
+    /** Writes down what was changed since. */
+    finish: async (): Promise<void> => upkeep?.(),
+  };
 }
 
 /** Ends the process, saying what a person must do. */
