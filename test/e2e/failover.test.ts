@@ -158,6 +158,7 @@ describe.skipIf(missing !== undefined)(
       await machineOf(replica).kill();
       expect(await send(300, 315)).toEqual(new Set([200]));
       await run(['import', 'jsonl', await writeMedium()]);
+      await until('its medium is kept', async () => (await run<VerifyReport>(['verify'])).blobs === 1);
       await untilFound(315);
       await untilSigned(await countRecords());
       await writeFile(lostHead, (await checkpoint()).text);

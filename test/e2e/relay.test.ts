@@ -108,7 +108,7 @@ describe('a relay', () => {
       await until('it is in the ring', async () => (await readdir(ring).catch(() => [])).length === 1);
       const renewed = await run<{ ring: { released: number } }>(['source', 'secret', source, '--secret', OTHER_TOKEN]);
       expect(renewed.ring.released).toBe(1);
-      expect(await search('letter')).toBe(1);
+      await until('it is found', async () => (await search('letter')) === 1);
       // The relay is told of the new secret.
       await until(
         'it takes it in',
