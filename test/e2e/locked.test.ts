@@ -65,7 +65,7 @@ beforeAll(async () => {
     async () => (await stat(keyring).catch(() => undefined)) !== undefined,
   );
   await until('the source is in it', async () => (await ready()).status === 'ready');
-}, 120_000);
+}, 180_000);
 afterAll(async () => {
   await server?.kill();
   await place.remove();
@@ -74,7 +74,7 @@ afterAll(async () => {
 describe('an archive that starts without its root key', () => {
   it(
     'takes in what is signed, says plainly that it is locked, and lets nothing be read',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       await server.stop();
       await rm(passphraseFile);
@@ -104,7 +104,7 @@ describe('an archive that starts without its root key', () => {
     },
   );
 
-  it('loses nothing when it is killed while it is locked and under load', { timeout: 60_000 }, async () => {
+  it('loses nothing when it is killed while it is locked and under load', { timeout: 180_000 }, async () => {
     const sending = texts.sendAll(25, 725);
     await until('some are in', () => Promise.resolve(texts.acknowledged.has(60)));
     await server.kill();
@@ -116,7 +116,7 @@ describe('an archive that starts without its root key', () => {
 
   it(
     'opens by a passphrase that is given later, files what waited though it is killed meanwhile, and doubles nothing',
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       const wrong = await unlock('seven quiet herons at dawn');
       expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('does not open the key file') as string]);
@@ -141,7 +141,7 @@ describe('an archive that starts without its root key', () => {
 
   it(
     'keeps nothing of its sources at hand where nobody has asked for it, and ends as ever',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       await server.stop();
       server = await serve(place.data, { env: withoutEdge });

@@ -64,7 +64,7 @@ beforeAll(async () => {
   await writeFile(keyFile, `${edgeKey}\n`, { mode: 0o600 });
   // It is ready once its archive has told it what guarding takes.
   await startRelay();
-}, 120_000);
+}, 180_000);
 afterAll(async () => {
   await relay?.kill();
   await archive?.kill();
@@ -74,7 +74,7 @@ afterAll(async () => {
 describe('a relay', () => {
   it(
     'takes in what its archive then files by the ordinary way, and keeps nothing of it',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       await texts.sendAll(0, 20);
       await until('all are found', async () => (await search('parcel')) === 20);
@@ -84,7 +84,7 @@ describe('a relay', () => {
     },
   );
 
-  it('answers nobody but its archive, and shows nobody anything', { timeout: 60_000 }, async () => {
+  it('answers nobody but its archive, and shows nobody anything', { timeout: 180_000 }, async () => {
     for (const path of ['/relay/v1/state', '/relay/v1/files/spool/000000000001.spool']) {
       const answer = await fetch(relay.url + path, { headers: { authorization } });
       expect([answer.status, await answer.json()]).toEqual([
@@ -100,7 +100,7 @@ describe('a relay', () => {
 
   it(
     'loses nothing to a wrong secret: what it refuses waits in the ring of its archive',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       const form = signedForm(hookUrl, inboundFields(`SM${'f'.repeat(32)}`, 'letter of another secret'), OTHER_TOKEN);
       expect((await fetch(relay.url + new URL(hookUrl).pathname, form)).status).toBe(403);
@@ -119,7 +119,7 @@ describe('a relay', () => {
 
   it(
     'keeps what comes while its archive is away, though it is killed, and lets it be read by nobody',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       filed = (await readyOf(archive)).records;
       await archive.stop();
@@ -150,7 +150,7 @@ describe('a relay', () => {
 
   it(
     'is fetched from though its archive is killed meanwhile, and nothing is doubled',
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       await startInside();
       await killWhileFiling(archive, filed + 10);
@@ -164,7 +164,7 @@ describe('a relay', () => {
     },
   );
 
-  it('is known to be away when it is gone, and not removed by mistake', { timeout: 60_000 }, async () => {
+  it('is known to be away when it is gone, and not removed by mistake', { timeout: 180_000 }, async () => {
     await relay.kill();
     await until('it is away', async () => archive.log().includes('nothing can be fetched from the relay'));
     const [known] = await listed();

@@ -12,8 +12,8 @@ export type Texts = {
   sendAll(from: number, to: number): Promise<void>;
 };
 
-/** Times that a text is sent at most, and the wait between two. */
-const TRIES_MAX = 400;
+/** Milliseconds for which a text is sent again, since a start takes long on a busy machine, and the wait between two tries. */
+const SENDING_MS_MAX = 120_000;
 const AGAIN_MS = 25;
 /** Milliseconds until filing must have begun. */
 const FILING_MS_MAX = 30_000;
@@ -32,7 +32,8 @@ export function createTexts(hookUrl: () => string, target: () => string): Texts 
     return answer?.status;
   };
   const sendUntil = async (number: number): Promise<void> => {
-    for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+    const deadline = performance.now() + SENDING_MS_MAX;
+    while (performance.now() < deadline) {
       if ((await send(number)) === 200) return;
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
