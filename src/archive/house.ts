@@ -26,7 +26,7 @@ import { createLocalRoot, openLocalRoot } from '../vault/root-provider.ts';
 import type { HpkeKeyPair } from '../vault/hpke.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import type { LocalRoot, RootDescription } from '../vault/root-provider.ts';
-import { createSealer } from '../vault/seal.ts';
+import { makeSealer } from './make-sealer.ts';
 import { createArchive } from './archive.ts';
 import { recordBlobs } from './blob-care.ts';
 import type { Archive } from './archive.ts';
@@ -233,11 +233,7 @@ async function openArchive(
   await leaveFormerLog(place, archiveId, entry.origin);
   await mkdir(place.index, { recursive: true, mode: 0o700 });
   const random = createRandomPool();
-  const sealer = createSealer({
-    archiveId: idBytes(archiveId),
-    sealKeys: keyring.sealKeys,
-    currentVersion: keyring.currentSealVersion,
-  });
+  const sealer = makeSealer(archiveId, keyring);
   const link = await openNodeLink(location);
   const { threads: starter = createThreadStarter('ready') } = options;
   const store = await openStore(location, onFatal, starter).catch(async (cause: unknown) => {

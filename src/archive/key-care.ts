@@ -20,7 +20,7 @@ import { leafKindOf, LEAF_KINDS } from '../ledger/leaf.ts';
 import { idBytes } from '../model/ids.ts';
 import { openStoreReader, withoutNodes } from '../store/engine.ts';
 import type { Keyring } from '../vault/keyring.ts';
-import { createSealer } from '../vault/seal.ts';
+import { makeSealer } from './make-sealer.ts';
 import { addDestruction, destructionListPath, findDestructionList, writeDestructionList } from './destruction-list.ts';
 import type { Destruction } from './destruction-list.ts';
 import { readHouseFile } from './house-file.ts';
@@ -126,11 +126,7 @@ async function rewriteList(
   const path = destructionListPath(layout);
   const known = (await findDestructionList(path, { skipDamaged: true })) ?? new Map<string, Destruction>();
   const reader = await openStoreReader(storeLocation(layout, id, keyring, database));
-  const sealer = createSealer({
-    archiveId: idBytes(id),
-    sealKeys: keyring.sealKeys,
-    currentVersion: keyring.currentSealVersion,
-  });
+  const sealer = makeSealer(id, keyring);
   try {
     for (let next = 0; ;) {
       const rows = await reader.readLog(next, ROWS);

@@ -12,7 +12,6 @@ import type { Head } from '../ledger/signer.ts';
 import { parseEntryBundle, TILE_WIDTH } from '../ledger/tiles.ts';
 import { emptyRoot } from '../ledger/tree.ts';
 import { CartularyError } from '../model/errors.ts';
-import { idBytes } from '../model/ids.ts';
 import type { ArchiveId } from '../model/ids.ts';
 import { openBlobs } from '../store/blob-engine.ts';
 import type { BlobStore } from '../store/blobs.ts';
@@ -23,7 +22,7 @@ import type { TileFiles } from '../store/tile-files.ts';
 import { unwrapKeyring } from '../vault/keyring.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import { openLocalRoot } from '../vault/root-provider.ts';
-import { createSealer } from '../vault/seal.ts';
+import { makeSealer } from './make-sealer.ts';
 import { findLateMedia } from './find-late-media.ts';
 import { growLog } from './grow-log.ts';
 import { writeHouseFile } from './house-file.ts';
@@ -124,11 +123,7 @@ async function findOrphans(
 ): Promise<string[]> {
   const names = await Array.fromAsync(blobs.list());
   if (names.length === 0) return [];
-  const sealer = createSealer({
-    archiveId: idBytes(id),
-    sealKeys: keyring.sealKeys,
-    currentVersion: keyring.currentSealVersion,
-  });
+  const sealer = makeSealer(id, keyring);
   try {
     const named = await findLateMedia({ reader, sealer }, 0);
     return names.filter((name) => !named.has(name));

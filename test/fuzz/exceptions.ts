@@ -52,7 +52,6 @@ export const EXCEPTIONS: Readonly<Record<string, string>> = {
   openSealedSpool: 'opens a temporary file of ours',
   openGrowingBuffer: 'takes a number',
   openReader: 'takes the setup of a thread',
-  openSealer: 'takes the setup of a thread',
   openBytes: 'opens a sealed record, then unpacks it: both are targets',
   openForDerivation: 'opens a sealed record, then unpacks it: both are targets',
   openMessageRecords: 'opens sealed records',

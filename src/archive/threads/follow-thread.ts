@@ -8,6 +8,7 @@
 import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 
+import { makeSealer } from '../make-sealer.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { openIndexWriter, replaceIndex } from '../../search/index-writer.ts';
 import type { IndexWriter } from '../../search/index-writer.ts';
@@ -22,7 +23,7 @@ import type { FreshDocuments, FreshLink } from '../fresh-documents.ts';
 import { monthsLocation } from '../house-place.ts';
 import type { MonthCopy } from '../shared-month.ts';
 import { deriveRange } from './derive-range.ts';
-import { breathe, openReader, openSealer, stepBack } from './workspace.ts';
+import { breathe, openReader, stepBack } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
 /** Calls of this thread. */
@@ -61,7 +62,7 @@ const { setup, port, isShared } = takePlace<FollowSetup>();
 if (!isShared) stepBack();
 const fresh = receiveFreshDocuments(setup.fresh);
 const reader = await openReader(setup);
-const deriver = { reader, sealer: openSealer(setup), random: createRandomPool() };
+const deriver = { reader, sealer: makeSealer(setup.archiveId, setup), random: createRandomPool() };
 const followed = new Int32Array(setup.followed);
 const building = `${setup.layout.index}.building`;
 /** Where copies of months wait until they are sent. */

@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 
+import { makeSealer } from '../make-sealer.ts';
 import { decodeLeaf, findLeafKind, leafKindOf, LEAF_KINDS } from '../../ledger/leaf.ts';
 import { CartularyError } from '../../model/errors.ts';
 import { foldMessage } from '../../model/fold.ts';
@@ -26,7 +27,7 @@ import { compareIndex } from './compare-index.ts';
 import type { IndexComparison } from './compare-index.ts';
 import { READER_SHARE } from './count-share.ts';
 import type { CountCalls } from './count-thread.ts';
-import { openReader, openSealer } from './workspace.ts';
+import { openReader } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
 /** Where a medium lies and what is needed to open it. */
@@ -109,7 +110,7 @@ const BEHIND_MAX = 20_000;
 const { setup, port } = takePlace<ReadSetup>();
 const counter = callOverPort<CountCalls>(setup.counter);
 const reader = await openReader(setup);
-const sealer = openSealer(setup);
+const sealer = makeSealer(setup.archiveId, setup);
 const index = openIndexReader({ directory: setup.layout.index, key: setup.indexKey });
 
 const followed = new Int32Array(setup.followed);

@@ -3,6 +3,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 
+import { makeSealer } from '../make-sealer.ts';
 import { idBytes } from '../../model/ids.ts';
 import type { PackedResults } from '../../store/batch-codec.ts';
 import { releaseBuffer } from '../../store/growing-buffer.ts';
@@ -12,7 +13,6 @@ import { createRandomPool } from '../../vault/random.ts';
 import { sendFreshDocuments } from '../fresh-documents.ts';
 import type { FreshLink } from '../fresh-documents.ts';
 import { createSealing } from '../sealing.ts';
-import { openSealer } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 
 /** What this thread is given: besides the keys, a port to the writer and one to the follower. */
@@ -27,7 +27,7 @@ export type SealCalls = {
 };
 
 const { setup, port } = takePlace<SealSetup>();
-const sealer = openSealer(setup);
+const sealer = makeSealer(setup.archiveId, setup);
 const sealing = createSealing({
   archiveId: idBytes(setup.archiveId),
   sealer,

@@ -4,6 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 
+import { makeSealer } from '../make-sealer.ts';
 import {
   findLeafKind,
   LEAF_BYTES,
@@ -34,7 +35,7 @@ import { destructionListPath, findDestructionList } from '../destruction-list.ts
 import { DAMAGED, verifyPages, verifyStates } from './verify-database.ts';
 import { createChainCheck, createKeyCheck } from './verify-chains.ts';
 import { STORING } from '../media.ts';
-import { breathe, openReader, openSealer } from './workspace.ts';
+import { breathe, openReader } from './workspace.ts';
 import type { ThreadSetup } from './workspace.ts';
 import { isDatabaseDamage } from '../../vault/database-damage.ts';
 
@@ -84,7 +85,7 @@ const MEDIA_WAIT_MS = 2000;
 
 const { setup, port } = takePlace<ThreadSetup>();
 const reader = await openReader(setup);
-const sealer = openSealer(setup);
+const sealer = makeSealer(setup.archiveId, setup);
 const blobs = await openBlobs(setup.blobs);
 const files = openTileFiles(setup.layout.log);
 

@@ -7,14 +7,11 @@ import { basename } from 'node:path';
 
 import type { ArchiveLayout } from '../layout.ts';
 import type { ArchiveId } from '../../model/ids.ts';
-import { idBytes } from '../../model/ids.ts';
 import type { BlobLocation } from '../../store/blob-location.ts';
 import { openStoreReader } from '../../store/engine.ts';
 import type { StoreLocation } from '../../store/engine.ts';
 import type { StoreReader } from '../../store/store.ts';
 import type { Keyring } from '../../vault/keyring.ts';
-import { createSealer } from '../../vault/seal.ts';
-import type { Sealer } from '../../vault/seal.ts';
 
 /** What a thread is given at its start. */
 export type ThreadSetup = {
@@ -50,15 +47,6 @@ export function threadSetup(
 /** Opens a reader of the archive's records. */
 export function openReader(setup: ThreadSetup): Promise<StoreReader> {
   return openStoreReader(setup.store);
-}
-
-/** Makes a sealer with the archive's keys. */
-export function openSealer(setup: ThreadSetup): Sealer {
-  return createSealer({
-    archiveId: idBytes(setup.archiveId),
-    sealKeys: setup.sealKeys,
-    currentVersion: setup.currentSealVersion,
-  });
 }
 
 /** Lets waiting calls and notes in between two pieces of long work. */
