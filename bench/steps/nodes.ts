@@ -2,15 +2,18 @@
  * Capture over HTTP by one, two and three nodes of an archive in PostgreSQL: what more nodes bring, what each text costs the nodes and the database, and for how much of the time the
  * log's head was locked, which all nodes share. On one machine more nodes bring no more processors; what they cost says how far more machines would reach.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { Client } from 'pg';
 
 import { runJson, serve } from '../../test/support/cli.ts';
 import type { Served } from '../../test/support/cli.ts';
+import { readTimes } from '../../test/durability/process-figures.ts';
+import type { ProcessTimes } from '../../test/durability/process-figures.ts';
 import { openArchiveDatabase, startPostgres } from '../baselines/postgres-server.ts';
 import type { PostgresServer } from '../baselines/postgres-server.ts';
+import { median } from '../figure.ts';
 import { load } from '../http-load.ts';
 import type { LoadResult } from '../http-load.ts';
 import { AUTH_TOKEN } from '../place.ts';
@@ -20,8 +23,6 @@ const NODES_MAX = 3;
 const REQUESTS_MAX = 20_000;
 const CONNECTIONS = 96;
 const SAMPLE_MS = 20;
-/** Clock ticks a second of the times in /proc (`getconf CLK_TCK`, 100 on every Linux that Node runs on). */
-const TICKS = 100;
 
 type Taken = {
   readonly perSecond: number;
@@ -106,30 +107,28 @@ const sumOf = (results: readonly LoadResult[], of: (result: LoadResult) => numbe
 
 /** Seconds of processor time that processes have had. */
 function processorTime(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + secondsOf(readStat(pid)), 0);
+  return pids.reduce((sum, pid) => sum + readTimes(pid).cpuSeconds, 0);
 }
 
 /** The same of a database server: of its first process, of those that it has now, and of those that have ended. */
 function databaseTime({ pid }: PostgresServer): number {
   if (pid === undefined) return Number.NaN;
+  const own = readTimes(pid);
   const children = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .map((name) => readStat(Number(name)))
-    .filter((stat) => Number(stat[1]) === pid);
-  const own = readStat(pid);
-  return [own, ...children].reduce((sum, stat) => sum + secondsOf(stat), (Number(own[13]) + Number(own[14])) / TICKS);
+    .map((name) => timesIfThere(Number(name)))
+    .filter((times) => times?.parent === pid);
+  return children.reduce((sum, times) => sum + (times?.cpuSeconds ?? 0), own.cpuSeconds + own.endedSeconds);
 }
 
-/** Fields of proc(5) `stat` from the third on; none where the process has ended. */
-function readStat(pid: number): string[] {
+/** Undefined where the process has ended since it was listed. */
+function timesIfThere(pid: number): ProcessTimes | undefined {
   try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+    return readTimes(pid);
   } catch {
-    return [];
+    return undefined;
   }
 }
-
-const secondsOf = (stat: readonly string[]): number => (Number(stat[11] ?? 0) + Number(stat[12] ?? 0)) / TICKS;
 
 /** Looks now and then whether an appending transaction is open; it locks the head of the log from beginning to end. */
 function watchLock(url: string): { stop(): Promise<number> } {
@@ -163,7 +162,6 @@ function watchLock(url: string): { stop(): Promise<number> } {
 function note(run: BenchRun, count: number, taken: readonly Taken[], alone: number | undefined): number {
   const whose = count === 1 ? 'one node' : `${count} nodes`;
   const rates = taken.map(({ perSecond }) => perSecond);
-  const median = rates.toSorted((one, other) => one - other)[rates.length >> 1] ?? Number.NaN;
   const baseline = alone === undefined ? {} : { baseline: { what: 'one node', value: alone } };
   run.note({
     ...{ id: `nodes.${count}.rate`, what: `capture over HTTP, ${whose}`, unit: 'messages/s', better: 'more' },
@@ -183,5 +181,5 @@ function note(run: BenchRun, count: number, taken: readonly Taken[], alone: numb
     ...{ id: `nodes.${count}.locked`, what: `time in which the head of the log was locked, ${whose}` },
     ...{ unit: '× of the time', better: 'less', value: taken.map(({ locked }) => locked) },
   });
-  return alone ?? median;
+  return alone ?? median(rates);
 }

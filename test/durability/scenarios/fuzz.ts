@@ -1,4 +1,5 @@
 /** Every parser and decoder with input that was made to break it. No archive, no fault of a machine: what is counted is inputs, and which of them were accepted. */
+import { emptyResult } from '../checker.ts';
 import type { Scenario } from '../scenario.ts';
 
 export const FUZZ: Scenario = {
@@ -21,14 +22,9 @@ export const FUZZ: Scenario = {
     if (targets === 0) violations.push(`no parser is called ${only ?? ''}…`);
     else if (accepted === 0) violations.push('nothing was accepted: what is accepted was not checked');
     return {
-      ...{ sent: cases, acknowledged: accepted, unacknowledgedKept: 0, again: 0, lost: 0, doubled: 0, checkpoints: 0 },
-      ...{
-        leaves: 0,
-        blobs: 0,
-        judge: 'what must hold of each',
-        violations,
-        faults: { 'parsers given hostile input': targets },
-      },
+      ...emptyResult(),
+      ...{ sent: cases, acknowledged: accepted, judge: 'what must hold of each', violations },
+      faults: { 'parsers given hostile input': targets },
     };
   },
 };

@@ -1,4 +1,5 @@
 /** Random sequences of capture, edit, delete, search, export, rotation, restart, backup and restore, held against a simple list of messages. */
+import { emptyResult } from '../checker.ts';
 import type { Scenario } from '../scenario.ts';
 
 export const MODEL: Scenario = {
@@ -18,17 +19,8 @@ export const MODEL: Scenario = {
     if (sent === 0) violations.push('nothing was sent: nothing was checked');
     const faults = Object.fromEntries([...spent].map(([name, { times }]) => [name, times]));
     return {
-      ...{
-        sent,
-        acknowledged: sent,
-        unacknowledgedKept: 0,
-        again: 0,
-        lost: 0,
-        doubled: 0,
-        checkpoints: 0,
-        leaves: 0,
-        blobs: 0,
-      },
+      ...emptyResult(),
+      ...{ sent, acknowledged: sent },
       ...{ judge: `its own verify, ${sequences} times`, violations, faults },
     };
   },
